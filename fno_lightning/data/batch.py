@@ -1,0 +1,25 @@
+"""The one batch that data and modules exchange."""
+
+from typing import NamedTuple
+
+from torch import Tensor
+
+
+class Batch(NamedTuple):
+    """Samples of a data set, in physical units, channels before the grid.
+
+    Channels are ordered as in the data set's :class:`~fno_lightning.data.FieldSpec`. A steady problem has no history
+    (``T_in = 0``): its fields follow from the constants and the scalars alone. Absent parts are tensors with zero
+    channels, never ``None``. A single sample of a dataset is a ``Batch`` without the leading batch axis.
+
+    Attributes:
+        history: Frames that a forecast starts from, ``(batch, T_in, field, *grid)``, oldest first.
+        constants: Fields without time dependence, ``(batch, constant_field, *grid)``.
+        scalars: Parameters of the trajectory, ``(batch, scalar)``.
+        target: Frames to be predicted, ``(batch, T_out, field, *grid)``.
+    """
+
+    history: Tensor
+    constants: Tensor
+    scalars: Tensor
+    target: Tensor

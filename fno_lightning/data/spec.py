@@ -1,0 +1,76 @@
+"""What a data set is, in plain values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+
+@dataclass(frozen=True)
+class FieldSpec:
+    """Describes a data set: which fields live on which grid.
+
+    The network's channels follow the order of :attr:`fields`, :attr:`constant_fields` and :attr:`scalars`. All values
+    are plain, so that a specification travels through the command line and inside a checkpoint (:meth:`to_dict`).
+
+    Args:
+        dataset_name: Name of the data set, e.g. ``turbulent_radiative_layer_2D``.
+        fields: Time-dependent fields, vectors and tensors by component, e.g. ``("density", "velocity_x")``.
+        grid_shape: Number of grid points along each axis.
+        constant_fields: Fields without time dependence, by component.
+        scalars: Parameters of a trajectory that are constant in time, e.g. ``("tcool",)``.
+        axes: Name of each axis, in the order of the grid.
+        extent: Lower and upper edge of the domain along each axis, in the units of the coordinates.
+        boundaries: Condition at the lower and the upper side of each axis: ``periodic``, ``wall`` or ``open``.
+        time_step: Time between two steps of a trajectory; ``None`` for a steady problem.
+        source: Where the data came from, for people to read: a path, a download, a simulation with its solver.
+
+    Raises:
+        ValueError: if ``axes``, ``extent`` or ``boundaries`` do not have one entry for each axis of ``grid_shape``.
+    """
+
+    dataset_name: str
+    fields: tuple[str, ...]
+    grid_shape: tuple[int, ...]
+    constant_fields: tuple[str, ...] = ()
+    scalars: tuple[str, ...] = ()
+    axes: tuple[str, ...] = ()
+    extent: tuple[tuple[float, float], ...] = ()
+    boundaries: tuple[tuple[str, str], ...] = ()
+    time_step: float | None = None
+    source: str = "unknown"
+
+    def __post_init__(self) -> None:
+        n_dims = len(self.grid_shape)
+        for name in ("axes", "extent", "boundaries"):
+            n_entries = len(getattr(self, name))
+            if n_entries not in (0, n_dims):
+                raise ValueError(f"{name} has {n_entries} entries, but the grid {self.grid_shape} has {n_dims} axes")
+
+    @property
+    def n_dims(self) -> int:
+        """Number of spatial dimensions."""
+        return len(self.grid_shape)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns the specification as plain values, for checkpoints and loggers."""
+        return _plain(asdict(self))
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> FieldSpec:
+        """Builds a specification from :meth:`to_dict`'s values (lists become tuples)."""
+        unknown = set(values) - {f.name for f in fields(cls)}
+        if unknown:
+            raise ValueError(f"unknown entries in a field specification: {sorted(unknown)}")
+        return cls(**{name: _frozen(value) for name, value in values.items()})
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _plain(entry) for key, entry in value.items()}
+    return [_plain(entry) for entry in value] if isinstance(value, tuple) else value
+
+
+def _frozen(value: Any) -> Any:
+    return tuple(_frozen(entry) for entry in value) if isinstance(value, list | tuple) else value

@@ -1,0 +1,82 @@
+"""What every equation offers to the rest of the package."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Trajectories:
+    """A batch of simulated trajectories on one grid, in physical units.
+
+    Attributes:
+        time: Times of the stored frames, ``(time,)``; one entry for a steady problem.
+        coordinates: Cell or node coordinates of each axis by name, ``(n_points,)``, in axis order.
+        boundaries: Boundary condition of the lower and the upper side of each axis, by axis name:
+            ``"periodic"``, ``"wall"`` or ``"open"``.
+        scalars: Parameters of the equation by name, constant in time; ``()`` if the same for the whole batch,
+            else ``(batch,)``.
+        scalar_fields: Time-dependent scalar fields by name, ``(batch, time, *grid)``.
+        vector_fields: Time-dependent vector fields by name, ``(batch, time, *grid, n_dims)``.
+        constant_fields: Scalar fields without time dependence by name, ``(batch, *grid)``.
+    """
+
+    time: Tensor
+    coordinates: Mapping[str, Tensor]
+    boundaries: Mapping[str, tuple[str, str]]
+    scalars: Mapping[str, Tensor]
+    scalar_fields: Mapping[str, Tensor]
+    vector_fields: Mapping[str, Tensor] = field(default_factory=dict)
+    constant_fields: Mapping[str, Tensor] = field(default_factory=dict)
+
+
+class PDE(ABC):
+    """An equation with its solver: parameters in, :class:`Trajectories` out.
+
+    A subclass is constructed from plain values only (numbers, strings, sequences of them), so that a YAML file can
+    name it and :attr:`settings` can identify the data that it makes.
+    """
+
+    dataset_name: ClassVar[str]
+    """Name of the data set that the trajectories form, in The Well's spelling where one exists."""
+
+    @property
+    @abstractmethod
+    def settings(self) -> dict[str, Any]:
+        """Every plain value that the trajectories depend on, solver version included; JSON-serialisable."""
+
+    @property
+    @abstractmethod
+    def parameter_sets(self) -> Sequence[Mapping[str, float]]:
+        """The equation's parameters, one mapping for each file of a split (``[{}]``: a single file)."""
+
+    @abstractmethod
+    def file_name(self, parameters: Mapping[str, float]) -> str:
+        """Name of the HDF5 file that holds the trajectories of one parameter set."""
+
+    @abstractmethod
+    def simulate(
+        self,
+        parameters: Mapping[str, float],
+        seeds: Sequence[int],
+        *,
+        device: str = "cpu",
+        progress: Callable[[float], None] | None = None,
+    ) -> Trajectories:
+        """Simulates one trajectory for each seed, as one batch.
+
+        Args:
+            parameters: One entry of :attr:`parameter_sets`.
+            seeds: Seeds of the initial conditions. A trajectory depends on its own seed alone (up to round-off), not
+                on the batch that it is computed in.
+            device: Device of the computation; the result is returned on the CPU in float32.
+            progress: Called now and then with the fraction of the work that is done, from 0 to 1.
+
+        Raises:
+            FloatingPointError: if the solution stops being finite or physical; names the time and the seed.
+        """
