@@ -52,6 +52,16 @@ class PDE(ABC):
 
     @property
     @abstractmethod
+    def schema(self) -> Trajectories:
+        """One trajectory without its values: what :meth:`simulate` returns, known before anything is simulated.
+
+        Cheap to build. Names, time, coordinates and boundaries are those of the simulation; scalars have the shape
+        ``()`` and any value; fields are float32 tensors on the ``meta`` device with a batch of one, e.g.
+        ``torch.empty(1, n_frames, *grid, device="meta")``.
+        """
+
+    @property
+    @abstractmethod
     def parameter_sets(self) -> Sequence[Mapping[str, float]]:
         """The equation's parameters, one mapping for each file of a split (``[{}]``: a single file)."""
 
