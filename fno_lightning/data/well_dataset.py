@@ -1,0 +1,112 @@
+"""Samples of a data set in The Well's format."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch.utils.data import Dataset
+
+from fno_lightning.data.batch import Batch
+from fno_lightning.data.well_file import WellFile
+from fno_lightning.data.well_reader import WellReader
+from fno_lightning.data.windows import Window
+
+
+class WellWindows(Dataset[Batch]):
+    """Windows of trajectories, in physical units and float32, channels before the grid.
+
+    The samples are those of ``the_well.data.WellDataset`` without normalisation, in the same order. A list of indices
+    is read into one batch without a copy in between (``__getitems__``, which :class:`torch.utils.data.DataLoader` calls).
+
+    Args:
+        files: Metadata of the files, all on one grid.
+        windows: Where the samples lie in the files.
+        n_steps_input: Frames of a window that are history; the others are the target.
+        dt_stride: Distance between successive frames of a window.
+        fields: Components of time-dependent fields, in the order of the files.
+        constant_fields: Components of the fields without time dependence, in the order of the files.
+        scalars: Names of the scalars that are constant in time.
+    """
+
+    def __init__(
+        self,
+        files: Sequence[WellFile],
+        windows: Sequence[Window],
+        n_steps_input: int,
+        dt_stride: int,
+        fields: Sequence[str],
+        constant_fields: Sequence[str],
+        scalars: Sequence[str],
+    ) -> None:
+        self.windows = windows
+        self.n_steps_input = n_steps_input
+        self.dt_stride = dt_stride
+        self.fields = tuple(fields)
+        self.constant_fields = tuple(constant_fields)
+        self.grid_shape = files[0].grid_shape
+        self._reader = WellReader(files, fields, constant_fields)
+        self._scalars = [
+            torch.tensor(np.array([file.scalars[name] for name in scalars], np.float32).reshape(-1, file.n_trajectories)).T
+            for file in files
+        ]
+
+    def __len__(self) -> int:
+        return len(self.windows)
+
+    def __getitem__(self, index: int) -> Batch:
+        return Batch(*(part[0] for part in self.__getitems__([index])))
+
+    def __getitems__(self, indices: Sequence[int]) -> Batch:
+        """Returns the samples of several windows as one batch.
+
+        Raises:
+            ValueError: if the windows have different lengths, or a value that was read is not finite.
+        """
+        windows = [self.windows[index] for index in indices]
+        lengths = {window.n_steps_output for window in windows}
+        if len(lengths) != 1:
+            raise ValueError(f"trajectories of different lengths {sorted(lengths)} cannot be stacked: use batches of one")
+        batch = self._allocate(len(windows), lengths.pop())
+        history, constants, target = batch.history.numpy(), batch.constants.numpy(), batch.target.numpy()
+        for row, (file, trajectory, start, _) in enumerate(windows):
+            self._reader.read_frames(file, trajectory, start, self.dt_stride, history[row], target[row])
+            self._reader.read_constants(file, trajectory, constants[row])
+            batch.scalars[row] = self._scalars[file][trajectory]
+        self._check_finite(batch, windows)
+        return batch
+
+    def _allocate(self, n_samples: int, n_steps_output: int) -> Batch:
+        n_fields, grid = len(self.fields), self.grid_shape
+        return Batch(
+            history=torch.empty(n_samples, self.n_steps_input, n_fields, *grid),
+            constants=torch.empty(n_samples, len(self.constant_fields), *grid),
+            scalars=torch.empty(n_samples, self._scalars[0].shape[1]),
+            target=torch.empty(n_samples, n_steps_output, n_fields, *grid),
+        )
+
+    def _check_finite(self, batch: Batch, windows: Sequence[Window]) -> None:
+        # One pass over the values: a sum is finite only if all of its terms are.
+        if torch.isfinite(batch.history.sum() + batch.constants.sum() + batch.target.sum()):
+            return
+        for row, window in enumerate(windows):
+            place = f"trajectory {window.trajectory} of {self._reader.files[window.file].path}"
+            frames = torch.cat([batch.history[row], batch.target[row]])
+            for step, channel in _not_finite(frames):
+                frame = window.start + self.dt_stride * step
+                raise ValueError(_NOT_FINITE.format(name=self.fields[channel], place=f"frame {frame} of {place}"))
+            for _, channel in _not_finite(batch.constants[row, None]):
+                raise ValueError(_NOT_FINITE.format(name=self.constant_fields[channel], place=place))
+
+
+_NOT_FINITE = (
+    "'{name}' holds NaN or infinite values in {place}, expected finite ones: simulate or download the file again, or leave "
+    "it out with exclude_filters"
+)
+
+
+def _not_finite(frames: torch.Tensor) -> list[list[int]]:
+    """Step and channel of every image in ``(step, channel, *grid)`` that holds a value that is not finite."""
+    places: list[list[int]] = (~torch.isfinite(frames)).flatten(2).any(-1).nonzero().tolist()
+    return places

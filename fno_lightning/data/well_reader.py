@@ -1,0 +1,148 @@
+"""Reads windows of trajectories from open files."""
+
+from __future__ import annotations
+
+import os
+from collections import OrderedDict
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import h5py
+import numpy as np
+
+from fno_lightning.data.well_file import WellField, WellFile
+
+MAX_OPEN_FILES = 128
+"""Files that a process keeps open; the one unused for longest is closed first."""
+
+
+class Channels(NamedTuple):
+    """Where the components of one field go.
+
+    Attributes:
+        field: The field.
+        components: Numbers of the chosen components.
+        channels: The channels that they fill.
+    """
+
+    field: WellField
+    components: list[int]
+    channels: slice
+
+    def arrange(self, values: np.ndarray, n_leading: int) -> np.ndarray:
+        """Brings stored values into the order of a batch.
+
+        Args:
+            values: ``(*leading, *stored_grid, *component)``, the grid without the axes along which nothing varies.
+            n_leading: Number of leading axes: 1 for frames, 0 for a constant field.
+
+        Returns:
+            A view ``(*leading, channel, *grid)``, with one point along the axes along which nothing varies.
+        """
+        grid = iter(values.shape[n_leading:])
+        points = [next(grid) if varies else 1 for varies in self.field.dim_varying]
+        values = values.reshape(*values.shape[:n_leading], *points, len(self.field.components))
+        values = np.moveaxis(values, -1, n_leading)
+        if len(self.components) == len(self.field.components):
+            return values
+        return values.take(self.components, axis=n_leading)
+
+
+class WellReader:
+    """Reads chosen components of the fields of a list of files, channels before the grid.
+
+    Files are opened on first use, once for each process, so that a reader can be sent to worker processes. No metadata
+    are read again. Fields that lie in a file in one piece are mapped into memory and copied once, from the system's
+    page cache to the batch; all others are read through the HDF5 library.
+
+    Args:
+        files: Metadata of the files.
+        fields: Components of time-dependent fields, in the order of the files.
+        constant_fields: Components of the fields without time dependence, in the order of the files.
+    """
+
+    def __init__(self, files: Sequence[WellFile], fields: Sequence[str], constant_fields: Sequence[str]) -> None:
+        self.files = tuple(files)
+        self._varying = [_channels(file, fields, time_varying=True) for file in self.files]
+        self._constant = [_channels(file, constant_fields, time_varying=False) for file in self.files]
+        self._open = _OpenFiles()
+
+    def read_frames(
+        self, file: int, trajectory: int, start: int, dt_stride: int, history: np.ndarray, target: np.ndarray
+    ) -> None:
+        """Fills ``history`` and ``target`` with successive frames.
+
+        Args:
+            file: Number of the file.
+            trajectory: Number of the trajectory in the file.
+            start: First frame.
+            dt_stride: Distance between successive frames.
+            history: First part of the window, ``(T_in, field, *grid)``.
+            target: Second part, ``(T_out, field, *grid)``.
+        """
+        sources = self._open.sources(self.files[file])
+        n_steps_input = len(history)
+        frames = slice(start, start + dt_stride * (n_steps_input + len(target) - 1) + 1, dt_stride)
+        for channels in self._varying[file]:
+            source = sources[channels.field.path]
+            stored = source[trajectory, frames] if channels.field.sample_varying else source[frames]
+            values = channels.arrange(stored, 1)
+            history[:, channels.channels] = values[:n_steps_input]
+            target[:, channels.channels] = values[n_steps_input:]
+
+    def read_constants(self, file: int, trajectory: int, constants: np.ndarray) -> None:
+        """Fills ``constants`` with the fields without time dependence, ``(constant_field, *grid)``."""
+        if not self._constant[file]:
+            return
+        sources = self._open.sources(self.files[file])
+        for channels in self._constant[file]:
+            source = sources[channels.field.path]
+            stored = source[trajectory] if channels.field.sample_varying else source
+            constants[channels.channels] = channels.arrange(stored, 0)
+
+
+class _OpenFiles:
+    """Open files of this process; a copy in another process begins with none."""
+
+    def __init__(self) -> None:
+        self._process = os.getpid()
+        self._opened: OrderedDict[str, tuple[h5py.File, dict[str, Any]]] = OrderedDict()
+
+    def sources(self, file: WellFile) -> dict[str, Any]:
+        """Returns what to index, for each field by its path in the file."""
+        if self._process != os.getpid():
+            self.__init__()  # type: ignore[misc]
+        key = str(file.path)
+        if key not in self._opened:
+            if len(self._opened) >= MAX_OPEN_FILES:
+                self._opened.popitem(last=False)[1][0].close()
+            handle = h5py.File(file.path, "r")
+            self._opened[key] = handle, {field.path: _source(file, field, handle) for field in file.fields}
+        self._opened.move_to_end(key)
+        return self._opened[key][1]
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__init__()  # type: ignore[misc]
+
+
+def _source(file: WellFile, field: WellField, handle: h5py.File) -> Any:
+    if field.offset is not None:
+        return np.memmap(file.path, field.dtype, "r", field.offset, field.shape)
+    dataset = handle[field.path]
+    is_small = not field.time_varying and not field.sample_varying
+    return dataset[()] if is_small else dataset
+
+
+def _channels(file: WellFile, names: Sequence[str], *, time_varying: bool) -> list[Channels]:
+    wanted = set(names)
+    result: list[Channels] = []
+    first = 0
+    for field in file.fields:
+        components = [number for number, name in enumerate(field.components) if name in wanted]
+        if field.time_varying is time_varying and components:
+            result.append(Channels(field, components, slice(first, first + len(components))))
+            first += len(components)
+    return result
