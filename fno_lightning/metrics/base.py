@@ -1,0 +1,88 @@
+"""What every error of a forecast shares: a mean over samples, field by field and lead time by lead time."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor
+from torchmetrics import Metric
+from torchmetrics.utilities.distributed import gather_all_tensors
+
+EPSILON = 1e-7  # The Well's; keeps ratios finite where the target is constant or zero
+
+
+class FieldMetric(Metric, ABC):
+    """Mean over samples of an error, for each lead time and each field: ``compute() -> (time, field)``.
+
+    ``update(prediction, target)`` takes ``(batch, time, field, *grid)`` in physical units, on any grid. Trajectories
+    may differ in length: the mean at a lead time is over the samples that reach it. Sums are kept in float64.
+    ``compute`` adds them over the processes, which may have seen different numbers of batches, or none.
+
+    A sample whose error is not a number, because the prediction has diverged, counts as infinitely bad (``inf``, or
+    ``-inf`` where higher is better). So a mean is never ``nan``, and a diverging model never has the best checkpoint.
+
+    Args:
+        n_dims: Number of spatial dimensions.
+
+    Raises:
+        ValueError: from ``update``, if prediction and target differ in shape or do not have ``n_dims`` grid axes.
+    """
+
+    higher_is_better = False
+    is_differentiable = False
+    full_state_update = True  # states grow with the longest trajectory, so they cannot be merged by adding
+
+    total: Tensor
+    count: Tensor
+
+    def __init__(self, n_dims: int) -> None:
+        super().__init__(dist_sync_fn=_gather)
+        self.n_dims = n_dims
+        self.add_state("total", torch.zeros(0, 0, dtype=torch.float64), dist_reduce_fx="sum")
+        self.add_state("count", torch.zeros(0, 0, dtype=torch.float64), dist_reduce_fx="sum")
+
+    @abstractmethod
+    def evaluate(
+        self, prediction: Float[Tensor, "batch time field *grid"], target: Float[Tensor, "batch time field *grid"]
+    ) -> Float[Tensor, "batch time field"]:
+        """Returns the error of each sample, at each lead time, in each field."""
+
+    def update(
+        self, prediction: Float[Tensor, "batch time field *grid"], target: Float[Tensor, "batch time field *grid"]
+    ) -> None:
+        """Adds samples to the mean; half precision is evaluated in float32."""
+        if prediction.shape != target.shape or target.ndim != 3 + self.n_dims:
+            raise ValueError(
+                f"prediction and target must have the same shape (batch, time, field, *grid) with {self.n_dims} grid "
+                f"axes, got {tuple(prediction.shape)} and {tuple(target.shape)}"
+            )
+        dtype = torch.promote_types(target.dtype, torch.float32)
+        errors = self.evaluate(prediction.to(dtype), target.to(dtype)).double()
+        worst = float("-inf" if self.higher_is_better else "inf")
+        errors = errors.nan_to_num(nan=worst, posinf=torch.inf, neginf=-torch.inf)
+        self.total = _sum((self.total, errors.sum(dim=0)))
+        self.count = _sum((self.count, torch.full_like(errors[0], len(errors))))
+
+    def compute(self) -> Float[Tensor, "time field"]:
+        """Returns the mean over the samples of all processes, in float64."""
+        return self.total / self.count
+
+
+def _sum(matrices: tuple[Tensor, ...]) -> Tensor:
+    """Adds matrices of different sizes, continued by zeros."""
+    return torch.stack(_continued(matrices)).sum(dim=0)
+
+
+def _continued(matrices: tuple[Tensor, ...] | list[Tensor]) -> list[Tensor]:
+    """Continues matrices by zeros to the size of the largest."""
+    n_rows, n_columns = (max(sizes) for sizes in zip(*(matrix.shape for matrix in matrices), strict=True))
+    return [F.pad(m, (0, n_columns - m.shape[1], 0, n_rows - m.shape[0])) for m in matrices]
+
+
+def _gather(state: Tensor, group: Any = None) -> list[Tensor]:
+    """Gathers a state from every process; one that has seen fewer lead times, or no sample, adds zeros there."""
+    return _continued(gather_all_tensors(state, group))

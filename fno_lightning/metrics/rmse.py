@@ -1,0 +1,36 @@
+"""Root mean square error."""
+
+from jaxtyping import Float
+from torch import Tensor
+
+from fno_lightning.metrics.base import FieldMetric
+
+
+def rmse(prediction: Float[Tensor, "..."], target: Float[Tensor, "..."], n_dims: int) -> Float[Tensor, "..."]:
+    r"""Root mean square error over the grid, in the units of the field.
+
+    .. math:: \sqrt{\langle (p - t)^2 \rangle}
+
+    Args:
+        prediction: Fields ``(..., *grid)``.
+        target: Fields of the same shape.
+        n_dims: Number of grid axes, which come last.
+
+    Returns:
+        The error of each field, ``(...)``.
+    """
+    return (prediction - target).square().mean(dim=tuple(range(-n_dims, 0))).sqrt()
+
+
+class RMSE(FieldMetric):
+    """Mean over samples of :func:`rmse`.
+
+    Args:
+        n_dims: Number of spatial dimensions.
+    """
+
+    def evaluate(
+        self, prediction: Float[Tensor, "batch time field *grid"], target: Float[Tensor, "batch time field *grid"]
+    ) -> Float[Tensor, "batch time field"]:
+        """Returns the error of each sample, at each lead time, in each field."""
+        return rmse(prediction, target, self.n_dims)
