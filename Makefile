@@ -1,0 +1,51 @@
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+CONSTRAINTS := constraints.txt
+PIP_OPTIONS ?=
+FNO := $(BIN)/python -m fno_lightning
+STAMP := $(VENV)/.installed
+
+.PHONY: help install demo test check format lint type layers bench tensorboard clean
+
+help: ## Show this list
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' | awk -F'|' '{printf "  %-12s %s\n", $$1, $$2}'
+
+$(STAMP): pyproject.toml $(CONSTRAINTS)
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "fno_lightning needs Python 3.11 or newer; set PYTHON=/path/to/it"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet $(PIP_OPTIONS) --constraint $(CONSTRAINTS) torch
+	$(BIN)/python -m pip install --quiet $(PIP_OPTIONS) --constraint $(CONSTRAINTS) --editable '.[dev]'
+	@touch $@
+
+install: $(STAMP) ## Make .venv with the package and its tools
+
+demo: $(STAMP) ## Simulate a small data set if none is there, train on it, test, and show where the results are
+	$(FNO) fit --config configs/trl2d.yaml
+	$(FNO) test --config configs/trl2d.yaml --ckpt_path "$$(ls -t runs/trl2d/version_*/checkpoints/best.ckpt | head -n 1)"
+
+test: $(STAMP) ## Run the tests
+	$(BIN)/python -m pytest
+
+check: $(STAMP) lint type layers test ## Everything that must hold at every commit
+
+lint: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+type: $(STAMP)
+	$(BIN)/mypy
+
+layers: $(STAMP)
+	$(BIN)/lint-imports
+
+format: $(STAMP) ## Format the code
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+tensorboard: $(STAMP) ## Look at the logs
+	$(BIN)/tensorboard --logdir runs
+
+clean: ## Remove what was installed and cached (not the data, not the runs)
+	rm -rf $(VENV) *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

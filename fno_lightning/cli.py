@@ -1,0 +1,87 @@
+"""The command line: LightningCLI that links what the data know to what the module needs."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI, SaveConfigCallback
+from lightning.pytorch.loggers import TensorBoardLogger
+
+# Imported so that their classes also have short names on the command line, as in `--model FNOModule`.
+import fno_lightning.callbacks
+import fno_lightning.pdes  # noqa: F401
+from fno_lightning.data import FieldDataModule
+from fno_lightning.modules import ForecastModule
+from fno_lightning.version import __version__
+
+
+class ConfigLogger(SaveConfigCallback):
+    """Saves the resolved configuration beside the logs and shows it in TensorBoard as text."""
+
+    def save_config(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Writes the configuration to TensorBoard, if that is the logger."""
+        if isinstance(trainer.logger, TensorBoardLogger):
+            config = self.parser.dump(self.config, skip_none=True)
+            indented = "\n".join(f"    {line}" for line in config.splitlines())
+            trainer.logger.experiment.add_text("config", indented)
+
+
+class FNOCLI(LightningCLI):
+    """LightningCLI whose model learns from the data what they are."""
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """Links the data set's specification and history to the module."""
+        for name in ("spec", "n_steps_input"):
+            parser.link_arguments(f"data.{name}", f"model.init_args.{name}", apply_on="instantiate")
+
+    def before_validate(self) -> None:
+        """Refuses to validate random weights."""
+        self._require_checkpoint("validate")
+
+    def before_test(self) -> None:
+        """Refuses to test random weights."""
+        self._require_checkpoint("test")
+
+    def before_predict(self) -> None:
+        """Refuses to predict with random weights."""
+        self._require_checkpoint("predict")
+
+    def _require_checkpoint(self, subcommand: str) -> None:
+        path = self.config[subcommand].ckpt_path
+        if path is None:
+            raise SystemExit(
+                f"{subcommand} needs a trained model: pass --ckpt_path, for example "
+                f"--ckpt_path runs/trl2d/version_0/checkpoints/best.ckpt"
+            )
+        if not Path(path).is_file():
+            raise SystemExit(f"--ckpt_path {path}: there is no such file")
+
+
+def main(args: ArgsType = None) -> FNOCLI:
+    """Runs ``fit``, ``validate``, ``test`` or ``predict``.
+
+    Args:
+        args: Arguments as on the command line; ``None``: those of the process.
+    """
+    here = str(Path.cwd())
+    if here not in sys.path:  # the console script does not look for a user's own classes in the current directory
+        sys.path.insert(0, here)
+    return FNOCLI(
+        ForecastModule,
+        FieldDataModule,
+        subclass_mode_model=True,
+        subclass_mode_data=True,
+        save_config_callback=ConfigLogger,
+        save_config_kwargs={"overwrite": True},
+        seed_everything_default=0,
+        auto_configure_optimizers=False,
+        parser_kwargs=_parser_options(),
+        args=args,
+    )
+
+
+def _parser_options() -> dict[str, Any]:
+    return {"version": f"fno_lightning {__version__}"}

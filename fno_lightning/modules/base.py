@@ -1,0 +1,296 @@
+"""The LightningModule that every forecast shares."""
+
+from __future__ import annotations
+
+import logging
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Any
+
+import lightning as L
+import torch
+from jaxtyping import Float
+from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
+from lightning.pytorch.utilities.types import OptimizerLRScheduler
+from torch import Tensor, nn
+from torch.optim.lr_scheduler import ReduceLROnPlateau
+
+from fno_lightning.data import Batch, FieldDataModule, FieldSpec, Statistics
+from fno_lightning.losses import MSE, Loss
+from fno_lightning.metrics import VRMSE
+from fno_lightning.modules.normalization import ZScore
+from fno_lightning.modules.schedules import WarmupCosine
+from fno_lightning.rollout import rollout
+
+log = logging.getLogger(__name__)
+
+_RUN_TIME_ARGUMENTS = ("loss", "optimizer", "lr_scheduler", "compile")
+
+
+class ForecastModule(L.LightningModule, ABC):
+    r"""Learns to advance fields by one step, or to solve a steady problem.
+
+    With :math:`\hat u` the normalised fields, the network :math:`G_\theta` sees :math:`n` past frames (time folded into
+    the channels, oldest first), the constant fields and one constant plane for each scalar, and
+
+    .. math:: \hat u^{k+1} = \hat u^k + \frac{\sigma_\Delta}{\sigma} G_\theta(\hat u^{k-n+1}, \dots, \hat u^k, c)
+
+    or, with ``residual=False`` and for steady problems, :math:`\hat u^{k+1} = G_\theta(\dots)`. Targets of several steps
+    are reached autoregressively, and the loss compares all of them in normalised units.
+
+    A subclass says which network: it stores its arguments and overrides :meth:`build_network`. Arguments that rebuild
+    the network are hyper-parameters and must be plain values; a checkpoint then reloads without data and without
+    arguments, and takes and returns physical units. ``loss``, ``optimizer``, ``lr_scheduler`` and ``compile`` are
+    choices of a run and are not stored.
+
+    Logs ``train/loss``, ``val/loss``, ``val/vrmse``, ``val/vrmse/<field>`` and the same for ``test``.
+
+    Args:
+        spec: What the data set is; from the command line it comes from the datamodule.
+        n_steps_input: Number of past frames that a forecast starts from; 0 for a steady problem. From the command line
+            it comes from the datamodule.
+        residual: Predict the change from the last frame rather than the next frame.
+        loss: Compares normalised prediction and target; ``None``: :class:`~fno_lightning.losses.MSE`.
+        optimizer: Makes the optimizer from the parameters; ``None``: AdamW, lr 1e-3, weight decay 1e-4.
+        lr_scheduler: Makes the schedule from the optimizer; ``None``: constant learning rate.
+        compile: Compile the network with ``torch.compile``, in place.
+
+    Raises:
+        ValueError: if ``n_steps_input`` is negative, or 0 when there is nothing else to predict from.
+    """
+
+    network: nn.Module | None
+
+    def __init__(
+        self,
+        spec: FieldSpec | dict[str, Any],
+        n_steps_input: int = 4,
+        *,
+        residual: bool = True,
+        loss: Loss | None = None,
+        optimizer: OptimizerCallable | None = None,
+        lr_scheduler: LRSchedulerCallable | None = None,
+        compile: bool = False,  # noqa: A002 (torch's own name for it)
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.spec = spec if isinstance(spec, FieldSpec) else FieldSpec.from_dict(spec)
+        self.save_hyperparameters(ignore=("spec", *_RUN_TIME_ARGUMENTS))
+        self.save_hyperparameters({"spec": self.spec.to_dict(), **self._how_to_rebuild()})
+        if n_steps_input < 0:
+            raise ValueError(f"n_steps_input counts past frames, so it is at least 0, got {n_steps_input}")
+        self.n_steps_input = n_steps_input
+        self.residual = residual and n_steps_input > 0
+        if self.in_channels == 0:
+            raise ValueError("n_steps_input is 0 and the data set has no constant fields and no scalars: no input is left")
+        self.loss = loss or MSE()
+        self.optimizer = optimizer
+        self.lr_scheduler = lr_scheduler
+        self.compile_network = compile
+        self.network = None
+
+        self.fields = ZScore(len(self.spec.fields))
+        self.increments = ZScore(len(self.spec.fields))
+        self.constants = ZScore(len(self.spec.constant_fields))
+        self.scalars = ZScore(len(self.spec.scalars))
+        self.val_vrmse = VRMSE(n_dims=self.spec.n_dims)
+        self.test_vrmse = VRMSE(n_dims=self.spec.n_dims)
+
+    # --- what a subclass overrides ---------------------------------------------------------------------------------
+
+    @abstractmethod
+    def build_network(self) -> nn.Module:
+        """Returns a network ``(batch, in_channels, *grid) -> (batch, out_channels, *grid)``."""
+
+    @property
+    def in_channels(self) -> int:
+        """Channels that the network sees: past frames, constant fields and scalars."""
+        spec = self.spec
+        return self.n_steps_input * len(spec.fields) + len(spec.constant_fields) + len(spec.scalars)
+
+    @property
+    def out_channels(self) -> int:
+        """Channels that the network returns: the fields of one frame."""
+        return len(self.spec.fields)
+
+    # --- forecasting, in physical units ----------------------------------------------------------------------------
+
+    def forward(
+        self,
+        history: Float[Tensor, "batch T_in field *grid"],
+        constants: Float[Tensor, "batch constant *grid"],
+        scalars: Float[Tensor, "batch scalar"],
+        n_steps: int = 1,
+    ) -> Float[Tensor, "batch T_out field *grid"]:
+        """Predicts the ``n_steps`` frames after the history, in physical units."""
+        return self._decode(self._advance(history, constants, scalars, n_steps))
+
+    @torch.no_grad()
+    def forecast(
+        self,
+        history: Float[Tensor, "batch T_in field *grid"],
+        constants: Float[Tensor, "batch constant *grid"],
+        scalars: Float[Tensor, "batch scalar"],
+        n_steps: int = 1,
+    ) -> Float[Tensor, "batch T_out field *grid"]:
+        """Like :meth:`forward`, in evaluation mode and without gradients."""
+        training = self.training
+        self.eval()
+        try:
+            return self(history, constants, scalars, n_steps)
+        finally:
+            self.train(training)
+
+    def _advance(self, history: Tensor, constants: Tensor, scalars: Tensor, n_steps: int) -> Tensor:
+        """Predicts ``n_steps`` normalised frames from a history in physical units."""
+        self.configure_model()
+        history = self.fields.encode(history, self.spec.n_dims)
+        context = self._context(constants, scalars)
+        return rollout(lambda frames: self._next_frame(frames, context), history, n_steps)
+
+    def _context(self, constants: Tensor, scalars: Tensor) -> Tensor:
+        """What stays the same during a forecast: constant fields, and each scalar as a constant plane."""
+        n_dims = self.spec.n_dims
+        grid = constants.shape[2:]
+        planes = self.scalars.encode(scalars, 0).view(*scalars.shape, *(1,) * n_dims).expand(*scalars.shape, *grid)
+        return torch.cat((self.constants.encode(constants, n_dims), planes), dim=1)
+
+    def _next_frame(self, frames: Tensor, context: Tensor) -> Tensor:
+        """One application of the network to normalised frames ``(batch, T_in, field, *grid)``."""
+        assert self.network is not None
+        output: Tensor = self.network(torch.cat((frames.flatten(1, 2), context), dim=1))
+        if not self.residual:
+            return output
+        step = self.increments.decode(output, self.spec.n_dims)
+        return frames[:, -1] + step / self.fields.std.view(-1, *(1,) * self.spec.n_dims)
+
+    def _decode(self, frames: Tensor) -> Tensor:
+        return self.fields.decode(frames, self.spec.n_dims)
+
+    # --- training and evaluation -----------------------------------------------------------------------------------
+
+    def step(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Returns the loss and the normalised prediction ``(batch, T_out, field, *grid)`` of a batch."""
+        prediction = self._advance(batch.history, batch.constants, batch.scalars, batch.target.shape[1])
+        return self.loss(prediction, self.fields.encode(batch.target, self.spec.n_dims)), prediction
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """Returns the loss of a batch."""
+        loss, _ = self.step(batch)
+        self.log("train/loss", loss, on_step=True, on_epoch=False, prog_bar=True, batch_size=len(batch.target))
+        return loss
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
+        """Returns the loss and the prediction in physical units, for callbacks."""
+        return self._evaluation_step(batch, "val", self.val_vrmse)
+
+    def test_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
+        """Returns the loss and the prediction in physical units, for callbacks."""
+        return self._evaluation_step(batch, "test", self.test_vrmse)
+
+    def predict_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """Returns the forecast of every target frame, in physical units."""
+        return self.forecast(batch.history, batch.constants, batch.scalars, batch.target.shape[1])
+
+    def _evaluation_step(self, batch: Batch, stage: str, metric: VRMSE) -> dict[str, Tensor]:
+        loss, prediction = self.step(batch)
+        prediction = self._decode(prediction)
+        metric.update(prediction, batch.target)
+        self.log(f"{stage}/loss", loss, sync_dist=True, prog_bar=True, batch_size=len(batch.target))
+        return {"loss": loss, "prediction": prediction}
+
+    def on_validation_epoch_end(self) -> None:
+        """Logs the error over the validation windows."""
+        self._log_vrmse("val", self.val_vrmse)
+
+    def on_test_epoch_end(self) -> None:
+        """Logs the error over the test windows."""
+        self._log_vrmse("test", self.test_vrmse)
+
+    def _log_vrmse(self, stage: str, metric: VRMSE) -> None:
+        by_field = metric.compute().mean(dim=0)
+        metric.reset()
+        self.log(f"{stage}/vrmse", by_field.mean(), prog_bar=True)
+        self.log_dict({f"{stage}/vrmse/{name}": error for name, error in zip(self.spec.fields, by_field, strict=True)})
+
+    # --- life cycle --------------------------------------------------------------------------------------------------
+
+    def setup(self, stage: str) -> None:
+        """Checks the data against the module and, before training, takes over their statistics."""
+        data = self.trainer.datamodule if self._trainer is not None else None
+        if not isinstance(data, FieldDataModule):
+            return
+        _require_same_fields(self.spec, data.spec, "the module", "the data")
+        if data.n_steps_input != self.n_steps_input:
+            raise ValueError(
+                f"the module takes n_steps_input={self.n_steps_input} past frames, but the data give "
+                f"{data.n_steps_input}: set the same value in both"
+            )
+        if stage == "fit":
+            self.fit_normalization(data.statistics)
+
+    def fit_normalization(self, statistics: Statistics) -> None:
+        """Takes over the statistics of a train split; with a Trainer and a datamodule this happens by itself."""
+        self.fields.fit(statistics.mean, statistics.std)
+        self.increments.fit(statistics.mean_delta, statistics.std_delta)
+        self.constants.fit(statistics.constant_mean, statistics.constant_std)
+        self.scalars.fit(statistics.scalar_mean, statistics.scalar_std)
+
+    def configure_model(self) -> None:
+        """Builds the network once, and compiles it if asked to; call it yourself when you use no Trainer."""
+        if self.network is not None:
+            return
+        self.network = self.build_network()
+        if self.compile_network:
+            self.network.compile()
+
+    def configure_optimizers(self) -> OptimizerLRScheduler:
+        """Returns the optimizer and, if there is one, its schedule."""
+        if self.optimizer is None:
+            optimizer: torch.optim.Optimizer = torch.optim.AdamW(self.parameters(), lr=1e-3, weight_decay=1e-4)
+        else:
+            optimizer = self.optimizer(self.parameters())
+        if self.lr_scheduler is None:
+            return optimizer
+        scheduler = self.lr_scheduler(optimizer)
+        if isinstance(scheduler, WarmupCosine):
+            scheduler.total_steps = scheduler.total_steps or int(self.trainer.estimated_stepping_batches)
+            return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+        if isinstance(scheduler, ReduceLROnPlateau):
+            monitor = getattr(scheduler, "monitor", "val/loss")
+            return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "monitor": monitor}}
+        return {"optimizer": optimizer, "lr_scheduler": scheduler}
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Refuses a checkpoint whose fields or history are not this module's."""
+        saved: Mapping[str, Any] = checkpoint.get("hyper_parameters", {})
+        if "spec" in saved:
+            _require_same_fields(FieldSpec.from_dict(saved["spec"]), self.spec, "the checkpoint", "the data")
+        n_saved = saved.get("n_steps_input", self.n_steps_input)
+        if n_saved != self.n_steps_input:
+            raise ValueError(
+                f"the checkpoint was trained on n_steps_input={n_saved} past frames, but the data give "
+                f"{self.n_steps_input}: pass --data.init_args.n_steps_input {n_saved}"
+            )
+
+    @classmethod
+    def _how_to_rebuild(cls) -> dict[str, str]:
+        """Names the class in the checkpoint, as LightningCLI does, so that loading by a base class finds it."""
+        if "<locals>" in cls.__qualname__:
+            return {}
+        return {
+            "_class_path": f"{cls.__module__}.{cls.__qualname__}",
+            "_instantiator": "lightning.pytorch.cli.instantiate_module",
+        }
+
+
+def _require_same_fields(saved: FieldSpec, given: FieldSpec, owner: str, other: str) -> None:
+    for kind in ("fields", "constant_fields", "scalars"):
+        expected, found = getattr(saved, kind), getattr(given, kind)
+        if expected != found:
+            raise ValueError(
+                f"{owner} was made for {kind.replace('_', ' ')} {list(expected)}, but {other} of {given.dataset_name!r} "
+                f"({given.source}) have {list(found)}: use data with the same fields, in the same order"
+            )
+    if saved.n_dims != given.n_dims:
+        raise ValueError(f"{owner} was made for {saved.n_dims}-D grids, but {other} are {given.n_dims}-D")

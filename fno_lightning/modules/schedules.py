@@ -1,0 +1,54 @@
+"""Learning-rate schedules that know how long the training will last."""
+
+from __future__ import annotations
+
+import math
+
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+
+
+class WarmupCosine(LRScheduler):
+    r"""Linear warm-up, then a cosine down to a fraction of the learning rate, updated every optimizer step.
+
+    .. math::
+        \eta(s) = \eta_0 \begin{cases} s / s_w & s < s_w \\
+        f + (1 - f)\,\tfrac12\bigl(1 + \cos \pi \tfrac{s - s_w}{S - s_w}\bigr) & s \ge s_w \end{cases}
+
+    with warm-up steps :math:`s_w`, total steps :math:`S` and final fraction :math:`f` (Loshchilov and Hutter 2017,
+    arXiv:1608.03983, eq. 5, without restarts).
+
+    Args:
+        optimizer: The optimizer to schedule.
+        warmup: Fraction of the training spent warming up, in [0, 1).
+        final: Learning rate at the end, as a fraction of the initial one.
+        total_steps: Number of optimizer steps; ``None``: as many as the Trainer will take.
+
+    Raises:
+        ValueError: if ``warmup`` or ``final`` is out of range.
+    """
+
+    def __init__(
+        self, optimizer: Optimizer, warmup: float = 0.05, final: float = 0.01, total_steps: int | None = None
+    ) -> None:
+        if not 0 <= warmup < 1:
+            raise ValueError(f"warmup is a fraction of the training in [0, 1), got {warmup}")
+        if not 0 <= final <= 1:
+            raise ValueError(f"final is a fraction of the learning rate in [0, 1], got {final}")
+        self.warmup = warmup
+        self.final = final
+        self.total_steps = total_steps
+        super().__init__(optimizer)
+
+    def fraction(self, step: int) -> float:
+        """Learning rate at a step, as a fraction of the initial one."""
+        total = self.total_steps or 1
+        n_warmup = round(self.warmup * total)
+        if step < n_warmup:
+            return (step + 1) / (n_warmup + 1)
+        progress = min(1.0, (step - n_warmup) / max(1, total - n_warmup))
+        return self.final + (1 - self.final) * 0.5 * (1 + math.cos(math.pi * progress))
+
+    def get_lr(self) -> list[float]:
+        """Learning rate of each parameter group at the current step."""
+        return [base * self.fraction(self.last_epoch) for base in self.base_lrs]
