@@ -1,7 +1,22 @@
 """Data sets: what they are, and how their samples reach a module."""
 
+from fno_lightning.data.base import FieldDataModule
 from fno_lightning.data.batch import Batch
+from fno_lightning.data.hdf5_entry import WellFormatError
 from fno_lightning.data.spec import FieldSpec
 from fno_lightning.data.statistics import Statistics
+from fno_lightning.data.well_dataset import WellWindows
+from fno_lightning.data.well_file import WellFile, read_well_file
+from fno_lightning.data.well_writer import write_well_file
 
-__all__ = ["Batch", "FieldSpec", "Statistics"]
+__all__ = [
+    "Batch",
+    "FieldDataModule",
+    "FieldSpec",
+    "Statistics",
+    "WellFile",
+    "WellFormatError",
+    "WellWindows",
+    "read_well_file",
+    "write_well_file",
+]

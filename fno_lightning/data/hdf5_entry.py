@@ -62,8 +62,8 @@ class Entry:
         """
         if name not in self.handle.attrs:
             raise WellFormatError(
-                f"{self.where} has no attribute '{name}' (it has: {sorted(self.handle.attrs)}), which The Well's format "
-                "requires: rewrite the file with it"
+                f"{self.where} has no attribute '{name}' (it has: {sorted(self.handle.attrs)}), which The Well's "
+                "format requires: rewrite the file with it"
             )
         return self.handle.attrs[name]
 
@@ -119,8 +119,8 @@ class Entry:
         child = self.handle.get(name)
         if not isinstance(child, kind):
             raise WellFormatError(
-                f"{self.where} has no {noun} '{name}' (it has: {sorted(self.handle)}), which The Well's format requires: "
-                "rewrite the file with it, or leave it out with exclude_filters"
+                f"{self.where} has no {noun} '{name}' (it has: {sorted(self.handle)}), which The Well's format "
+                "requires: rewrite the file with it, or leave it out with exclude_filters"
             )
         return Entry(self.path, child)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
 import torch
 from torch.utils.data import Dataset
 
@@ -47,10 +46,7 @@ class WellWindows(Dataset[Batch]):
         self.constant_fields = tuple(constant_fields)
         self.grid_shape = files[0].grid_shape
         self._reader = WellReader(files, fields, constant_fields)
-        self._scalars = [
-            torch.tensor(np.array([file.scalars[name] for name in scalars], np.float32).reshape(-1, file.n_trajectories)).T
-            for file in files
-        ]
+        self._scalars = [_scalar_table(file, scalars) for file in files]
 
     def __len__(self) -> int:
         return len(self.windows)
@@ -67,7 +63,9 @@ class WellWindows(Dataset[Batch]):
         windows = [self.windows[index] for index in indices]
         lengths = {window.n_steps_output for window in windows}
         if len(lengths) != 1:
-            raise ValueError(f"trajectories of different lengths {sorted(lengths)} cannot be stacked: use batches of one")
+            raise ValueError(
+                f"trajectories of different lengths {sorted(lengths)} cannot be stacked: use batches of one"
+            )
         batch = self._allocate(len(windows), lengths.pop())
         history, constants, target = batch.history.numpy(), batch.constants.numpy(), batch.target.numpy()
         for row, (file, trajectory, start, _) in enumerate(windows):

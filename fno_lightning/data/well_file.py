@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,6 +46,11 @@ class WellField:
         """Path of the data set inside the file."""
         return f"t{self.order}_fields/{self.name}"
 
+    @property
+    def frame_size(self) -> int:
+        """Number of values of one frame of one trajectory."""
+        return math.prod(self.shape[self.sample_varying + self.time_varying :])
+
 
 @dataclass(frozen=True, eq=False)
 class WellFile:
@@ -86,6 +92,10 @@ class WellFile:
         """Number of points along each axis."""
         return tuple(len(points) for points in self.coordinates)
 
+    def field(self, name: str) -> WellField:
+        """Returns a field by its name."""
+        return next(field for field in self.fields if field.name == name)
+
     def components(self, *, time_varying: bool) -> tuple[str, ...]:
         """Names of the components of all fields that depend on time, or of all those that do not."""
         selected = (field for field in self.fields if field.time_varying is time_varying)
@@ -108,7 +118,9 @@ def read_well_file(path: Path) -> WellFile:
             raise WellFormatError(f"{path}: n_spatial_dims is {n_dims}, but /dimensions names the axes {axes}")
         time = _coordinates(dimensions, "time", n_trajectories)
         coordinates = tuple(_coordinates(dimensions, axis, n_trajectories) for axis in axes)
-        extents = dict(zip(("trajectory", "time", *axes), (n_trajectories, len(time), *map(len, coordinates)), strict=True))
+        extents = dict(
+            zip(("trajectory", "time", *axes), (n_trajectories, len(time), *map(len, coordinates)), strict=True)
+        )
         scalars, time_varying_scalars = _scalars(root.group("scalars"), n_trajectories, len(time))
         return WellFile(
             path=path,

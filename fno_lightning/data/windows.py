@@ -107,5 +107,7 @@ def whole_trajectories(
     windows = []
     for file, trajectory, n_frames in trajectories:
         n_steps_output = n_frames // dt_stride - n_steps_input
-        windows.append(Window(file, trajectory, 0, n_steps_output if max_steps is None else min(n_steps_output, max_steps)))
+        windows.append(
+            Window(file, trajectory, 0, n_steps_output if max_steps is None else min(n_steps_output, max_steps))
+        )
     return windows

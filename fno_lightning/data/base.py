@@ -1,0 +1,149 @@
+"""The interface between data sets, and modules and callbacks."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Any, Literal, TypeAlias
+
+import torch
+from lightning.pytorch import LightningDataModule
+from torch import distributed
+from torch.utils.data import DataLoader, Dataset, default_collate
+
+from fno_lightning.data.batch import Batch
+from fno_lightning.data.spec import FieldSpec
+from fno_lightning.data.statistics import Statistics
+
+Split: TypeAlias = Literal["train", "valid", "test"]
+
+
+class FieldDataModule(LightningDataModule, ABC):
+    """Serves :class:`~fno_lightning.data.Batch` es of one data set.
+
+    A subclass says what the data are (:attr:`spec`, :attr:`n_steps_input`, :attr:`statistics`) and makes the data sets
+    of the splits (:meth:`dataset`, :meth:`rollout_dataset`); the loaders are made here. ``predict`` uses the test split.
+
+    Args:
+        batch_size: Samples in a training batch, on each device.
+        eval_batch_size: Samples in a batch of validation, test and prediction; as in training unless given.
+        rollout_batch_size: Trajectories in a batch of :meth:`rollout_dataloader`.
+        num_workers: Processes that read ahead; 0: the data are read between the steps.
+        pin_memory: Whether to copy batches into page-locked memory, for faster transfer to a GPU; unless given, where
+            there is a GPU.
+        persistent_workers: Whether the processes live on between epochs.
+        prefetch_factor: Batches that each process reads ahead.
+
+    Raises:
+        ValueError: if a size is not positive.
+    """
+
+    n_steps_input: int
+    """Frames of a batch's history; known from construction on."""
+
+    def __init__(
+        self,
+        *,
+        batch_size: int = 8,
+        eval_batch_size: int | None = None,
+        rollout_batch_size: int = 1,
+        num_workers: int = 0,
+        pin_memory: bool | None = None,
+        persistent_workers: bool = True,
+        prefetch_factor: int | None = None,
+    ) -> None:
+        super().__init__()
+        require_at_least(1, batch_size=batch_size, rollout_batch_size=rollout_batch_size)
+        require_at_least(0, num_workers=num_workers)
+        require_at_least(1, eval_batch_size=eval_batch_size, prefetch_factor=prefetch_factor)
+        self.batch_size = batch_size
+        self.eval_batch_size = eval_batch_size or batch_size
+        self.rollout_batch_size = rollout_batch_size
+        self.num_workers = num_workers
+        self.pin_memory = torch.cuda.is_available() if pin_memory is None else pin_memory
+        self.persistent_workers = persistent_workers
+        self.prefetch_factor = prefetch_factor
+
+    @property
+    @abstractmethod
+    def spec(self) -> FieldSpec:
+        """What the data set is; known from construction on, because the command line links it to the module."""
+
+    @property
+    @abstractmethod
+    def statistics(self) -> Statistics:
+        """Statistics of the train split; known from ``prepare_data`` on."""
+
+    @abstractmethod
+    def dataset(self, split: Split) -> Dataset[Batch]:
+        """Returns the samples of a split; known from ``prepare_data`` on."""
+
+    @abstractmethod
+    def rollout_dataset(self, split: Split) -> Dataset[Batch]:
+        """Returns full trajectories: the first frames as history, all that follow as target."""
+
+    def rollout_batches(self, split: Split) -> list[list[int]]:
+        """Returns which items of :meth:`rollout_dataset` share a batch; they must have the same shape."""
+        return consecutive(range(len(self.rollout_dataset(split))), self.rollout_batch_size)  # type: ignore[arg-type]
+
+    def train_dataloader(self) -> DataLoader[Batch]:
+        """Returns shuffled samples of the train split, the last incomplete batch left out."""
+        dataset = self.dataset("train")
+        n_samples = len(dataset)  # type: ignore[arg-type]
+        return self._loader(dataset, batch_size=self.batch_size, shuffle=True, drop_last=n_samples >= self.batch_size)
+
+    def val_dataloader(self) -> DataLoader[Batch]:
+        """Returns the samples of the validation split in order."""
+        return self._loader(self.dataset("valid"), batch_size=self.eval_batch_size)
+
+    def test_dataloader(self) -> DataLoader[Batch]:
+        """Returns the samples of the test split in order."""
+        return self._loader(self.dataset("test"), batch_size=self.eval_batch_size)
+
+    def predict_dataloader(self) -> DataLoader[Batch]:
+        """Returns the samples of the test split in order."""
+        return self.test_dataloader()
+
+    def rollout_dataloader(self, split: Split) -> DataLoader[Batch]:
+        """Returns full trajectories, each once; distributed processes share them out, perhaps unevenly."""
+        batches = self.rollout_batches(split)
+        if distributed.is_available() and distributed.is_initialized():
+            batches = batches[distributed.get_rank() :: distributed.get_world_size()]
+        return DataLoader(
+            self.rollout_dataset(split), batch_sampler=batches, collate_fn=collate, pin_memory=self.pin_memory
+        )
+
+    def _loader(self, dataset: Dataset[Batch], **options: Any) -> DataLoader[Batch]:
+        return DataLoader(
+            dataset,
+            num_workers=self.num_workers,
+            pin_memory=self.pin_memory,
+            persistent_workers=self.persistent_workers and self.num_workers > 0,
+            prefetch_factor=self.prefetch_factor if self.num_workers > 0 else None,
+            collate_fn=collate,
+            **options,
+        )
+
+
+def collate(samples: Batch | list[Batch]) -> Batch:
+    """Stacks samples into a batch, unless the data set has already read them as one (``__getitems__``)."""
+    if isinstance(samples, Batch):
+        return samples
+    batch: Batch = default_collate(samples)
+    return batch
+
+
+def consecutive(items: Sequence[int], size: int) -> list[list[int]]:
+    """Cuts a sequence into pieces of at most ``size``."""
+    return [list(items[first : first + size]) for first in range(0, len(items), size)]
+
+
+def require_at_least(minimum: int, **options: int | None) -> None:
+    """Checks options that are counts; ``None`` passes.
+
+    Raises:
+        ValueError: if an option is smaller than ``minimum``; names it.
+    """
+    for name, value in options.items():
+        if value is not None and value < minimum:
+            raise ValueError(f"{name} is {value}, expected at least {minimum}")

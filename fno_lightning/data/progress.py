@@ -1,0 +1,48 @@
+"""Progress of long steps: a bar on a terminal, now and then a line in a log."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+logger = logging.getLogger(__name__)
+
+SECONDS_BETWEEN_LINES = 10.0
+
+
+@contextmanager
+def progress_bar(description: str, console: Console | None = None) -> Iterator[Callable[[float], None]]:
+    """Shows the progress of a block; yields a function to be called with the fraction done, from 0 to 1.
+
+    Args:
+        description: What is being done.
+        console: Where to show it; the standard error stream unless given.
+    """
+    console = console or Console(stderr=True)
+    if not console.is_terminal:
+        yield _logged(description)
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
+    with Progress(*columns, TimeRemainingColumn(), console=console) as progress:
+        task = progress.add_task(description, total=1.0)
+        yield lambda fraction: progress.update(task, completed=fraction)
+
+
+def _logged(description: str) -> Callable[[float], None]:
+    begin = last = time.monotonic()
+
+    def report(fraction: float) -> None:
+        nonlocal last
+        now = time.monotonic()
+        if fraction > 0 and (fraction >= 1 or now - last >= SECONDS_BETWEEN_LINES):
+            last = now
+            elapsed = now - begin
+            remaining = elapsed * (1 - fraction) / fraction
+            logger.info("%s: %.0f%%, %.0f s elapsed, %.0f s remaining", description, 100 * fraction, elapsed, remaining)
+
+    return report
