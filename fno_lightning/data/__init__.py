@@ -2,18 +2,23 @@
 
 from fno_lightning.data.base import FieldDataModule
 from fno_lightning.data.batch import Batch
+from fno_lightning.data.generated import GeneratedDataModule
 from fno_lightning.data.hdf5_entry import WellFormatError
 from fno_lightning.data.spec import FieldSpec
 from fno_lightning.data.statistics import Statistics
+from fno_lightning.data.well import WellDataModule
 from fno_lightning.data.well_dataset import WellWindows
-from fno_lightning.data.well_file import WellFile, read_well_file
+from fno_lightning.data.well_file import WellFile
+from fno_lightning.data.well_metadata import read_well_file
 from fno_lightning.data.well_writer import write_well_file
 
 __all__ = [
     "Batch",
     "FieldDataModule",
     "FieldSpec",
+    "GeneratedDataModule",
     "Statistics",
+    "WellDataModule",
     "WellFile",
     "WellFormatError",
     "WellWindows",

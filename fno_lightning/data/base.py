@@ -22,7 +22,8 @@ class FieldDataModule(LightningDataModule, ABC):
     """Serves :class:`~fno_lightning.data.Batch` es of one data set.
 
     A subclass says what the data are (:attr:`spec`, :attr:`n_steps_input`, :attr:`statistics`) and makes the data sets
-    of the splits (:meth:`dataset`, :meth:`rollout_dataset`); the loaders are made here. ``predict`` uses the test split.
+    of the splits (:meth:`dataset`, :meth:`rollout_dataset`); the loaders are made here. ``predict`` uses the
+    test split.
 
     Args:
         batch_size: Samples in a training batch, on each device.

@@ -33,6 +33,11 @@ def progress_bar(description: str, console: Console | None = None) -> Iterator[C
         yield lambda fraction: progress.update(task, completed=fraction)
 
 
+def part_of(report: Callable[[float], None], number: int, n_parts: int) -> Callable[[float], None]:
+    """Returns a function that reports the progress of one of several equal parts."""
+    return lambda fraction: report((number + fraction) / n_parts)
+
+
 def _logged(description: str) -> Callable[[float], None]:
     begin = last = time.monotonic()
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
@@ -55,7 +56,8 @@ class FieldSpec:
 
     def to_dict(self) -> dict[str, Any]:
         """Returns the specification as plain values, for checkpoints and loggers."""
-        return _plain(asdict(self))
+        values: dict[str, Any] = _plain(asdict(self))
+        return values
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> FieldSpec:
@@ -64,6 +66,16 @@ class FieldSpec:
         if unknown:
             raise ValueError(f"unknown entries in a field specification: {sorted(unknown)}")
         return cls(**{name: _frozen(value) for name, value in values.items()})
+
+
+def cell_edges(points: Sequence[float]) -> tuple[float, float]:
+    """Returns the edges of a row of grid points, each in the middle of its cell; rounded to seven digits."""
+    if len(points) == 1:
+        return points[0] - 0.5, points[0] + 0.5
+    lower = points[0] - (points[1] - points[0]) / 2
+    upper = points[-1] + (points[-1] - points[-2]) / 2
+    digits = 6 - math.floor(math.log10(abs(upper - lower)))
+    return round(lower, digits), round(upper, digits)
 
 
 def _plain(value: Any) -> Any:

@@ -17,7 +17,7 @@ class WellWindows(Dataset[Batch]):
     """Windows of trajectories, in physical units and float32, channels before the grid.
 
     The samples are those of ``the_well.data.WellDataset`` without normalisation, in the same order. A list of indices
-    is read into one batch without a copy in between (``__getitems__``, which :class:`torch.utils.data.DataLoader` calls).
+    is read into one batch without a copy in between (``__getitems__``, which a ``DataLoader`` calls).
 
     Args:
         files: Metadata of the files, all on one grid.
@@ -98,9 +98,15 @@ class WellWindows(Dataset[Batch]):
                 raise ValueError(_NOT_FINITE.format(name=self.constant_fields[channel], place=place))
 
 
+def _scalar_table(file: WellFile, names: Sequence[str]) -> torch.Tensor:
+    """Scalars of each trajectory of a file, ``(trajectory, scalar)``."""
+    columns = [torch.from_numpy(file.scalars[name]) for name in names]
+    return torch.stack(columns, dim=1) if columns else torch.empty(file.n_trajectories, 0)
+
+
 _NOT_FINITE = (
-    "'{name}' holds NaN or infinite values in {place}, expected finite ones: simulate or download the file again, or leave "
-    "it out with exclude_filters"
+    "'{name}' holds NaN or infinite values in {place}, expected finite ones: simulate or download the file again, or "
+    "leave it out with exclude_filters"
 )
 
 

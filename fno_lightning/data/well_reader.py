@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections import OrderedDict
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import h5py
@@ -105,27 +106,26 @@ class _OpenFiles:
     """Open files of this process; a copy in another process begins with none."""
 
     def __init__(self) -> None:
-        self._process = os.getpid()
-        self._opened: OrderedDict[str, tuple[h5py.File, dict[str, Any]]] = OrderedDict()
+        self._forget()
+
+    def _forget(self) -> None:
+        self._process: int | None = os.getpid()
+        self._opened: OrderedDict[Path, tuple[h5py.File, dict[str, Any]]] = OrderedDict()
 
     def sources(self, file: WellFile) -> dict[str, Any]:
         """Returns what to index, for each field by its path in the file."""
         if self._process != os.getpid():
-            self.__init__()  # type: ignore[misc]
-        key = str(file.path)
-        if key not in self._opened:
+            self._forget()
+        if file.path not in self._opened:
             if len(self._opened) >= MAX_OPEN_FILES:
                 self._opened.popitem(last=False)[1][0].close()
             handle = h5py.File(file.path, "r")
-            self._opened[key] = handle, {field.path: _source(file, field, handle) for field in file.fields}
-        self._opened.move_to_end(key)
-        return self._opened[key][1]
+            self._opened[file.path] = handle, {field.path: _source(file, field, handle) for field in file.fields}
+        self._opened.move_to_end(file.path)
+        return self._opened[file.path][1]
 
     def __getstate__(self) -> dict[str, Any]:
-        return {}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__init__()  # type: ignore[misc]
+        return {"_process": None}
 
 
 def _source(file: WellFile, field: WellField, handle: h5py.File) -> Any:

@@ -106,8 +106,6 @@ def whole_trajectories(
     """
     windows = []
     for file, trajectory, n_frames in trajectories:
-        n_steps_output = n_frames // dt_stride - n_steps_input
-        windows.append(
-            Window(file, trajectory, 0, n_steps_output if max_steps is None else min(n_steps_output, max_steps))
-        )
+        n_following = n_frames // dt_stride - n_steps_input
+        windows.append(Window(file, trajectory, 0, min(n_following, max_steps or n_following)))
     return windows

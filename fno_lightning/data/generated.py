@@ -1,0 +1,106 @@
+"""Data sets that are simulated when they are first used."""
+
+from __future__ import annotations
+
+import logging
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+
+from fno_lightning.data.base import require_at_least
+from fno_lightning.data.folder_lock import folder_lock
+from fno_lightning.data.schema import schema_file
+from fno_lightning.data.simulation import Simulation
+from fno_lightning.data.well import WellDataModule
+from fno_lightning.data.well_file import WellFile
+from fno_lightning.pdes import PDE
+
+logger = logging.getLogger(__name__)
+
+
+class GeneratedDataModule(WellDataModule):
+    """A data set that its equation simulates, unless the real one is on disk.
+
+    Simulated data lie in ``<base_path>/<dataset_name>-<key>``, a data set in The Well's format beside a
+    ``settings.json``; the key changes with every setting that the data depend on, so that old files are never mixed
+    with new ones. An interrupted simulation continues where it stopped.
+
+    Args:
+        pde: The equation.
+        base_path: Folder of the data sets.
+        n_train: Simulated trajectories of the train split for each set of parameters.
+        n_valid: Simulated trajectories of the validation split for each set of parameters.
+        n_test: Simulated trajectories of the test split for each set of parameters.
+        seed: Selects the initial conditions; those of the splits differ.
+        source: ``auto``: the real data set if it is on disk, else a simulation; ``download``: the real data set,
+            downloaded from The Well; ``simulate``: a simulation.
+        device: Device of the simulation; ``auto``: a GPU if there is one.
+        **options: Windows, filters and loaders, see :class:`WellDataModule`.
+
+    Raises:
+        ValueError: if a count or a stride is too small.
+    """
+
+    def __init__(
+        self,
+        pde: PDE,
+        base_path: str = "datasets",
+        *,
+        n_train: int = 8,
+        n_valid: int = 1,
+        n_test: int = 1,
+        seed: int = 0,
+        source: Literal["auto", "download", "simulate"] = "auto",
+        device: Literal["auto", "cpu", "cuda"] = "auto",
+        **options: Any,
+    ) -> None:
+        super().__init__(
+            dataset_name=pde.dataset_name,
+            base_path=base_path,
+            source="download" if source == "download" else "local",
+            **options,
+        )
+        require_at_least(1, n_train=n_train, n_valid=n_valid, n_test=n_test)
+        require_at_least(0, seed=seed)
+        self.simulation = Simulation(pde, {"train": n_train, "valid": n_valid, "test": n_test}, seed)
+        self.may_use_real = source != "simulate"
+        self.device = device
+
+    @cached_property
+    def is_simulated(self) -> bool:
+        """Whether the data are simulated."""
+        real = super().root
+        if self.source == "download" or (self.may_use_real and (real / "data").is_dir()):
+            logger.info("using the data set in %s", real)
+            return False
+        logger.info("using simulated data in %s", self._simulated_root)
+        return True
+
+    @property
+    def root(self) -> Path:
+        """Folder of the data set, the real or the simulated one."""
+        return self._simulated_root if self.is_simulated else super().root
+
+    def prepare_data(self) -> None:
+        """Simulates what is missing, or downloads it if asked to; other processes wait meanwhile."""
+        if not self.is_simulated:
+            super().prepare_data()
+            return
+        device = self.device
+        if device == "auto":
+            device = "cuda" if torch.cuda.is_available() else "cpu"
+        with folder_lock(self.root):
+            self.simulation.run(self.root, device)
+
+    @property
+    def _simulated_root(self) -> Path:
+        return self.base_path / f"{self.dataset_name}-{self.simulation.key}"
+
+    @cached_property
+    def _reference(self) -> WellFile:
+        """What the data set is: of a simulation, its equation knows before there is a file."""
+        if self.is_simulated:
+            return schema_file(self.simulation.pde, self.simulation.source)
+        return super()._reference

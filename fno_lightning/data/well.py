@@ -1,0 +1,224 @@
+"""Data sets in The Well's format."""
+
+from __future__ import annotations
+
+import logging
+from collections import defaultdict
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+from fno_lightning.data.base import FieldDataModule, Split, consecutive, require_at_least
+from fno_lightning.data.download import download_well
+from fno_lightning.data.folder_lock import folder_lock
+from fno_lightning.data.spec import FieldSpec, cell_edges
+from fno_lightning.data.statistics import Statistics
+from fno_lightning.data.stats_file import load_statistics
+from fno_lightning.data.well_dataset import WellWindows
+from fno_lightning.data.well_file import WellFile
+from fno_lightning.data.well_metadata import read_well_file
+from fno_lightning.data.well_split import read_split, split_files
+from fno_lightning.data.windows import SlidingWindows, TrajectoryKey, Window, whole_trajectories
+
+logger = logging.getLogger(__name__)
+
+SPLITS: tuple[Split, ...] = ("train", "valid", "test")
+
+
+class WellDataModule(FieldDataModule):
+    """A data set in The Well's HDF5 format: of The Well itself, or one's own.
+
+    The folder ``<base_path>/<dataset_name>``, or ``<base_path>/datasets/<dataset_name>`` where the_well's downloader
+    puts it, holds ``data/train``, ``data/valid`` and ``data/test`` with the HDF5 files, and ``stats.yaml`` with the
+    statistics of the train split, which are computed where they are missing.
+
+    Args:
+        dataset_name: Name of the data set's folder.
+        base_path: Folder of the data sets.
+        n_steps_input: Frames that a forecast starts from; 0 for a steady problem.
+        n_steps_output: Frames to be predicted.
+        dt_stride: Distance in stored frames between successive steps.
+        window_stride: Distance in stored frames between the beginnings of successive training samples.
+        eval_window_stride: The same for validation, test and prediction; 1 evaluates every sample there is.
+        fields: Names of the time-dependent fields to use, or of single components such as ``velocity_x``; all unless
+            given. Channels keep the order of the files.
+        include_filters: Use only files whose name contains one of these.
+        exclude_filters: Leave out files whose name contains one of these.
+        subsample: Use every how many-th trajectory of the train split, counted over the sorted files, so that the
+            parameters stay balanced; for studies of how much data a model needs.
+        max_rollout_steps: Largest number of steps in a full trajectory's target; all unless given.
+        source: ``local``: the data are on disk; ``download``: what is missing is downloaded from The Well.
+        **loader_options: Batch sizes and options of the loaders, see :class:`FieldDataModule`.
+
+    Raises:
+        ValueError: if a count or a stride is too small.
+    """
+
+    def __init__(
+        self,
+        dataset_name: str,
+        base_path: str = "datasets",
+        *,
+        n_steps_input: int = 4,
+        n_steps_output: int = 1,
+        dt_stride: int = 1,
+        window_stride: int = 1,
+        eval_window_stride: int = 1,
+        fields: Sequence[str] | None = None,
+        include_filters: Sequence[str] = (),
+        exclude_filters: Sequence[str] = (),
+        subsample: int = 1,
+        max_rollout_steps: int | None = None,
+        source: Literal["local", "download"] = "local",
+        **loader_options: Any,
+    ) -> None:
+        super().__init__(**loader_options)
+        require_at_least(0, n_steps_input=n_steps_input)
+        require_at_least(1, n_steps_output=n_steps_output, dt_stride=dt_stride, max_rollout_steps=max_rollout_steps)
+        require_at_least(1, window_stride=window_stride, eval_window_stride=eval_window_stride, subsample=subsample)
+        self.dataset_name = dataset_name
+        self.base_path = Path(base_path)
+        self.n_steps_input = n_steps_input
+        self.n_steps_output = n_steps_output
+        self.dt_stride = dt_stride
+        self.window_stride = window_stride
+        self.eval_window_stride = eval_window_stride
+        self.fields = fields
+        self.include_filters = include_filters
+        self.exclude_filters = exclude_filters
+        self.subsample = subsample
+        self.max_rollout_steps = max_rollout_steps
+        self.source = source
+        self._files: dict[Split, list[WellFile]] = {}
+        self._datasets: dict[Split, WellWindows] = {}
+        self._rollout_datasets: dict[Split, WellWindows] = {}
+
+    @property
+    def root(self) -> Path:
+        """Folder of the data set."""
+        own, downloaded = self.base_path / self.dataset_name, self.base_path / "datasets" / self.dataset_name
+        return own if (own / "data").is_dir() or not (downloaded / "data").is_dir() else downloaded
+
+    @cached_property
+    def spec(self) -> FieldSpec:
+        """What the data set is, according to its first file."""
+        file = self._reference
+        if file.time_varying_scalars:
+            logger.warning("scalars that depend on time are left out: %s", ", ".join(file.time_varying_scalars))
+        is_steady = self.n_steps_input == 0 or file.n_frames == 1
+        return FieldSpec(
+            dataset_name=file.dataset_name,
+            fields=self._selected(file),
+            grid_shape=file.grid_shape,
+            constant_fields=file.components(time_varying=False),
+            scalars=tuple(file.scalars),
+            axes=file.axes,
+            extent=tuple(cell_edges(points.tolist()) for points in file.coordinates),
+            boundaries=file.boundaries,
+            time_step=None if is_steady else float(f"{self.dt_stride * file.frame_interval:.7g}"),
+            source=file.source or f"{self.source}: {self.root}",
+        )
+
+    @cached_property
+    def statistics(self) -> Statistics:
+        """Statistics of the train split: from ``stats.yaml``, completed by what it lacks.
+
+        With ``dt_stride`` > 1 differences between steps are others, and so is the file: ``stats_stride_<n>.yaml``.
+        """
+        name = "stats.yaml" if self.dt_stride == 1 else f"stats_stride_{self.dt_stride}.yaml"
+        is_whole = not self.include_filters and not self.exclude_filters
+        files = self._split("train")
+        with folder_lock(self.root):
+            return load_statistics(self.root / name, files, self.spec, dt_stride=self.dt_stride, save=is_whole)
+
+    def prepare_data(self) -> None:
+        """Downloads what the downloader's folder lacks, if asked to."""
+        if self.source == "download" and not (self.base_path / self.dataset_name / "data").is_dir():
+            with folder_lock(self.base_path):
+                download_well(self.base_path, self.dataset_name)
+
+    def setup(self, stage: str | None = None) -> None:
+        """Reads and checks the metadata of the splits that a stage needs; in ``fit`` also the statistics."""
+        needed: dict[str | None, tuple[Split, ...]] = {"fit": ("train", "valid"), "validate": ("valid",), None: SPLITS}
+        for split in needed.get(stage, ("test",)):
+            self.dataset(split)
+        if stage in ("fit", None):
+            _ = self.statistics
+
+    def dataset(self, split: Split) -> WellWindows:
+        """Returns the windows of a split."""
+        if split not in self._datasets:
+            stride = self.window_stride if split == "train" else self.eval_window_stride
+            keys = self._trajectories(split)
+            windows = SlidingWindows(keys, self.n_steps_input, self.n_steps_output, self.dt_stride, stride)
+            self._datasets[split] = self._windows(split, windows)
+        return self._datasets[split]
+
+    def rollout_dataset(self, split: Split) -> WellWindows:
+        """Returns the full trajectories of a split."""
+        if split not in self._rollout_datasets:
+            keys = self._trajectories(split)
+            windows = whole_trajectories(keys, self.n_steps_input, self.dt_stride, self.max_rollout_steps)
+            self._rollout_datasets[split] = self._windows(split, windows)
+        return self._rollout_datasets[split]
+
+    def rollout_batches(self, split: Split) -> list[list[int]]:
+        """Returns trajectories of equal length in batches of at most ``rollout_batch_size``."""
+        groups: dict[int, list[int]] = defaultdict(list)
+        for index, window in enumerate(self.rollout_dataset(split).windows):
+            groups[window.n_steps_output].append(index)
+        return [batch for group in groups.values() for batch in consecutive(group, self.rollout_batch_size)]
+
+    @cached_property
+    def _reference(self) -> WellFile:
+        """The file that says what the data set is: the first of the first split there is."""
+        self.prepare_data()
+        folders = [self.root / "data" / split for split in SPLITS]
+        folder = next((folder for folder in folders if folder.is_dir()), folders[0])
+        return read_well_file(split_files(folder, self.include_filters, self.exclude_filters)[0])
+
+    def _split(self, split: Split) -> list[WellFile]:
+        if split not in self._files:
+            paths = split_files(self.root / "data" / split, self.include_filters, self.exclude_filters)
+            self._files[split] = read_split(paths, self._reference)
+        return self._files[split]
+
+    def _trajectories(self, split: Split) -> list[TrajectoryKey]:
+        """The trajectories of a split in the order of its files, each long enough for a window."""
+        n_needed = self.dt_stride * (self.n_steps_input + self.n_steps_output - 1) + 1
+        keys = []
+        for number, file in enumerate(self._split(split)):
+            if file.n_frames < n_needed:
+                raise ValueError(
+                    f"{file.path} has {file.n_frames} frames, but n_steps_input={self.n_steps_input}, n_steps_output="
+                    f"{self.n_steps_output} and dt_stride={self.dt_stride} need {n_needed}: reduce one of them"
+                )
+            keys += [TrajectoryKey(number, trajectory, file.n_frames) for trajectory in range(file.n_trajectories)]
+        return keys[:: self.subsample] if split == "train" else keys
+
+    def _windows(self, split: Split, windows: Sequence[Window]) -> WellWindows:
+        spec = self.spec
+        return WellWindows(
+            self._split(split),
+            windows,
+            n_steps_input=self.n_steps_input,
+            dt_stride=self.dt_stride,
+            fields=spec.fields,
+            constant_fields=spec.constant_fields,
+            scalars=spec.scalars,
+        )
+
+    def _selected(self, file: WellFile) -> tuple[str, ...]:
+        """Components that ``fields`` selects, in the order of the file."""
+        known = {field.name: field.components for field in file.fields if field.time_varying}
+        components = file.components(time_varying=True)
+        if self.fields is None:
+            return components
+        if unknown := [name for name in self.fields if name not in known and name not in components]:
+            raise ValueError(
+                f"unknown fields {unknown}, expected names of {', '.join(known)} or of the components "
+                f"{', '.join(components)} that {file.path} holds"
+            )
+        wanted = {component for name in self.fields for component in known.get(name, (name,))}
+        return tuple(component for component in components if component in wanted)
