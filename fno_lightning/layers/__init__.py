@@ -1,1 +1,43 @@
-"""TODO."""
+"""Layers of neural operators: channels last, any number of spatial dimensions."""
+
+from fno_lightning.layers.basis import Basis
+from fno_lightning.layers.channel_mlp import ChannelMLP
+from fno_lightning.layers.cosine import CosineBasis
+from fno_lightning.layers.cp_weight import CPWeight
+from fno_lightning.layers.dense_weight import DenseWeight
+from fno_lightning.layers.embedding import GridEmbedding
+from fno_lightning.layers.fno_block import FNOBlock
+from fno_lightning.layers.fourier import FourierBasis, HalfFourierBasis
+from fno_lightning.layers.norm import GroupNorm, InstanceNorm, NormName
+from fno_lightning.layers.padding import DomainPadding
+from fno_lightning.layers.skip import SkipName, SoftGating
+from fno_lightning.layers.spectral_conv import BasisName, SpectralConv
+from fno_lightning.layers.spectral_weight import LowRankWeight, SpectralWeight
+from fno_lightning.layers.tensor_train_weight import TensorTrainWeight
+from fno_lightning.layers.transform import SpectralTransform
+from fno_lightning.layers.tucker_weight import TuckerWeight
+
+__all__ = [
+    "Basis",
+    "BasisName",
+    "CPWeight",
+    "ChannelMLP",
+    "CosineBasis",
+    "DenseWeight",
+    "DomainPadding",
+    "FNOBlock",
+    "FourierBasis",
+    "GridEmbedding",
+    "GroupNorm",
+    "HalfFourierBasis",
+    "InstanceNorm",
+    "LowRankWeight",
+    "NormName",
+    "SkipName",
+    "SoftGating",
+    "SpectralConv",
+    "SpectralTransform",
+    "SpectralWeight",
+    "TensorTrainWeight",
+    "TuckerWeight",
+]

@@ -1,0 +1,49 @@
+"""What every family of basis functions offers to the spectral layers."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import ClassVar
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+
+class Basis(ABC):
+    """Orthogonal functions on the points of one axis, built in float64 from plain values.
+
+    A field on N points is a sum of m ≤ N functions, and the two directions are small dense matrices:
+
+    * analysis, field to coefficients: ``coefficients = A @ field`` with ``A`` of shape ``(m, N)``,
+    * synthesis, coefficients to field: ``field = S @ coefficients`` with ``S`` of shape ``(N, m)``,
+
+    where ``A @ S`` is the identity and ``A`` carries the factor 1/N, so that a coefficient is an amplitude that does
+    not depend on the resolution. Both are stored as ``(part, mode, point)``: one part if the functions are real, the
+    real and the imaginary part if they are complex.
+
+    A basis has no state: equal bases compare equal, and the matrices of one are cached by resolution.
+    """
+
+    is_complex: ClassVar[bool]
+    """Whether the functions, and so the coefficients, are complex."""
+
+    @abstractmethod
+    def n_coefficients(self, n_modes: int) -> int:
+        """Number of coefficients that a layer of ``n_modes`` modes stores for this axis."""
+
+    @abstractmethod
+    def resolved(self, n_coefficients: int, n_points: int) -> slice:
+        """Those of the stored coefficients that a grid of ``n_points`` points can tell apart."""
+
+    @abstractmethod
+    def zero_mode(self, n_coefficients: int) -> int:
+        """Position of the coefficient whose function is the constant 1."""
+
+    @abstractmethod
+    def analysis(self, n_points: int, n_coefficients: int, device: torch.device) -> Float[Tensor, "part mode point"]:
+        """Matrix from the field to its coefficients, float64."""
+
+    @abstractmethod
+    def synthesis(self, n_points: int, n_coefficients: int, device: torch.device) -> Float[Tensor, "part mode point"]:
+        """Matrix from the coefficients to the field, float64, indexed as the analysis."""

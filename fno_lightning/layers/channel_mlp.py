@@ -1,0 +1,34 @@
+"""Perceptron over the channels of each point."""
+
+from __future__ import annotations
+
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+
+class ChannelMLP(nn.Module):
+    """Two linear layers with GELU between them, the same at every point; channels last.
+
+    Args:
+        in_channels: Channels of the input.
+        hidden_channels: Channels between the layers; 0 leaves one linear layer.
+        out_channels: Channels of the output.
+        dropout: Probability of dropping a channel value after GELU and at the end.
+    """
+
+    def __init__(self, in_channels: int, hidden_channels: int, out_channels: int, *, dropout: float = 0.0) -> None:
+        super().__init__()
+        sizes = [in_channels, hidden_channels, out_channels] if hidden_channels else [in_channels, out_channels]
+        self.layers = nn.ModuleList(nn.Linear(n, m) for n, m in zip(sizes[:-1], sizes[1:], strict=True))
+        self.dropout = dropout
+
+    def forward(self, x: Float[Tensor, "batch *grid in_channels"]) -> Float[Tensor, "batch *grid out_channels"]:
+        """Applies the perceptron to every point."""
+        *hidden_layers, last_layer = self.layers
+        for layer in hidden_layers:
+            x = self._dropped(F.gelu(layer(x)))
+        return self._dropped(last_layer(x))
+
+    def _dropped(self, x: Tensor) -> Tensor:
+        return F.dropout(x, self.dropout, self.training) if self.dropout else x

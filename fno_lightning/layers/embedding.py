@@ -1,0 +1,18 @@
+"""Positional embedding."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+
+class GridEmbedding(nn.Module):
+    """Appends the position of each point as one channel for each axis, 0 at the first point, 1 excluded; channels last."""
+
+    def forward(self, x: Float[Tensor, "batch *grid channel"]) -> Float[Tensor, "batch *grid channel_and_position"]:
+        """Appends the coordinates after the channels."""
+        batch, *grid, _ = x.shape
+        axes = [(torch.arange(n, device=x.device, dtype=torch.float32) / n).to(x.dtype) for n in grid]
+        position = torch.stack(torch.meshgrid(*axes, indexing="ij"), dim=-1)
+        return torch.cat([x, position.expand(batch, *position.shape)], dim=-1)

@@ -1,0 +1,75 @@
+"""One layer of a Fourier neural operator."""
+
+from __future__ import annotations
+
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from fno_lightning.layers.channel_mlp import ChannelMLP
+from fno_lightning.layers.norm import NormName, norm_layer
+from fno_lightning.layers.skip import SkipName, skip_connection
+
+
+class FNOBlock(nn.Module):
+    r"""Spectral convolution and channel perceptron, each with a connection around it; channels last.
+
+    .. math::
+        h &= \sigma(\mathrm{norm}(\mathrm{conv}(x)) + \mathrm{skip}(x)) \\
+        y &= \sigma(\mathrm{norm}(\mathrm{mlp}(h) + \mathrm{mlp\_skip}(x)))
+
+    with σ = GELU. Both connections start at the block's input.
+
+    Args:
+        conv: Spectral convolution that keeps the number of channels.
+        channels: Channels of the input and of the output.
+        skip: Connection around the convolution: ``linear``, ``identity``, ``soft-gating`` or ``None``.
+        use_channel_mlp: Whether to have the second line above.
+        channel_mlp_expansion: Hidden channels of the perceptron over channels of the block.
+        channel_mlp_dropout: Dropout of the perceptron.
+        channel_mlp_skip: Connection around convolution and perceptron.
+        norm: Normalisation: ``instance_norm``, ``group_norm``, ``layer_norm`` or ``None``.
+        activate: Whether σ is applied; the last block of a network leaves it out.
+
+    Reference: Li et al. 2021, arXiv:2010.08895; with the perceptron, Kossaifi et al. 2024, arXiv:2310.00120.
+    """
+
+    def __init__(
+        self,
+        conv: nn.Module,
+        channels: int,
+        *,
+        skip: SkipName | None = "linear",
+        use_channel_mlp: bool = True,
+        channel_mlp_expansion: float = 0.5,
+        channel_mlp_dropout: float = 0.0,
+        channel_mlp_skip: SkipName | None = "soft-gating",
+        norm: NormName | None = None,
+        activate: bool = True,
+    ) -> None:
+        super().__init__()
+        self.conv = conv
+        self.skip = skip_connection(skip, channels) if skip else None
+        hidden_channels = round(channels * channel_mlp_expansion)
+        self.mlp = (
+            ChannelMLP(channels, hidden_channels, channels, dropout=channel_mlp_dropout) if use_channel_mlp else None
+        )
+        self.mlp_skip = skip_connection(channel_mlp_skip, channels) if use_channel_mlp and channel_mlp_skip else None
+        self.conv_norm = norm_layer(norm, channels) if norm else nn.Identity()
+        self.mlp_norm = norm_layer(norm, channels) if norm else nn.Identity()
+        self.activate = activate
+
+    def forward(self, x: Float[Tensor, "batch *grid channel"]) -> Float[Tensor, "batch *grid channel"]:
+        """Applies the block."""
+        h = self.conv_norm(self.conv(x))
+        if self.skip is not None:
+            h = h + self.skip(x)
+        h = self._activation(h)
+        if self.mlp is not None:
+            h = self.mlp(h)
+        if self.mlp_skip is not None:
+            h = h + self.mlp_skip(x)
+        return self._activation(self.mlp_norm(h))
+
+    def _activation(self, x: Tensor) -> Tensor:
+        return F.gelu(x) if self.activate else x

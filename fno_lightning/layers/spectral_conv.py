@@ -1,0 +1,103 @@
+"""Convolution by multiplication of the spectrum, in any number of dimensions."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from fno_lightning.layers.basis import Basis
+from fno_lightning.layers.cosine import CosineBasis
+from fno_lightning.layers.dense_weight import DenseWeight
+from fno_lightning.layers.fourier import FourierBasis, HalfFourierBasis
+from fno_lightning.layers.spectral_weight import SpectralWeight
+from fno_lightning.layers.transform import SpectralTransform
+
+BasisName = Literal["fourier", "cosine"]
+
+
+class SpectralConv(nn.Module):
+    r"""Multiplies every kept mode of a field by its own matrix between the channels; channels last.
+
+    .. math:: y = S\,(W_k\,(A\,x)_k) + b
+
+    with the analysis A, the synthesis S and one matrix :math:`W_k` for each mode k. The same weight serves grids of any
+    shape; modes that a coarse grid does not resolve are left out.
+
+    All products run in the precision of the input or, under autocast, of the region.
+
+    Args:
+        in_channels: Channels of the input.
+        out_channels: Channels of the output.
+        n_modes: Modes to keep along each axis. Fourier counts both signs, so that n modes reach n / 2 waves; the last
+            Fourier axis stores the n // 2 + 1 non-negative ones. Cosine stores n modes, which reach n / 2 waves too.
+        bases: Basis of each axis: ``fourier`` for periodic axes, ``cosine`` for axes that end (or a
+            :class:`Basis`); Fourier everywhere by default.
+        weight: Makes the weight from the input channels, the output channels, the numbers of stored modes and whether
+            they are complex.
+        bias: Whether to add a constant to each channel.
+
+    Raises:
+        ValueError: if the numbers of modes and of bases differ or a number of modes is not positive.
+
+    Reference: Li et al. 2021, arXiv:2010.08895, sec. 4.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        n_modes: Sequence[int],
+        *,
+        bases: Sequence[BasisName | Basis] | None = None,
+        weight: Callable[..., SpectralWeight] = DenseWeight,
+        bias: bool = True,
+    ) -> None:
+        super().__init__()
+        axes = axis_bases(bases or ["fourier"] * len(n_modes))
+        if len(axes) != len(n_modes):
+            raise ValueError(
+                f"n_modes {tuple(n_modes)} and bases {tuple(bases or ())} must have one entry for each axis"
+            )
+        if min(n_modes, default=0) < 1:
+            raise ValueError(f"n_modes must be positive numbers, one for each axis, got {tuple(n_modes)}")
+        n_coefficients = [basis.n_coefficients(n) for basis, n in zip(axes, n_modes, strict=True)]
+        self.transform = SpectralTransform(axes, n_coefficients)
+        self.weight = weight(in_channels, out_channels, n_coefficients, is_complex=self.transform.is_complex)
+        std = math.sqrt(2 / (in_channels + out_channels))
+        self.bias = nn.Parameter(std * torch.randn(out_channels)) if bias else None
+
+    def forward(self, x: Float[Tensor, "batch *grid in_channels"]) -> Float[Tensor, "batch *grid out_channels"]:
+        """Applies the convolution."""
+        grid = x.shape[1:-1]
+        coefficients = self.weight(self.transform.analysis(x), self.transform.resolved(grid))
+        if self.bias is not None:
+            coefficients = self._add_to_mean(coefficients, self.bias)
+        return self.transform.synthesis(coefficients, grid)
+
+    def _add_to_mean(
+        self, coefficients: Float[Tensor, "batch part *mode channel"], bias: Float[Tensor, " channel"]
+    ) -> Float[Tensor, "batch part *mode channel"]:
+        zero = [b.zero_mode(m) for b, m in zip(self.transform.bases, coefficients.shape[2:-1], strict=True)]
+        coefficients[(slice(None), 0, *zero)] += bias
+        return coefficients
+
+
+def axis_bases(names: Sequence[BasisName | Basis]) -> list[Basis]:
+    """The basis of each axis; the last Fourier axis keeps half of the spectrum, as the field is real."""
+    half = max((axis for axis, name in enumerate(names) if name == "fourier"), default=None)
+    bases: list[Basis] = []
+    for axis, name in enumerate(names):
+        if isinstance(name, Basis):
+            bases.append(name)
+        elif name == "cosine":
+            bases.append(CosineBasis())
+        elif name == "fourier":
+            bases.append(HalfFourierBasis() if axis == half else FourierBasis())
+        else:
+            raise ValueError(f"unknown basis {name!r} for axis {axis}: expected 'fourier', 'cosine' or a Basis")
+    return bases

@@ -1,0 +1,101 @@
+"""What every parametrisation of a spectral convolution's weight offers."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from fno_lightning.layers.parts import mix_channels
+
+Modes = tuple[slice, ...]
+"""Those of the stored modes that a grid resolves, one slice for each axis."""
+
+
+class SpectralWeight(nn.Module, ABC):
+    """One matrix between the channels for every mode, complex unless every basis is real.
+
+    Parameters are real tensors, whose last axis holds the real and the imaginary part (or one part).
+
+    Args:
+        in_channels: Channels of the coefficients.
+        out_channels: Channels of the result.
+        n_coefficients: Number of stored modes of each axis.
+        is_complex: Whether the coefficients are complex.
+    """
+
+    def __init__(
+        self, in_channels: int, out_channels: int, n_coefficients: Sequence[int], *, is_complex: bool = True
+    ) -> None:
+        super().__init__()
+        self.in_channels = in_channels
+        self.out_channels = out_channels
+        self.n_coefficients = tuple(n_coefficients)
+        self.n_parts = 2 if is_complex else 1
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of the tensor that the weight stands for: input channels, output channels, modes."""
+        return (self.in_channels, self.out_channels, *self.n_coefficients)
+
+    @property
+    def std(self) -> float:
+        """Initial standard deviation of every (complex) entry: √(2 / (input channels + output channels))."""
+        return math.sqrt(2 / (self.in_channels + self.out_channels))
+
+    @abstractmethod
+    def dense(self, modes: Modes) -> Float[Tensor, "*mode channel out part"]:
+        """The matrices of the resolved modes."""
+
+    @abstractmethod
+    def forward(
+        self, coefficients: Float[Tensor, "batch part *mode channel"], modes: Modes
+    ) -> Float[Tensor, "batch part *mode out"]:
+        """Multiplies the coefficients of every mode by its matrix."""
+
+    def _normal_parameter(self, *shape: int, std: float) -> nn.Parameter:
+        return nn.Parameter(torch.randn(*shape, self.n_parts) * (std / math.sqrt(self.n_parts)))
+
+
+class LowRankWeight(SpectralWeight):
+    """A weight that is a product of small factors.
+
+    Args:
+        in_channels: Channels of the coefficients.
+        out_channels: Channels of the result.
+        n_coefficients: Number of stored modes of each axis.
+        is_complex: Whether the coefficients are complex.
+        implementation: ``factorized`` multiplies the coefficients by one factor after the other, which is cheaper by
+            far unless the batch is large; ``reconstructed`` multiplies the factors first.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        n_coefficients: Sequence[int],
+        *,
+        is_complex: bool = True,
+        implementation: Literal["factorized", "reconstructed"] = "factorized",
+    ) -> None:
+        super().__init__(in_channels, out_channels, n_coefficients, is_complex=is_complex)
+        self.implementation = implementation
+
+    @abstractmethod
+    def factorized(
+        self, coefficients: Float[Tensor, "batch part *mode channel"], modes: Modes
+    ) -> Float[Tensor, "batch part *mode out"]:
+        """Multiplies the coefficients by one factor after the other."""
+
+    def forward(
+        self, coefficients: Float[Tensor, "batch part *mode channel"], modes: Modes
+    ) -> Float[Tensor, "batch part *mode out"]:
+        """Multiplies the coefficients of every mode by its matrix."""
+        if self.implementation == "reconstructed":
+            return mix_channels(coefficients, self.dense(modes))
+        return self.factorized(coefficients, modes)

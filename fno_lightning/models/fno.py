@@ -1,0 +1,166 @@
+"""Fourier neural operator."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from fno_lightning.layers import (
+    BasisName,
+    ChannelMLP,
+    CPWeight,
+    DenseWeight,
+    DomainPadding,
+    FNOBlock,
+    GridEmbedding,
+    NormName,
+    SkipName,
+    SpectralConv,
+    SpectralWeight,
+    TensorTrainWeight,
+    TuckerWeight,
+)
+
+
+class FNO(nn.Module):
+    r"""Fourier neural operator on a grid of any number of dimensions and any resolution.
+
+    Lifts the channels of every point, applies the blocks of :class:`~fno_lightning.layers.FNOBlock`, and projects to
+    the output channels:
+
+    .. math:: y = P \circ B_L \circ \dots \circ B_1 \circ Q\,(x, \text{position})
+
+    Arguments and defaults have neuralop 2.0.0's names, order and meaning; all values are plain, so that they go through a
+    configuration file and a checkpoint.
+
+    Args:
+        n_modes: Modes to keep along each axis, both signs counted; their number is the number of dimensions.
+        in_channels: Channels of the input.
+        out_channels: Channels of the output.
+        hidden_channels: Channels of the blocks.
+        n_layers: Number of blocks.
+        bases: Basis of each axis: ``fourier`` for periodic axes, ``cosine`` for axes that end; Fourier by default.
+        lifting_channel_ratio: Hidden channels of the lifting over ``hidden_channels``; 0 lifts with one linear layer.
+        projection_channel_ratio: Hidden channels of the projection over ``hidden_channels``.
+        positional_embedding: ``grid`` appends the coordinates of each point to the input; ``None`` does not.
+        norm: Normalisation in the blocks: ``instance_norm``, ``group_norm``, ``layer_norm`` or ``None``.
+        use_channel_mlp: Whether each block ends with a perceptron over the channels.
+        channel_mlp_dropout: Dropout in that perceptron.
+        channel_mlp_expansion: Hidden channels of that perceptron over ``hidden_channels``.
+        channel_mlp_skip: Connection around each block: ``linear``, ``identity``, ``soft-gating`` or ``None``.
+        fno_skip: Connection around each spectral convolution, as above.
+        domain_padding: Zeros added at both sides of the axes as a fraction of their points, one number or one for each
+            axis; for axes that are not periodic (a ``cosine`` basis does without).
+        factorization: Low rank of the spectral weights: ``tucker``, ``cp``, ``tt`` (tensor train) or ``None``.
+        rank: Fraction of the parameters of a dense weight to keep (float), or ranks (int, or one for each axis).
+        implementation: ``factorized`` or ``reconstructed`` low-rank weights,
+            see :class:`~fno_lightning.layers.LowRankWeight`.
+
+    Raises:
+        ValueError: if ``n_modes`` is empty or not positive, if ``bases`` or ``domain_padding`` do not have one entry for
+            each axis, or, in the forward pass, if the input has another number of dimensions or of channels.
+
+    Good values: ``n_modes`` a quarter of the points of each axis at most, ``hidden_channels`` 32 to 128.
+    Reference: Li et al. 2021, arXiv:2010.08895.
+    """
+
+    def __init__(
+        self,
+        n_modes: Sequence[int],
+        in_channels: int,
+        out_channels: int,
+        hidden_channels: int = 64,
+        n_layers: int = 4,
+        *,
+        bases: Sequence[BasisName] | None = None,
+        lifting_channel_ratio: float = 2.0,
+        projection_channel_ratio: float = 2.0,
+        positional_embedding: Literal["grid"] | None = "grid",
+        norm: NormName | None = None,
+        use_channel_mlp: bool = True,
+        channel_mlp_dropout: float = 0.0,
+        channel_mlp_expansion: float = 0.5,
+        channel_mlp_skip: SkipName | None = "soft-gating",
+        fno_skip: SkipName | None = "linear",
+        domain_padding: float | Sequence[float] | None = None,
+        factorization: Literal["tucker", "cp", "tt"] | None = None,
+        rank: int | float | Sequence[int] = 1.0,
+        implementation: Literal["factorized", "reconstructed"] = "factorized",
+    ) -> None:
+        super().__init__()
+        self.n_dims = len(n_modes)
+        self.in_channels = in_channels
+        self.out_channels = out_channels
+        self.embedding = GridEmbedding() if positional_embedding == "grid" else None
+        self.lifting = ChannelMLP(
+            in_channels + (self.n_dims if self.embedding else 0),
+            int(lifting_channel_ratio * hidden_channels),
+            hidden_channels,
+        )
+        self.padding = _domain_padding(domain_padding, self.n_dims)
+        weight = _spectral_weight(factorization, rank, implementation)
+        self.blocks = nn.ModuleList(
+            FNOBlock(
+                SpectralConv(hidden_channels, hidden_channels, n_modes, bases=bases, weight=weight),
+                hidden_channels,
+                skip=fno_skip,
+                use_channel_mlp=use_channel_mlp,
+                channel_mlp_expansion=channel_mlp_expansion,
+                channel_mlp_dropout=channel_mlp_dropout,
+                channel_mlp_skip=channel_mlp_skip,
+                norm=norm,
+                activate=layer < n_layers - 1,
+            )
+            for layer in range(n_layers)
+        )
+        self.projection = ChannelMLP(hidden_channels, int(projection_channel_ratio * hidden_channels), out_channels)
+
+    def forward(self, x: Float[Tensor, "batch in_channels *grid"]) -> Float[Tensor, "batch out_channels *grid"]:
+        """Applies the operator."""
+        if not torch.compiler.is_compiling():
+            self._check(x)
+        grid = x.shape[2:]
+        x = x.movedim(1, -1)
+        if self.embedding is not None:
+            x = self.embedding(x)
+        x = self.lifting(x)
+        if self.padding is not None:
+            x = self.padding(x)
+        for block in self.blocks:
+            x = block(x)
+        if self.padding is not None:
+            x = self.padding.crop(x, grid)
+        return self.projection(x).movedim(-1, 1)
+
+    def _check(self, x: Tensor) -> None:
+        if x.ndim != self.n_dims + 2 or x.shape[1] != self.in_channels:
+            axes = "".join(f", n_{axis}" for axis in range(1, self.n_dims + 1))
+            raise ValueError(
+                f"expected an input of shape (batch, {self.in_channels}{axes}), got {tuple(x.shape)}: the network has "
+                f"{self.n_dims} spatial dimensions (one for each entry of n_modes) and {self.in_channels} input channels"
+            )
+
+
+def _spectral_weight(
+    factorization: Literal["tucker", "cp", "tt"] | None,
+    rank: float | Sequence[int],
+    implementation: Literal["factorized", "reconstructed"],
+) -> Callable[..., SpectralWeight]:
+    if factorization is None:
+        return DenseWeight
+    low_rank = {"tucker": TuckerWeight, "cp": CPWeight, "tt": TensorTrainWeight}[factorization]
+    return partial(low_rank, rank=rank, implementation=implementation)
+
+
+def _domain_padding(fractions: float | Sequence[float] | None, n_dims: int) -> DomainPadding | None:
+    if not fractions:
+        return None
+    by_axis = tuple(fractions) if isinstance(fractions, Sequence) else (fractions,) * n_dims
+    if len(by_axis) != n_dims:
+        raise ValueError(f"domain_padding {by_axis} must have one entry for each of the {n_dims} axes of n_modes")
+    return DomainPadding(by_axis) if any(by_axis) else None
