@@ -1,1 +1,91 @@
 """The Fourier neural operator as a LightningModule."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+from fno_lightning.data import FieldSpec
+from fno_lightning.layers import BasisName, NormName, SkipName
+from fno_lightning.models import FNO
+from fno_lightning.modules.base import ForecastModule
+
+
+class FNOModule(ForecastModule):
+    """Forecasts with a Fourier neural operator, :class:`~fno_lightning.models.FNO`.
+
+    Args:
+        spec: See :class:`~fno_lightning.modules.ForecastModule`.
+        n_modes: Modes to keep along each axis, both signs counted.
+        hidden_channels: Channels of the blocks.
+        n_layers: Number of blocks.
+        bases: Basis of each axis, ``fourier`` or ``cosine``; ``auto``: Fourier on the periodic axes of the data, cosine
+            on the others.
+        lifting_channel_ratio: See :class:`~fno_lightning.models.FNO`.
+        projection_channel_ratio: See :class:`~fno_lightning.models.FNO`.
+        positional_embedding: See :class:`~fno_lightning.models.FNO`.
+        norm: See :class:`~fno_lightning.models.FNO`.
+        use_channel_mlp: See :class:`~fno_lightning.models.FNO`.
+        channel_mlp_dropout: See :class:`~fno_lightning.models.FNO`.
+        channel_mlp_expansion: See :class:`~fno_lightning.models.FNO`.
+        channel_mlp_skip: See :class:`~fno_lightning.models.FNO`.
+        fno_skip: See :class:`~fno_lightning.models.FNO`.
+        domain_padding: See :class:`~fno_lightning.models.FNO`.
+        **kwargs: See :class:`~fno_lightning.modules.ForecastModule`.
+
+    Raises:
+        ValueError: if ``n_modes`` does not have one entry for each axis of the data.
+    """
+
+    def __init__(
+        self,
+        spec: FieldSpec | dict[str, Any],
+        n_modes: Sequence[int],
+        hidden_channels: int = 64,
+        n_layers: int = 4,
+        *,
+        bases: Literal["auto"] | Sequence[BasisName] = "auto",
+        lifting_channel_ratio: float = 2.0,
+        projection_channel_ratio: float = 2.0,
+        positional_embedding: Literal["grid"] | None = "grid",
+        norm: NormName | None = None,
+        use_channel_mlp: bool = True,
+        channel_mlp_dropout: float = 0.0,
+        channel_mlp_expansion: float = 0.5,
+        channel_mlp_skip: SkipName | None = "soft-gating",
+        fno_skip: SkipName | None = "linear",
+        domain_padding: float | Sequence[float] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(spec, **kwargs)
+        if len(n_modes) != self.spec.n_dims:
+            raise ValueError(
+                f"n_modes {list(n_modes)} has {len(n_modes)} entries, but the data have {self.spec.n_dims} spatial axes "
+                f"(grid {self.spec.grid_shape}): give one number of modes for each"
+            )
+        self.bases = _bases_for(self.spec) if bases == "auto" else bases
+        self.network_arguments: dict[str, Any] = {
+            "n_modes": n_modes,
+            "hidden_channels": hidden_channels,
+            "n_layers": n_layers,
+            "bases": self.bases,
+            "lifting_channel_ratio": lifting_channel_ratio,
+            "projection_channel_ratio": projection_channel_ratio,
+            "positional_embedding": positional_embedding,
+            "norm": norm,
+            "use_channel_mlp": use_channel_mlp,
+            "channel_mlp_dropout": channel_mlp_dropout,
+            "channel_mlp_expansion": channel_mlp_expansion,
+            "channel_mlp_skip": channel_mlp_skip,
+            "fno_skip": fno_skip,
+            "domain_padding": domain_padding,
+        }
+
+    def build_network(self) -> FNO:
+        """Returns the operator."""
+        return FNO(in_channels=self.in_channels, out_channels=self.out_channels, **self.network_arguments)
+
+
+def _bases_for(spec: FieldSpec) -> list[BasisName]:
+    sides = spec.boundaries or (("periodic", "periodic"),) * spec.n_dims
+    return ["fourier" if axis == ("periodic", "periodic") else "cosine" for axis in sides]
