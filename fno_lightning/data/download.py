@@ -44,7 +44,8 @@ def download_well(base_path: Path, dataset_name: str) -> None:
         raise ConnectionError(
             f"the download of {dataset_name} ended {failure}, and {len(missing)} of {len(files)} files are still "
             f"missing or incomplete, the first from {files[missing[0]]}: run the same command again to resume, or "
-            "simulate a stand-in with `python -m fno_lightning fit --config configs/trl2d.yaml --data.init_args.source simulate`"
+            "simulate a stand-in with `python -m fno_lightning fit --config configs/trl2d.yaml "
+            "--data.init_args.source simulate`"
         )
 
 

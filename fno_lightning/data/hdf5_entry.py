@@ -103,16 +103,16 @@ class Entry:
             raise WellFormatError(f"{self.where} holds values that are not finite: simulate or download the file again")
         return values
 
-    def check_shape(self, expected: tuple[int, ...]) -> None:
+    def check_shape(self, *expected: tuple[int, ...]) -> None:
         """Checks the shape of a data set.
 
         Raises:
-            WellFormatError: if it is not the one expected.
+            WellFormatError: if it is none of those expected.
         """
-        if self.shape != expected:
+        if self.shape not in expected:
             raise WellFormatError(
                 f"{self.where} has the shape {self.shape}, but n_trajectories, the dimensions and its flags "
-                f"(sample_varying, time_varying, dim_varying) imply {expected}: correct the flags or the data"
+                f"(sample_varying, time_varying, dim_varying) imply {expected[0]}: correct the flags or the data"
             )
 
     def _child(self, name: str, kind: type, noun: str) -> Entry:

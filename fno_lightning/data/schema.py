@@ -51,7 +51,7 @@ def _fields(
             shape=tuple(values.shape),
             sample_varying=True,
             time_varying=time_varying,
-            dim_varying=(True,) * len(axes),
+            grid=tuple(values.shape[2 if time_varying else 1 :][: len(axes)]),
             dtype=np.dtype(np.float32),
             offset=None,
         )

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from fno_lightning.data.atomic_file import PART_SUFFIX, atomic_file
 from fno_lightning.data.base import Split
-from fno_lightning.data.progress import progress_bar
+from fno_lightning.data.progress import part_of, progress_bar
 from fno_lightning.data.well_writer import trajectory_bytes, write_well_file
 from fno_lightning.pdes import PDE, Trajectories
 from fno_lightning.version import __version__
@@ -91,18 +91,15 @@ class Simulation:
             OSError: if the missing files do not fit onto the disk, or cannot be written.
             FloatingPointError: if a simulation fails.
         """
-        jobs = [
-            (index, missing) for index in range(len(self.pde.parameter_sets)) if (missing := self._missing(root, index))
-        ]
+        missing = [self._missing(root, index) for index in range(len(self.pde.parameter_sets))]
+        jobs = [(index, splits) for index, splits in enumerate(missing) if splits]
         if not jobs:
             return
         self._begin(root, [split for splits in missing for split in splits])
         begin = time.monotonic()
         with progress_bar(f"Simulating {self.pde.dataset_name}") as report:
-            for number, (index, missing) in enumerate(jobs):
-                self._simulate(
-                    root, index, missing, device, lambda part, done=number: report((done + part) / len(jobs))
-                )
+            for number, (index, splits) in enumerate(jobs):
+                self._simulate(root, index, splits, device, part_of(report, number, len(jobs)))
                 report((number + 1) / len(jobs))
         logger.info("simulated %s in %.0f s", root, time.monotonic() - begin)
 

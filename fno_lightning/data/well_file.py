@@ -17,10 +17,10 @@ class WellField:
         name: Name of the field, e.g. ``velocity``.
         order: Tensor order: 0 for a scalar, 1 for a vector, 2 for a tensor.
         components: Name of each component in row-major order, e.g. ``("velocity_x", "velocity_y")``.
-        shape: Shape on disk, ``(trajectory, time, *grid, *component)`` without the axes along which nothing varies.
+        shape: Shape on disk, ``(trajectory, time, *grid, *component)``; axes along which nothing varies may be absent.
         sample_varying: Whether the trajectories differ.
         time_varying: Whether the field depends on time.
-        dim_varying: Whether the field depends on each spatial axis.
+        grid: Number of stored points along each axis, 1 where nothing varies.
         dtype: Data type on disk.
         offset: Position of the first value in the file if the values lie there as plain native numbers in one piece.
     """
@@ -31,7 +31,7 @@ class WellField:
     shape: tuple[int, ...]
     sample_varying: bool
     time_varying: bool
-    dim_varying: tuple[bool, ...]
+    grid: tuple[int, ...]
     dtype: np.dtype
     offset: int | None
 

@@ -65,8 +65,12 @@ def _fields(root: Entry, order: int, axes: tuple[str, ...], full_shape: tuple[in
         if len(dim_varying) != len(axes):
             raise WellFormatError(f"{entry.where}: dim_varying has {len(dim_varying)} entries for the axes {axes}")
         sample_varying, time_varying = entry.flag("sample_varying"), entry.flag("time_varying")
-        stored = zip(full_shape, (sample_varying, time_varying, *dim_varying), strict=True)
-        entry.check_shape((*(n for n, varies in stored if varies), *(len(axes),) * order))
+        varying = (sample_varying, time_varying, *dim_varying)
+        grid = tuple(n if varies else 1 for n, varies in zip(full_shape[2:], dim_varying, strict=True))
+        dropped = tuple(n for n, varies in zip(full_shape, varying, strict=True) if varies)
+        kept = (*dropped[: sample_varying + time_varying], *grid)
+        components = (len(axes),) * order
+        entry.check_shape((*dropped, *components), (*kept, *components))
         fields.append(
             WellField(
                 name=name,
@@ -75,7 +79,7 @@ def _fields(root: Entry, order: int, axes: tuple[str, ...], full_shape: tuple[in
                 shape=entry.shape,
                 sample_varying=sample_varying,
                 time_varying=time_varying,
-                dim_varying=dim_varying,
+                grid=grid,
                 dtype=entry.handle.dtype,
                 offset=_offset(entry),
             )

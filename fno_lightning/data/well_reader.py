@@ -34,15 +34,13 @@ class Channels(NamedTuple):
         """Brings stored values into the order of a batch.
 
         Args:
-            values: ``(*leading, *stored_grid, *component)``, the grid without the axes along which nothing varies.
+            values: ``(*leading, *grid, *component)``; axes along which nothing varies may be absent.
             n_leading: Number of leading axes: 1 for frames, 0 for a constant field.
 
         Returns:
-            A view ``(*leading, channel, *grid)``, with one point along the axes along which nothing varies.
+            ``(*leading, channel, *grid)``, with one point along the axes along which nothing varies.
         """
-        grid = iter(values.shape[n_leading:])
-        points = [next(grid) if varies else 1 for varies in self.field.dim_varying]
-        values = values.reshape(*values.shape[:n_leading], *points, len(self.field.components))
+        values = values.reshape(*values.shape[:n_leading], *self.field.grid, len(self.field.components))
         values = np.moveaxis(values, -1, n_leading)
         if len(self.components) == len(self.field.components):
             return values
