@@ -1,0 +1,7 @@
+"""The compressible Euler equations in two dimensions, by a finite-volume method of second order."""
+
+from fno_lightning.pdes.euler.boundary import Boundary
+from fno_lightning.pdes.euler.solver import EulerSolver, UnphysicalStateError
+from fno_lightning.pdes.euler.state import Conserved, Primitive, to_conserved, to_primitive
+
+__all__ = ["Boundary", "Conserved", "EulerSolver", "Primitive", "UnphysicalStateError", "to_conserved", "to_primitive"]

@@ -1,0 +1,124 @@
+"""Marching the Euler equations in time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from fno_lightning.pdes.compilation import compiled
+from fno_lightning.pdes.euler.boundary import Boundary, with_ghost_cells
+from fno_lightning.pdes.euler.reconstruction import face_states
+from fno_lightning.pdes.euler.riemann import hllc_flux
+from fno_lightning.pdes.euler.state import Conserved, Primitive, sound_speed, to_primitive
+
+Source = Callable[[Conserved, Tensor], Conserved]
+"""Advances the state of every cell on its own by the time step of its trajectory, ``(batch, 1, 1)``."""
+
+
+class UnphysicalStateError(FloatingPointError):
+    """A density or pressure is no longer positive and finite.
+
+    Attributes:
+        trajectories: Indices of the trajectories in the batch.
+    """
+
+    def __init__(self, trajectories: list[int], advice: str) -> None:
+        super().__init__(f"density or pressure is no longer positive and finite; {advice}")
+        self.trajectories = trajectories
+
+
+@dataclass(frozen=True)
+class EulerSolver:
+    r"""Compressible Euler equations of an ideal gas on a uniform Cartesian grid in two dimensions.
+
+    .. math::
+        \partial_t \begin{pmatrix} \rho \\ \rho u \\ \rho v \\ E \end{pmatrix} +
+        \partial_x \begin{pmatrix} \rho u \\ \rho u^2 + p \\ \rho u v \\ (E + p) u \end{pmatrix} +
+        \partial_y \begin{pmatrix} \rho v \\ \rho u v \\ \rho v^2 + p \\ (E + p) v \end{pmatrix} = S
+
+    Unsplit finite volumes, second order in space and time: MUSCL-Hancock with the monotonized central limiter and the
+    HLLC flux; the source S follows each step (Godunov splitting). One flux evaluation a step makes it twice as fast as
+    a two-stage Runge-Kutta method on the same grid, and its error is smaller. Every trajectory of a batch has a time
+    step of its own, so that it does not depend on the others.
+
+    Args:
+        spacing: Cell size along x and y.
+        boundaries: Conditions along x and along y; an axis of one cell must be open.
+        gamma: Ratio of specific heats γ.
+        cfl: Courant number, the sum over both axes of what the fastest wave crosses of a cell in one step; at most 1.
+        source: What a step adds to the equations, cell by cell.
+        compile: Whether to compile the step (some ten seconds at the first step on a CPU, then ten times as fast).
+    """
+
+    spacing: tuple[float, float]
+    boundaries: tuple[Boundary, Boundary]
+    gamma: float = 5 / 3
+    cfl: float = 0.8
+    source: Source | None = None
+    compile: bool = True
+
+    def advance(self, state: Conserved, duration: float) -> Conserved:
+        """Advances all trajectories by the same time, the last step of each cut to arrive exactly.
+
+        Raises:
+            UnphysicalStateError: if a density or pressure stops being positive and finite, or the time step vanishes.
+        """
+        remaining = torch.full_like(state.density[:, :1, :1], duration)
+        while True:
+            dt = self.time_step(to_primitive(state, self.gamma))
+            self._raise_if_broken(state, dt, duration)
+            n_steps = int(torch.ceil(remaining / dt).amax())
+            if n_steps == 0:
+                return state
+            for _ in range(n_steps):
+                state, remaining = self._fast_step(state, remaining)
+
+    def step(
+        self, state: Conserved, remaining: Float[Tensor, "batch 1 1"]
+    ) -> tuple[Conserved, Float[Tensor, "batch 1 1"]]:
+        """Takes the longest stable step, but none longer than the remaining time of the trajectory.
+
+        Returns:
+            The new state and the time that then remains.
+        """
+        primitive = to_primitive(state, self.gamma)
+        dt = torch.minimum(self.time_step(primitive), remaining)
+        state = self._convected(state, primitive, dt)
+        return (state if self.source is None else self.source(state, dt)), remaining - dt
+
+    def time_step(self, state: Primitive) -> Float[Tensor, "batch 1 1"]:
+        """Longest stable time step of each trajectory."""
+        dx, dy = self.spacing
+        sound = sound_speed(state, self.gamma)
+        rate = (state.velocity_x.abs() + sound) / dx + (state.velocity_y.abs() + sound) / dy
+        return self.cfl / rate.amax(dim=(1, 2), keepdim=True)
+
+    @cached_property
+    def _fast_step(self) -> Callable[[Conserved, Tensor], tuple[Conserved, Tensor]]:
+        return compiled(self.step) if self.compile else self.step
+
+    def _convected(self, state: Conserved, primitive: Primitive, dt: Tensor) -> Conserved:
+        dx, dy = self.spacing
+        cells = with_ghost_cells(primitive, self.boundaries)
+        (left, right), (below, above) = face_states(cells, dt, self.spacing, self.gamma)
+        flux_x = hllc_flux(left, right, self.gamma)
+        flux_y = hllc_flux(below.swapped, above.swapped, self.gamma).swapped
+        return Conserved(
+            *(
+                u - dt / dx * (f[:, 1:] - f[:, :-1]) - dt / dy * (g[:, :, 1:] - g[:, :, :-1])
+                for u, f, g in zip(state, flux_x, flux_y, strict=True)
+            )
+        )
+
+    def _raise_if_broken(self, state: Conserved, dt: Tensor, duration: float) -> None:
+        clock_resolution = torch.finfo(dt.dtype).eps * duration
+        cells_fine = (state.density > 0) & (to_primitive(state, self.gamma).pressure > 0)
+        fine = cells_fine.all(dim=2).all(dim=1) & (dt[:, 0, 0] > clock_resolution)
+        if not bool(fine.all()):
+            broken = (~fine).nonzero()[:, 0].tolist()
+            raise UnphysicalStateError(broken, f"a smaller Courant number than {self.cfl} may help")

@@ -1,0 +1,261 @@
+"""The turbulent radiative mixing layer of The Well."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ClassVar, Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from fno_lightning.pdes.base import PDE, Trajectories
+from fno_lightning.pdes.cooling import RadiativeCooling
+from fno_lightning.pdes.euler import Conserved, EulerSolver, Primitive, UnphysicalStateError, to_conserved, to_primitive
+
+LOWER_EDGE = (-0.5, -1.0)
+EXTENT = (1.0, 3.0)
+N_PERTURBATION_MODES = 8
+
+
+class TurbulentRadiativeLayer2D(PDE):
+    r"""Cold dense gas below hot dilute gas in shear; where turbulence mixes the two, the gas cools.
+
+    .. math::
+        \partial_t U + \nabla \cdot F(U) = -\dot e_{cool}(\rho, T; t_{cool}),
+
+    the compressible Euler equations (:class:`~fno_lightning.pdes.euler.EulerSolver`) with
+    :class:`~fno_lightning.pdes.cooling.RadiativeCooling`, on x in [-0.5, 0.5] (periodic) and y in [-1, 2] (open: zero
+    gradient). Initially the pressure is 1, the hot gas (y > 0) has density 1 and the cold gas ``density_ratio``; their
+    velocities along x differ by ``shear_velocity``. Lengths are in units of the width of the box, times in units of
+    that width over the isothermal sound speed of the hot gas.
+
+    Trajectories have the layout, the regime and the parameters of The Well's ``turbulent_radiative_layer_2D`` (Ohana et
+    al., NeurIPS 2024; Fielding et al., ApJL 894, L24, 2020). They are not that data set, whose initial perturbations
+    and cooling curve are not published in full.
+
+    Scalar fields: ``density`` and ``pressure``, ``(batch, time, x, y)``; vector field: ``velocity``,
+    ``(batch, time, x, y, 2)``; scalar: ``tcool``. The first frame is the initial state.
+
+    Args:
+        resolution: Number of cells along x and y; square cells need three times as many along y.
+        cooling_times: Values of t_cool, one file of trajectories for each; file names keep two decimals.
+        n_frames: Stored frames of a trajectory.
+        frame_interval: Time between two frames.
+        gamma: Ratio of specific heats γ.
+        density_ratio: Density of the cold gas over that of the hot gas.
+        shear_velocity: Difference of the velocities of hot and cold gas along x.
+        layer_width: Width δ of the initial transition tanh(y / δ).
+        perturbation: Root mean square of the initial velocity along y at the interface.
+        perturbation_width: Distance in y over which the perturbation falls off.
+        cooling_width: Width of the cooling curve in the logarithm of the temperature.
+        precision: Floating-point type of the simulation; the frames are stored in float32 either way.
+        compile: Whether to compile the time step; does not change the trajectories beyond round-off.
+
+    Raises:
+        ValueError: if a value is impossible: not positive, an empty or ambiguous list, fewer than 4 cells on an axis.
+
+    Good values: 32 x 96 cells for a demonstration, 128 x 384 for The Well's resolution.
+    """
+
+    dataset_name: ClassVar[str] = "turbulent_radiative_layer_2D"
+
+    def __init__(
+        self,
+        resolution: tuple[int, int] = (128, 384),
+        cooling_times: Sequence[float] = (0.03, 0.06, 0.10, 0.18, 0.32, 0.56, 1.00, 1.78, 3.16),
+        n_frames: int = 101,
+        frame_interval: float = 1.597033,
+        *,
+        gamma: float = 5 / 3,
+        density_ratio: float = 100.0,
+        shear_velocity: float = 0.1,
+        layer_width: float = 0.02,
+        perturbation: float = 0.01,
+        perturbation_width: float = 0.1,
+        cooling_width: float = 0.7,
+        precision: Literal["float32", "float64"] = "float32",
+        compile: bool = True,  # noqa: A002  # as in EulerSolver and Lightning
+    ) -> None:
+        self.resolution = _two_axes(resolution)
+        self.cooling_times = tuple(cooling_times)
+        self.n_frames = n_frames
+        self.frame_interval = frame_interval
+        self.gamma = gamma
+        self.density_ratio = density_ratio
+        self.shear_velocity = shear_velocity
+        self.layer_width = layer_width
+        self.perturbation = perturbation
+        self.perturbation_width = perturbation_width
+        self.cooling_width = cooling_width
+        self.precision = precision
+        self.compile = compile
+        self._validate()
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Every value that the trajectories depend on."""
+        return {
+            "solver": "Euler, MUSCL-Hancock, HLLC, logistic cooling; version 1",
+            "resolution": list(self.resolution),
+            "cooling_times": list(self.cooling_times),
+            "n_frames": self.n_frames,
+            "frame_interval": self.frame_interval,
+            "gamma": self.gamma,
+            "density_ratio": self.density_ratio,
+            "shear_velocity": self.shear_velocity,
+            "layer_width": self.layer_width,
+            "perturbation": self.perturbation,
+            "perturbation_width": self.perturbation_width,
+            "cooling_width": self.cooling_width,
+            "precision": self.precision,
+        }
+
+    @property
+    def schema(self) -> Trajectories:
+        """One trajectory without its values."""
+        frames = torch.empty(1, self.n_frames, *self.resolution, device="meta")
+        velocity = torch.empty(1, self.n_frames, *self.resolution, 2, device="meta")
+        return self._trajectories(self.cooling_times[0], frames, frames, velocity)
+
+    @property
+    def parameter_sets(self) -> Sequence[Mapping[str, float]]:
+        """One cooling time for each file."""
+        return [{"tcool": cooling_time} for cooling_time in self.cooling_times]
+
+    def file_name(self, parameters: Mapping[str, float]) -> str:
+        """Name of the file of one cooling time, as in The Well."""
+        return f"turbulent_radiative_layer_tcool_{parameters['tcool']:.2f}.hdf5"
+
+    @torch.no_grad()
+    def simulate(
+        self,
+        parameters: Mapping[str, float],
+        seeds: Sequence[int],
+        *,
+        device: str = "cpu",
+        progress: Callable[[float], None] | None = None,
+    ) -> Trajectories:
+        """Simulates one trajectory for each seed; see :meth:`PDE.simulate`."""
+        if not seeds:
+            raise ValueError("there is nothing to simulate: seeds is empty; give one seed for each trajectory")
+        solver = self._solver(parameters["tcool"], len(seeds), device)
+        state = to_conserved(self.initial_state(seeds, device), self.gamma)
+        density = torch.empty(len(seeds), self.n_frames, *self.resolution)
+        pressure = torch.empty_like(density)
+        velocity = torch.empty(*density.shape, 2)
+        for frame in range(self.n_frames):
+            if frame > 0:
+                state = self._next_frame(solver, state, frame, seeds)
+            density[:, frame], velocity[:, frame, ..., 0], velocity[:, frame, ..., 1], pressure[:, frame] = (
+                to_primitive(state, self.gamma)
+            )
+            if progress is not None:
+                progress((frame + 1) / self.n_frames)
+        return self._trajectories(parameters["tcool"], density, pressure, velocity)
+
+    def initial_state(self, seeds: Sequence[int], device: str = "cpu") -> Primitive:
+        r"""Both phases in pressure equilibrium and a seeded perturbation of the velocity across the interface.
+
+        With :math:`S = (1 - \tanh(y / \delta)) / 2`, which is 1 in the cold gas, the density is
+        :math:`1 + (\chi - 1) S` and the velocity :math:`u = v_{rel} (1/2 - S)`. The perturbation is a sum of sine waves
+        along x with random amplitudes, which do not depend on the resolution.
+        """
+        x, y = (axis.to(device) for axis in self._cell_centres())
+        cold = (0.5 * (1 - torch.tanh(y / self.layer_width))).expand(len(seeds), *self.resolution)
+        waves = torch.stack([_random_waves(x, seed) for seed in seeds])[:, :, None]
+        envelope = torch.exp(-((y / self.perturbation_width) ** 2))
+        state = (
+            1 + (self.density_ratio - 1) * cold,
+            self.shear_velocity * (0.5 - cold),
+            self.perturbation * envelope * waves,
+            torch.ones_like(cold),
+        )
+        return Primitive(*(field.to(self._dtype) for field in state))
+
+    def _solver(self, cooling_time: float, n_trajectories: int, device: str) -> EulerSolver:
+        cooling = RadiativeCooling(
+            cooling_time=torch.full((n_trajectories, 1, 1), cooling_time, dtype=self._dtype, device=device),
+            cold_temperature=1 / self.density_ratio,
+            hot_temperature=1.0,
+            width=self.cooling_width,
+            gamma=self.gamma,
+        )
+        spacing = (EXTENT[0] / self.resolution[0], EXTENT[1] / self.resolution[1])
+        return EulerSolver(spacing, ("periodic", "open"), self.gamma, source=cooling, compile=self.compile)
+
+    def _next_frame(self, solver: EulerSolver, state: Conserved, frame: int, seeds: Sequence[int]) -> Conserved:
+        try:
+            return solver.advance(state, self.frame_interval)
+        except UnphysicalStateError as error:
+            broken = [seeds[trajectory] for trajectory in error.trajectories]
+            raise FloatingPointError(
+                f"the simulation of seeds {broken} broke down before time {frame * self.frame_interval:.4g}: {error}"
+            ) from error
+
+    def _trajectories(self, cooling_time: float, density: Tensor, pressure: Tensor, velocity: Tensor) -> Trajectories:
+        x, y = self._cell_centres()
+        return Trajectories(
+            time=self.frame_interval * torch.arange(self.n_frames, dtype=torch.float32),
+            coordinates={"x": x.float(), "y": y.float()},
+            boundaries={"x": ("periodic", "periodic"), "y": ("open", "open")},
+            scalars={"tcool": torch.tensor(cooling_time, dtype=torch.float32)},
+            scalar_fields={"density": density, "pressure": pressure},
+            vector_fields={"velocity": velocity},
+        )
+
+    def _cell_centres(self) -> list[Float[Tensor, " cells"]]:
+        return [
+            lower + extent / n_cells * (torch.arange(n_cells, dtype=torch.float64) + 0.5)
+            for lower, extent, n_cells in zip(LOWER_EDGE, EXTENT, self.resolution, strict=True)
+        ]
+
+    @property
+    def _dtype(self) -> torch.dtype:
+        return torch.float64 if self.precision == "float64" else torch.float32
+
+    def _validate(self) -> None:
+        if min(self.resolution) < 4:
+            raise ValueError(f"resolution is {self.resolution}, but each axis needs at least 4 cells")
+        if not self.cooling_times:
+            raise ValueError("cooling_times is empty; give at least one, e.g. [0.1]")
+        if self.n_frames < 1:
+            raise ValueError(f"n_frames is {self.n_frames}, but a trajectory has at least one frame")
+        positive = {
+            "frame_interval": self.frame_interval,
+            "layer_width": self.layer_width,
+            "perturbation_width": self.perturbation_width,
+            "cooling_width": self.cooling_width,
+            **{f"cooling_times[{index}]": value for index, value in enumerate(self.cooling_times)},
+        }
+        above_one = {"gamma": self.gamma, "density_ratio": self.density_ratio}
+        finite = {"shear_velocity": self.shear_velocity, "perturbation": self.perturbation}
+        _require({name: value for name, value in finite.items() if not math.isfinite(value)}, "must be finite")
+        _require({name: value for name, value in positive.items() if not 0 < value < math.inf}, "must be positive")
+        _require({name: value for name, value in above_one.items() if not 1 < value < math.inf}, "must be above 1")
+        names = [self.file_name(parameters) for parameters in self.parameter_sets]
+        if len(set(names)) < len(names):
+            raise ValueError(f"cooling_times {self.cooling_times} do not differ in their first two decimals")
+
+
+def _random_waves(x: Float[Tensor, " x"], seed: int) -> Float[Tensor, " x"]:
+    """A sum of the longest periodic waves with normal amplitudes, of unit variance."""
+    generator = torch.Generator().manual_seed(seed)
+    cosine, sine = torch.randn(2, N_PERTURBATION_MODES, 1, generator=generator, dtype=torch.float64).to(x.device)
+    mode = torch.arange(1, N_PERTURBATION_MODES + 1, dtype=torch.float64, device=x.device)[:, None]
+    phase = 2 * math.pi * mode * x
+    waves = cosine * torch.cos(phase) + sine * torch.sin(phase)
+    return waves.sum(dim=0) / math.sqrt(N_PERTURBATION_MODES)
+
+
+def _two_axes(resolution: Sequence[int]) -> tuple[int, int]:
+    if len(resolution) != 2:
+        raise ValueError(f"resolution is {tuple(resolution)}, but this equation has the two axes x and y")
+    n_x, n_y = resolution
+    return n_x, n_y
+
+
+def _require(wrong: Mapping[str, float], condition: str) -> None:
+    for name, value in wrong.items():
+        raise ValueError(f"{name} is {value}, but it {condition}")
