@@ -101,13 +101,12 @@ def test_resuming_equals_training_in_one_go(name, make_data, make_trainer, tmp_p
         module = MODULES[name](spec=data.spec, n_steps_input=2, lr_scheduler=WarmupCosineFor16)
         checkpoint = ModelCheckpoint(dirpath=tmp_path / f"{name}{max_epochs}", save_last=True)
         trainer = make_trainer(max_epochs=max_epochs, callbacks=[checkpoint], enable_checkpointing=True)
-        data_in_order = [batch for batch in data_loader]
-        trainer.fit(module, train_dataloaders=data_in_order, ckpt_path=ckpt_path)
+        trainer.fit(module, batches, batches[:1], ckpt_path=ckpt_path)
         return module, checkpoint.last_model_path
 
     data.prepare_data()
     data.setup("fit")
-    data_loader = list(data.train_dataloader())
+    batches = list(data.train_dataloader())
     whole, _ = train(4)
     _, half = train(2)
     resumed, _ = train(4, ckpt_path=half)
