@@ -28,14 +28,15 @@ def atomic_file(path: Path, n_bytes: int = 0) -> Iterator[Path]:
     temporary = path.with_name(f".{path.name}.{os.getpid()}{PART_SUFFIX}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        yield temporary
-        with temporary.open("rb+") as file:
-            os.fsync(file.fileno())
-        temporary.replace(path)
+        try:
+            yield temporary
+            with temporary.open("rb+") as file:
+                os.fsync(file.fileno())
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
     except OSError as error:
         raise _explained(error, path, n_bytes) from error
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _explained(error: OSError, path: Path, n_bytes: int) -> OSError:
