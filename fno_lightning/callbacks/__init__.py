@@ -1,1 +1,17 @@
-"""TODO."""
+"""Callbacks: what is observed of training and test, and shown."""
+
+from fno_lightning.callbacks.error_table import ErrorTable
+from fno_lightning.callbacks.hyperparameter_summary import HyperparameterSummary
+from fno_lightning.callbacks.one_step_errors import OneStepErrors
+from fno_lightning.callbacks.prediction_writer import PredictionWriter
+from fno_lightning.callbacks.rollout_evaluation import RolloutEvaluation
+from fno_lightning.callbacks.throughput import Throughput
+
+__all__ = [
+    "ErrorTable",
+    "HyperparameterSummary",
+    "OneStepErrors",
+    "PredictionWriter",
+    "RolloutEvaluation",
+    "Throughput",
+]

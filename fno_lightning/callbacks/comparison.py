@@ -1,0 +1,62 @@
+"""Errors of forecasts beside those of the simplest ones."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from jaxtyping import Float
+from torch import Tensor
+
+from fno_lightning.data import Batch
+from fno_lightning.metrics import FieldMetric, MetricFactory
+from fno_lightning.modules import ForecastModule
+
+SOURCES = ("model", "persistence", "mean")
+"""Whose forecasts are compared."""
+
+
+class Comparison:
+    """Errors of a module's forecasts and of two baselines, on the same samples.
+
+    ``persistence`` repeats the last frame of the history; ``mean`` predicts the mean of each field over the train
+    split, everywhere. A steady problem has no history and so no persistence.
+
+    Args:
+        metrics: Which errors, by name.
+        module: Whose forecasts; says what the fields are and what their means are.
+    """
+
+    def __init__(self, metrics: Mapping[str, MetricFactory], module: ForecastModule) -> None:
+        n_dims = module.spec.n_dims
+        self._mean = module.fields.mean.view(-1, *(1,) * n_dims)
+        sources = SOURCES if module.n_steps_input else ("model", "mean")
+        self._errors: dict[str, dict[str, FieldMetric]] = {
+            source: {name: factory(n_dims).to(module.device) for name, factory in metrics.items()} for source in sources
+        }
+
+    def update(self, prediction: Float[Tensor, "batch time field *grid"], batch: Batch) -> None:
+        """Adds samples: predictions of the batch's target, or of its first frames."""
+        target = batch.target[:, : prediction.shape[1]]
+        forecasts = {"model": prediction, "mean": self._mean.expand_as(target)}
+        if "persistence" in self._errors:
+            forecasts["persistence"] = batch.history[:, -1:].expand_as(target)
+        for source, errors in self._errors.items():
+            for error in errors.values():
+                error.update(forecasts[source], target)
+
+    def compute(self) -> dict[str, dict[str, Float[Tensor, "time field"]]]:
+        """Returns the mean over the samples of all processes of each error of each source."""
+        return {
+            source: {name: error.compute() for name, error in errors.items()} for source, errors in self._errors.items()
+        }
+
+
+def log_values(errors: Float[Tensor, "time field"], fields: tuple[str, ...], name: str) -> dict[str, Float[Tensor, ""]]:
+    """Returns what is logged of an error: its mean, and its mean over time for each field."""
+    by_field = errors.mean(dim=0).float()
+    return {name: by_field.mean()} | {f"{name}/{f}": error for f, error in zip(fields, by_field, strict=True)}
+
+
+def source_prefix(source: str) -> str:
+    """Returns how the log names of a source begin: those of the model have nothing before them."""
+    return "" if source == "model" else f"{source}/"

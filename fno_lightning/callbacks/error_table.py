@@ -1,0 +1,117 @@
+"""The errors of a test in one table."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.utilities import rank_zero_only
+from rich.console import Console
+from rich.table import Table
+
+from fno_lightning.callbacks.comparison import SOURCES, source_prefix
+from fno_lightning.callbacks.contract import forecast_module, tensorboard_logger
+from fno_lightning.data import FieldSpec
+from fno_lightning.data.atomic_file import atomic_file
+
+
+class ErrorTable(Callback):
+    """Prints the errors of a test as one table: model, persistence and mean, one step ahead and in rollouts.
+
+    The errors are those that the module, :class:`~fno_lightning.callbacks.OneStepErrors` and
+    :class:`~fno_lightning.callbacks.RolloutEvaluation` have logged. With a TensorBoard logger the table is shown there
+    as text too, ``errors.md`` (with a table for each field) and ``errors.json`` (every error that was logged) stand
+    beside its log, and what is printed says where.
+
+    Args:
+        metrics: Which errors, by their log names; each has a column for one step and one for each rollout window.
+    """
+
+    def __init__(self, metrics: Sequence[str] = ("vrmse", "nrmse", "pearson")) -> None:
+        self.metrics = tuple(metrics)
+
+    @rank_zero_only
+    def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Prints and writes the table."""
+        spec = forecast_module(pl_module).spec
+        values = {name: float(value) for name, value in trainer.callback_metrics.items()}
+        errors = {name.removeprefix("test/"): value for name, value in values.items() if name.startswith("test/")}
+        columns = _columns(errors, self.metrics)
+        console = Console()
+        console.print(_for_terminal(spec, columns, errors))
+        if trainer.ckpt_path is not None:
+            console.print(f"checkpoint:  {trainer.ckpt_path}", soft_wrap=True)
+        logger = tensorboard_logger(trainer)
+        if logger is not None:
+            _write(logger, _as_markdown(spec, columns, errors), errors, trainer.global_step)
+            console.print(f"errors:      {Path(logger.log_dir) / 'errors.md'}", soft_wrap=True)
+            console.print(f"pictures:    {Path(logger.log_dir) / 'pictures'}", soft_wrap=True)
+            console.print(f"TensorBoard: tensorboard --logdir {logger.root_dir}", soft_wrap=True)
+
+
+class _Column(NamedTuple):
+    metric: str
+    window: str | None
+
+    @property
+    def header(self) -> tuple[str, str]:
+        return self.metric.upper() if "rmse" in self.metric else self.metric, self.window or "one step"
+
+    def log_name(self, source: str, field: str | None) -> str:
+        name = f"{source_prefix(source)}{self.metric}"
+        name = name if self.window is None else f"rollout/{name}_{self.window}"
+        return name if field is None else f"{name}/{field}"
+
+
+def _columns(errors: Mapping[str, float], metrics: Sequence[str]) -> list[_Column]:
+    """Returns a column for each metric and horizon that was logged for the model."""
+    windows = {match[1] for name in errors if (match := re.fullmatch(r"rollout/\w+_(\d+:\d+)", name))}
+    in_order = sorted(windows, key=lambda window: int(window.split(":")[0]))
+    columns = [_Column(metric, window) for metric in metrics for window in (None, *in_order)]
+    return [column for column in columns if column.log_name("model", None) in errors]
+
+
+def _rows(columns: Sequence[_Column], errors: Mapping[str, float], field: str | None) -> list[list[str]]:
+    """Returns a row of cells for each source that was logged."""
+    rows = []
+    for source in SOURCES:
+        values = [errors.get(column.log_name(source, field)) for column in columns]
+        if any(value is not None for value in values):
+            rows.append([source, *("" if value is None else f"{value:.4g}" for value in values)])
+    return rows
+
+
+def _title(spec: FieldSpec) -> str:
+    return f"Test errors on {spec.dataset_name} ({spec.source})"
+
+
+def _for_terminal(spec: FieldSpec, columns: Sequence[_Column], errors: Mapping[str, float]) -> Table:
+    table = Table(title=_title(spec), caption="mean over samples, fields and lead times")
+    table.add_column()
+    for column in columns:
+        table.add_column("\n".join(column.header), justify="right")
+    for row in _rows(columns, errors, field=None):
+        table.add_row(*row)
+    return table
+
+
+def _as_markdown(spec: FieldSpec, columns: Sequence[_Column], errors: Mapping[str, float]) -> str:
+    lines = [f"# {_title(spec)}"]
+    for field in (None, *spec.fields):
+        header = ["", *(" ".join(column.header) for column in columns)]
+        rule = ["---", *("---:" for _ in columns)]
+        lines += ["", f"## {field or 'Mean over fields'}", ""]
+        lines += [f"| {' | '.join(cells)} |" for cells in (header, rule, *_rows(columns, errors, field))]
+    return "\n".join(lines) + "\n"
+
+
+def _write(logger: TensorBoardLogger, markdown: str, errors: Mapping[str, float], step: int) -> None:
+    logger.experiment.add_text("test/errors", markdown, step)
+    for name, text in (("errors.md", markdown), ("errors.json", json.dumps(errors, indent=2, sort_keys=True) + "\n")):
+        with atomic_file(Path(logger.log_dir) / name) as path:
+            path.write_text(text, encoding="utf-8")

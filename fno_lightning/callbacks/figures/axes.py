@@ -1,0 +1,105 @@
+"""Colours and coordinates that the figures share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias
+
+import matplotlib as mpl
+import numpy as np
+import numpy.typing as npt
+from matplotlib.axes import Axes
+from matplotlib.image import AxesImage
+
+from fno_lightning.data import FieldSpec
+
+Array: TypeAlias = npt.NDArray[Any]
+
+STYLE: dict[Any, Any] = {
+    "font.size": 8,
+    "axes.titlesize": 8,
+    "axes.labelsize": 8,
+    "figure.titlesize": 9,
+    "figure.labelsize": 8,
+    "legend.fontsize": 8,
+    "xtick.labelsize": 7,
+    "ytick.labelsize": 7,
+}
+"""Matplotlib settings of every figure."""
+
+
+@dataclass(frozen=True)
+class Scale:
+    """Range of values and the colours for them.
+
+    Attributes:
+        low: Value of the first colour.
+        high: Value of the last colour.
+        colors: Name of a Matplotlib colour map.
+    """
+
+    low: float
+    high: float
+    colors: str
+
+    @classmethod
+    def of_field(cls, reference: Array) -> Scale:
+        """Range of the reference: about zero where it takes both signs. A prediction outside it is clipped."""
+        low, high = (float(bound) for bound in (np.nanmin(reference), np.nanmax(reference)))
+        if min(-low, high) > 0.1 * max(-low, high):
+            return cls(-max(-low, high), max(-low, high), "RdBu_r")
+        return cls(low, high if high > low else low + 1.0, "viridis")
+
+    @classmethod
+    def of_error(cls, error: Array, reference: Array) -> Scale:
+        """Range about zero that holds the errors, as far as they are not larger than the range of the reference."""
+        finite = np.abs(error[np.isfinite(error)])
+        largest = float(np.quantile(finite, 0.999)) if finite.size else 0.0
+        limit = min(largest, float(np.ptp(reference))) or 1.0
+        return cls(-limit, limit, "PuOr_r")
+
+    def extension(self, *values: Array) -> str:
+        """Returns which ends of a colour bar are exceeded by the values, as Matplotlib names them."""
+        finite = np.concatenate([v[np.isfinite(v)].ravel() for v in values])
+        below, above = bool((finite < self.low).any()), bool((finite > self.high).any())
+        return {(False, False): "neither", (True, False): "min", (False, True): "max"}.get((below, above), "both")
+
+    def show(self, axes: Axes, image: Array, **options: Any) -> AxesImage:
+        """Draws ``(horizontal, vertical)`` values; what is not finite is grey."""
+        colors = mpl.colormaps[self.colors].with_extremes(bad="0.6")
+        values = np.ma.masked_invalid(image.T)
+        return axes.imshow(values, cmap=colors, vmin=self.low, vmax=self.high, origin="lower", **options)
+
+
+def axis_names(spec: FieldSpec) -> tuple[str, ...]:
+    """Names of the grid's axes."""
+    return spec.axes or ("x", "y", "z")[: spec.n_dims]
+
+
+def extent(spec: FieldSpec) -> tuple[tuple[float, float], ...]:
+    """Edges of the domain along each axis: in the units of the coordinates if they are known, else in grid points."""
+    return spec.extent or tuple((0.0, float(n)) for n in spec.grid_shape)
+
+
+def panel_shape(spec: FieldSpec, area: float) -> tuple[float, float, Literal["equal", "auto"]]:
+    """Returns width and height in inches of a map, and whether its axes have the same scale.
+
+    They do unless the domain is more than four times as long in one direction as in the other.
+    """
+    (left, right), (bottom, top) = extent(spec)[:2]
+    ratio = (top - bottom) / (right - left)
+    legible = min(max(ratio, 0.25), 4.0)
+    width = float(np.sqrt(area / legible))
+    return width, width * legible, "equal" if legible == ratio else "auto"
+
+
+def name_axes(panels: Any, spec: FieldSpec) -> None:
+    """Labels the outer panels of a grid of maps; the horizontal axis shows the edges of the domain."""
+    edges = extent(spec)[0]
+    for panel in panels[:, 0]:
+        panel.set_ylabel(axis_names(spec)[1])
+    for panel in panels[-1]:
+        panel.set_xlabel(axis_names(spec)[0], labelpad=-2)
+        panel.set_xticks(edges, [f"{edge:.3g}" for edge in edges])
+        for label, side in zip(panel.get_xticklabels(), ("left", "right"), strict=True):
+            label.set_horizontalalignment(side)

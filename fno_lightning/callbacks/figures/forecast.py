@@ -1,0 +1,72 @@
+"""A forecast beside the reference, ready to be drawn."""
+
+from __future__ import annotations
+
+import textwrap
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+from jaxtyping import Float
+from torch import Tensor
+
+from fno_lightning.data import FieldSpec
+
+Array: TypeAlias = npt.NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """One trajectory: what was predicted and what was to be predicted, in physical units.
+
+    Attributes:
+        spec: What the data set is.
+        reference: Frames to be predicted, ``(time, field, *grid)``; the first is at lead time one.
+        prediction: Predicted frames, of the same shape.
+        scalars: Parameters of the trajectory, ``(scalar,)``.
+    """
+
+    spec: FieldSpec
+    reference: Float[Tensor, "time field *grid"]
+    prediction: Float[Tensor, "time field *grid"]
+    scalars: Float[Tensor, " scalar"]
+
+    @property
+    def n_steps(self) -> int:
+        """Number of predicted frames."""
+        return len(self.reference)
+
+    def frames(self, field: str) -> tuple[Array, Array]:
+        """Returns reference and prediction of one field, ``(time, *grid)``; of three dimensions the middle plane."""
+        channel = self.spec.fields.index(field)
+        return self._plane(self.reference[:, channel]), self._plane(self.prediction[:, channel])
+
+    def lead_time(self, step: int) -> str:
+        """Returns how far ahead the frame with this index lies, in steps and in the data's units of time."""
+        if self.spec.time_step is None:
+            return f"step {step + 1}" if self.n_steps > 1 else "solution"
+        return f"step {step + 1}\nt = {self.times[step]:.4g}"
+
+    @property
+    def times(self) -> Array:
+        """Lead time of every frame, in the data's units of time."""
+        return np.arange(1, self.n_steps + 1) * (self.spec.time_step or 1.0)
+
+    @property
+    def parameters(self) -> str:
+        """The trajectory's parameters as text, e.g. ``tcool = 0.1``."""
+        values = zip(self.spec.scalars, self.scalars.tolist(), strict=True)
+        return ", ".join(f"{name} = {value:.4g}" for name, value in values)
+
+    def title(self, subject: str) -> str:
+        """Returns a title: subject, data set, parameters, and where simulated data came from."""
+        headline = ", ".join(part for part in (subject, self.spec.dataset_name, self.parameters) if part)
+        source = textwrap.shorten(self.spec.source, 90, placeholder=" ...")
+        return f"{headline}\n{source}" if "simulated" in source.lower() else headline
+
+    @staticmethod
+    def _plane(frames: Tensor) -> Array:
+        while frames.ndim > 3:
+            frames = frames.select(-1, frames.shape[-1] // 2)
+        return np.asarray(frames.double().cpu())

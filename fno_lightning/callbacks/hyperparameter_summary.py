@@ -1,0 +1,46 @@
+"""Hyper-parameters beside the errors they led to."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from lightning.pytorch import Callback, LightningModule, Trainer
+
+from fno_lightning.callbacks.contract import tensorboard_logger
+
+
+class HyperparameterSummary(Callback):
+    """Logs hyper-parameters with the final errors at the end of training, for TensorBoard's HPARAMS tab.
+
+    Hyper-parameters are those of the module and the datamodule, and of the optimizer its class and settings.
+    The logger should have ``default_hp_metric=False``, or its tab shows a meaningless ``hp_metric`` too.
+
+    Args:
+        metrics: Log names of the errors to show; those that were not logged are left out.
+    """
+
+    def __init__(
+        self,
+        metrics: Sequence[str] = ("val/loss", "val/vrmse", "val/rollout/vrmse_6:12", "val/rollout/vrmse_13:30"),
+    ) -> None:
+        self.metrics = tuple(metrics)
+
+    def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Logs the summary."""
+        logger = tensorboard_logger(trainer)
+        logged = trainer.callback_metrics
+        final = {name: logged[name].item() for name in self.metrics if name in logged}
+        if logger is not None and final:
+            logger.log_hyperparams(_hyperparameters(trainer, pl_module), final, step=trainer.global_step)
+
+
+def _hyperparameters(trainer: Trainer, pl_module: LightningModule) -> dict[str, Any]:
+    data: Any = getattr(trainer, "datamodule", None)
+    parameters = dict(pl_module.hparams_initial) | (dict(data.hparams_initial) if data is not None else {})
+    parameters = {name: value for name, value in parameters.items() if name != "spec" and not name.startswith("_")}
+    parameters["module"] = type(pl_module).__name__
+    for optimizer in trainer.optimizers:
+        settings = {name: value for name, value in optimizer.defaults.items() if isinstance(value, int | float)}
+        parameters["optimizer"] = {"class": type(optimizer).__name__, **settings}
+    return parameters | {"max_epochs": trainer.max_epochs, "precision": trainer.precision}

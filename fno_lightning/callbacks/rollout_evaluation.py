@@ -1,0 +1,159 @@
+"""Forecasts of whole trajectories: errors, pictures, and where they diverge."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.trainer.states import TrainerFn
+from lightning.pytorch.utilities import rank_zero_info
+from torch import Tensor
+from torchmetrics import MeanMetric
+
+from fno_lightning.callbacks.comparison import Comparison, log_values, source_prefix
+from fno_lightning.callbacks.contract import field_data, forecast_module, tensorboard_logger
+from fno_lightning.callbacks.figures import Forecast
+from fno_lightning.callbacks.pictures import Pictures
+from fno_lightning.callbacks.trajectories import forecast_trajectories, report_divergence, undisturbed
+from fno_lightning.data import Batch
+from fno_lightning.data.base import Split
+from fno_lightning.metrics import STANDARD_METRICS, MetricFactory
+from fno_lightning.modules import ForecastModule
+
+
+class RolloutEvaluation(Callback):
+    """Forecasts whole trajectories autoregressively, every few epochs, at the end of training and in test.
+
+    Logs each metric over windows of lead time, for the model and for both baselines, averaged and by field:
+    ``val/rollout/vrmse_6:12``, ``val/rollout/vrmse_6:12/<field>``, ``val/rollout/persistence/vrmse_6:12``, and so on;
+    over the whole trajectory ``val/rollout/vrmse``; and the share of trajectories that diverged
+    ``val/rollout/diverged``. The same with ``test``. A window is a slice of the predicted frames, as in The Well:
+    ``(6, 12)`` averages the 7th to the 12th. Errors of diverged trajectories are infinite; training goes on, and a
+    warning says which diverged and at which step.
+
+    With a TensorBoard logger, process zero draws some of its trajectories: every field over time beside the reference,
+    spectra, the first metric against lead time, and at the end of training and in test an animation of the first field. They are
+    in TensorBoard and in the folder ``pictures`` beside its log.
+
+    A ModelCheckpoint that monitors one of these errors needs ``every_n_epochs=1``.
+
+    Args:
+        every_n_epochs: Epochs between two evaluations in training.
+        windows: First frame, and frame after the last, of each window; those longer than the trajectories are left out.
+        metrics: Which errors, by the name that they have in the logs; ``None``: all
+            (:data:`~fno_lightning.metrics.STANDARD_METRICS`).
+        n_pictures: Number of trajectories to draw, spread evenly over the split; 0: none.
+        animation: Whether to write animations.
+        max_steps: Longest forecast; ``None``: to the end of the trajectories.
+
+    Raises:
+        ValueError: if a number is out of range or a window is empty.
+        TypeError: when training starts, if module or data are not of this package's base classes.
+    """
+
+    def __init__(
+        self,
+        every_n_epochs: int = 1,
+        windows: Sequence[tuple[int, int]] = ((6, 12), (13, 30)),
+        metrics: Mapping[str, MetricFactory] | None = None,
+        n_pictures: int = 1,
+        animation: bool = True,
+        max_steps: int | None = None,
+    ) -> None:
+        if every_n_epochs < 1 or n_pictures < 0 or (max_steps is not None and max_steps < 1):
+            raise ValueError(
+                "every_n_epochs and max_steps must be at least 1 and n_pictures at least 0, got "
+                f"{every_n_epochs}, {max_steps} and {n_pictures}"
+            )
+        if empty := [window for window in windows if not 0 <= window[0] < window[1]]:
+            raise ValueError(f"a window is (first, after the last) with 0 <= first < after the last, got {empty}")
+        self.every_n_epochs = every_n_epochs
+        self.windows = tuple((first, last) for first, last in windows)
+        self.metrics = STANDARD_METRICS if metrics is None else metrics
+        self.n_pictures = n_pictures
+        self.animation = animation
+        self.max_steps = max_steps
+        self._n_epochs_evaluated = 0
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Checks that there are forecasts and trajectories to evaluate."""
+        if stage != "predict":
+            forecast_module(pl_module)
+            field_data(trainer)
+
+    def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Evaluates the validation trajectories, if it is time to."""
+        if trainer.sanity_checking:
+            return
+        n_epochs = trainer.current_epoch + 1
+        is_last = n_epochs == trainer.max_epochs or trainer.state.fn is TrainerFn.VALIDATING
+        if is_last or n_epochs - self._n_epochs_evaluated >= self.every_n_epochs:
+            self._n_epochs_evaluated = n_epochs
+            pl_module.log_dict(self._evaluate(trainer, pl_module, "valid", is_last), sync_dist=True)
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Evaluates the validation trajectories, if training stopped between two evaluations."""
+        if trainer.enable_validation and trainer.current_epoch > self._n_epochs_evaluated:
+            values = self._evaluate(trainer, pl_module, "valid", is_last=True)
+            trainer.callback_metrics.update(values)
+            for logger in trainer.loggers:
+                logger.log_metrics({name: value.item() for name, value in values.items()}, step=trainer.global_step)
+
+    def on_test_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Evaluates the test trajectories."""
+        pl_module.log_dict(self._evaluate(trainer, pl_module, "test", is_last=True), sync_dist=True)
+
+    def _evaluate(self, trainer: Trainer, pl_module: LightningModule, split: Split, is_last: bool) -> dict[str, Tensor]:
+        """Forecasts the trajectories of a split and draws some; returns what is to be logged."""
+        module = forecast_module(pl_module)
+        stage = "val" if split == "valid" else "test"
+        comparison, diverged = Comparison(self.metrics, module), MeanMetric().to(module.device)
+        forecasts: list[Forecast] = []
+        n_trajectories = 0
+        with undisturbed(module):
+            loader = field_data(trainer).rollout_dataloader(split)
+            n_drawn = self._to_be_drawn(len(loader))
+            for k, (batch, prediction) in enumerate(forecast_trajectories(trainer, module, loader, self.max_steps)):
+                comparison.update(prediction, batch)
+                diverged.update(report_divergence(prediction, batch, module.spec, n_trajectories))
+                forecasts += _first_forecasts(n_drawn[k], prediction, batch, module)
+                n_trajectories += len(prediction)
+        errors = comparison.compute()
+        logger = tensorboard_logger(trainer)
+        if logger is not None and trainer.is_global_zero and self.n_pictures:
+            pictures = Pictures(logger, stage, trainer.global_step)
+            pictures.draw_forecasts(forecasts, animation=self.animation and is_last)
+            for name in list(self.metrics)[:1]:
+                pictures.draw_errors({s: e[name] for s, e in errors.items()}, module.spec, name, self.windows)
+        values = self._values(errors, module.spec.fields) | {"diverged": diverged.compute()}
+        return {f"{stage}/rollout/{name}": value for name, value in values.items()}
+
+    def _to_be_drawn(self, n_batches: int) -> Counter[int]:
+        """Returns how many trajectories of each batch are drawn."""
+        last = n_batches - 1
+        return Counter(round(i * last / max(self.n_pictures - 1, 1)) for i in range(self.n_pictures))
+
+    def _values(self, errors: Mapping[str, Mapping[str, Tensor]], fields: tuple[str, ...]) -> dict[str, Tensor]:
+        """Returns each error over the whole forecast and over each window."""
+        values: dict[str, Tensor] = {}
+        n_steps = max(len(error) for by_name in errors.values() for error in by_name.values())
+        windows = [window for window in self.windows if window[1] <= n_steps]
+        if len(windows) < len(self.windows):
+            too_long = sorted(set(self.windows) - set(windows))
+            rank_zero_info(
+                f"rollout windows {too_long} are left out: the trajectories have {n_steps} frames to predict"
+            )
+        for source, by_name in errors.items():
+            for name, error in by_name.items():
+                tag = f"{source_prefix(source)}{name}"
+                values |= log_values(error, fields, tag)
+                for first, last in windows:
+                    values |= log_values(error[first:last], fields, f"{tag}_{first}:{last}")
+        return values
+
+
+def _first_forecasts(n: int, prediction: Tensor, batch: Batch, module: ForecastModule) -> list[Forecast]:
+    """Returns the first ``n`` forecasts of a batch, on the CPU."""
+    parts = zip(batch.target[:n].cpu(), prediction[:n].cpu(), batch.scalars[:n].cpu(), strict=True)
+    return [Forecast(module.spec, *part) for part in parts]
