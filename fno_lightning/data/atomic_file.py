@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from rich.filesize import decimal
+
 PART_SUFFIX = ".part"
 """Ending of the temporary files, which readers of data files never match."""
 
@@ -42,9 +44,9 @@ def atomic_file(path: Path, n_bytes: int = 0) -> Iterator[Path]:
 def _explained(error: OSError, path: Path, n_bytes: int) -> OSError:
     folder = next(parent for parent in path.absolute().parents if parent.exists())
     free = shutil.disk_usage(folder).free
-    size = f", which needs {n_bytes / 1e6:.1f} MB" if n_bytes else ""
+    size = f", which needs {decimal(n_bytes)}" if n_bytes else ""
     message = (
-        f"cannot write {path}{size} ({free / 1e6:.1f} MB are free there): {error.strerror or error}. "
+        f"cannot write {path}{size} ({decimal(free)} are free there): {error.strerror or error}. "
         "Free some space or choose another base_path, then run the same command again; finished files are kept"
     )
     return OSError(message) if error.errno is None else OSError(error.errno, message)

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from rich.filesize import decimal
 from torch import Tensor
 
 from fno_lightning.data.atomic_file import PART_SUFFIX, atomic_file
@@ -118,14 +119,14 @@ class Simulation:
         n_trajectories = sum(self.n_trajectories[split] for split in missing)
         n_bytes = n_trajectories * trajectory_bytes(self.pde.schema)
         free = shutil.disk_usage(root).free
-        size = f"{n_trajectories} trajectories in {len(missing)} files, {n_bytes / 1e6:.1f} MB"
+        size = f"{n_trajectories} trajectories in {len(missing)} files, {decimal(n_bytes)}"
         if n_bytes > free:
             raise OSError(
                 errno.ENOSPC,
-                f"cannot simulate {size}, in {root}: only {free / 1e6:.1f} MB are free there. Free some space, choose "
+                f"cannot simulate {size}, in {root}: only {decimal(free)} are free there. Free some space, choose "
                 "another base_path, or ask for fewer trajectories or a smaller grid",
             )
-        logger.info("simulating %s, in %s (%.1f MB free)", size, root, free / 1e6)
+        logger.info("simulating %s, in %s (%s free)", size, root, decimal(free))
 
     def _simulate(
         self, root: Path, parameter_set: int, missing: Sequence[Split], device: str, progress: Callable[[float], None]

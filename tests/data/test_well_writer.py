@@ -99,7 +99,7 @@ def test_a_full_disk_leaves_nothing_and_says_how_much_is_missing(tmp_path, rando
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, limits[1]))
     try:
-        with pytest.raises(OSError, match=r"cannot write .*a\.hdf5, which needs 1\.1 MB \(.* MB are free there\)"):
+        with pytest.raises(OSError, match=r"cannot write .*a\.hdf5, which needs 1\.1 MB \(.* are free there\)"):
             write_well_file(tmp_path / "a.hdf5", trajectories, dataset_name="some", provenance={})
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)

@@ -1,0 +1,333 @@
+import logging
+
+import h5py
+import lightning as L
+import numpy as np
+import pytest
+import torch
+from torch.utils.data import Dataset
+
+from fno_lightning.data import Batch, FieldDataModule, FieldSpec, WellDataModule, WellFormatError, write_well_file
+from fno_lightning.data.download import download_well
+
+
+def module_of(root, **options):
+    return WellDataModule(root.name, str(root.parent), **({"n_steps_input": 2} | options))
+
+
+def test_the_specification_is_known_before_setup(data_set):
+    assert module_of(data_set(grid=(6, 4)), dt_stride=2).spec == FieldSpec(
+        dataset_name="waves",
+        fields=("pressure", "density", "velocity_x", "velocity_y"),
+        grid_shape=(6, 4),
+        constant_fields=("mask",),
+        scalars=("viscosity", "forcing"),
+        axes=("x", "y"),
+        extent=((0.0, 1.0), (0.0, 1.0)),
+        boundaries=(("periodic", "periodic"), ("open", "wall")),
+        time_step=0.5,
+        source="a test",
+    )
+
+
+def test_the_folder_of_the_wells_downloader_is_found(data_set, tmp_path):
+    root = data_set()
+    (tmp_path / "base" / "datasets").mkdir(parents=True)
+    root.rename(tmp_path / "base" / "datasets" / "waves")
+    module = WellDataModule("waves", str(tmp_path / "base"), n_steps_input=2)
+    module.setup("fit")
+    assert module.root == tmp_path / "base" / "datasets" / "waves"
+
+
+@pytest.mark.parametrize("fields", [["velocity", "pressure"], ["velocity_y", "velocity_x", "pressure"]])
+def test_chosen_fields_keep_the_order_of_the_files(data_set, fields):
+    module = module_of(data_set(), fields=fields)
+    assert module.spec.fields == ("pressure", "velocity_x", "velocity_y")
+    everything = module_of(data_set(name="again")).dataset("train")[0]
+    assert torch.equal(module.dataset("train")[0].history, everything.history[:, [0, 2, 3]])
+
+
+def test_time_dependent_scalars_are_left_out_and_mentioned(tmp_path, irregular_file, caplog):
+    for split in ("train", "valid", "test"):
+        irregular_file(tmp_path / "irregular" / "data" / split / "a.hdf5")
+    assert module_of(tmp_path / "irregular").spec.scalars == ("gravity", "mass")
+    assert "left out: clock" in caplog.text
+
+
+def test_filters_choose_files_by_name(data_set):
+    root = data_set()
+    sizes = [
+        len(module_of(root, include_filters=include, exclude_filters=exclude).dataset("train"))
+        for include, exclude in (([], []), (["a"], []), ([], ["b"]), (["a.", "b."], ["a"]))
+    ]
+    assert sizes == [24, 12, 12, 12]
+
+
+@pytest.mark.parametrize(("subsample", "expected"), [(1, 8), (2, 4), (3, 3), (4, 2)])
+def test_subsample_keeps_files_balanced_and_touches_only_training(data_set, subsample, expected):
+    module = module_of(data_set(n_trajectories=4), subsample=subsample)
+    kept = {(window.file, window.trajectory) for window in module.dataset("train").windows}
+    per_file = np.bincount([file for file, _ in kept], minlength=2)
+    assert len(kept) == expected
+    assert abs(per_file[0] - per_file[1]) <= 1
+    assert len(module.dataset("valid")) == 8 * 6
+
+
+def test_window_strides_differ_for_training_and_evaluation(data_set):
+    module = module_of(data_set(), window_stride=3, eval_window_stride=2)
+    assert [window.start for window in module.dataset("train").windows[:3]] == [0, 3, 0]
+    assert [window.start for window in module.dataset("valid").windows[:3]] == [0, 2, 4]
+
+
+def test_rollouts_are_full_trajectories_in_batches_of_equal_length(tmp_path, random_trajectories):
+    for name, n_frames in (("a", 6), ("b", 8), ("c", 6)):
+        path = tmp_path / "waves" / "data" / "valid" / f"{name}.hdf5"
+        write_well_file(path, random_trajectories((4,), 2, n_frames), dataset_name="waves", provenance={})
+    module = module_of(tmp_path / "waves", rollout_batch_size=3)
+    assert module.rollout_batches("valid") == [[0, 1, 4], [5], [2, 3]]
+    loader = module.rollout_dataloader("valid")
+    assert [batch.target.shape[:2] for batch in loader] == [(3, 4), (1, 4), (2, 6)]
+    capped = module_of(tmp_path / "waves", rollout_batch_size=6, max_rollout_steps=3).rollout_dataloader("valid")
+    assert [batch.target.shape[:2] for batch in capped] == [(6, 3)]
+
+
+def test_processes_share_out_the_rollouts(data_set, monkeypatch):
+    monkeypatch.setattr("torch.distributed.is_initialized", lambda: True)
+    monkeypatch.setattr("torch.distributed.get_world_size", lambda: 3)
+    seen = []
+    for rank in range(3):
+        monkeypatch.setattr("torch.distributed.get_rank", lambda rank=rank: rank)
+        seen += [index for batch in module_of(data_set()).rollout_dataloader("test").batch_sampler for index in batch]
+    assert sorted(seen) == [0, 1, 2, 3]
+
+
+def test_training_is_shuffled_and_reproducible_and_evaluation_is_in_order(data_set):
+    module = module_of(data_set(), batch_size=5)
+    epochs = []
+    for _ in range(2):
+        torch.manual_seed(3)
+        epochs.append(torch.cat([batch.history for batch in module.train_dataloader()]))
+    assert torch.equal(*epochs)
+    ordered = torch.stack([sample.history for sample in module.dataset("train")])
+    assert len(epochs[0]) == 20 < len(ordered)
+    assert not torch.equal(epochs[0], ordered[:20])
+    test = module.dataset("test")
+    for loader in (module.test_dataloader(), module.predict_dataloader()):
+        batches = torch.cat([batch.target for batch in loader])
+        assert torch.equal(batches, torch.stack([test[index].target for index in range(len(test))]))
+
+
+def test_a_split_smaller_than_a_batch_is_still_trained_on(data_set):
+    (batch,) = module_of(data_set(), batch_size=100).train_dataloader()
+    assert len(batch.history) == 24
+
+
+def test_a_steady_problem_has_no_history(tmp_path, random_trajectories):
+    for split in ("train", "valid", "test"):
+        path = tmp_path / "darcy" / "data" / split / "a.hdf5"
+        write_well_file(path, random_trajectories((6, 4), 3, n_frames=1), dataset_name="darcy", provenance={})
+    module = module_of(tmp_path / "darcy", n_steps_input=0)
+    module.setup()
+    batch = next(iter(module.val_dataloader()))
+    assert module.spec.time_step is None
+    assert [tuple(part.shape) for part in batch] == [(3, 0, 4, 6, 4), (3, 1, 6, 4), (3, 2), (3, 1, 4, 6, 4)]
+    assert module.statistics.std_delta.tolist() == [0, 0, 0, 0]
+
+
+class Shift(L.LightningModule):
+    """Learns one number; enough to go through every loop of the Trainer."""
+
+    def __init__(self):
+        super().__init__()
+        self.shift = torch.nn.Parameter(torch.zeros(()))
+        self.seen = []
+
+    def training_step(self, batch):
+        assert isinstance(batch, Batch)
+        self.seen.append(len(batch.history))
+        return (batch.history[:, -1:] + self.shift - batch.target).square().mean()
+
+    def validation_step(self, batch):
+        self.log("loss", self.training_step(batch))
+
+    test_step = validation_step
+
+    def predict_step(self, batch):
+        return batch.history[:, -1:] + self.shift
+
+    def configure_optimizers(self):
+        return torch.optim.SGD(self.parameters(), lr=0.1)
+
+
+@pytest.mark.parametrize("num_workers", [0, 1])
+def test_the_trainer_runs_on_it(data_set, make_trainer, num_workers):
+    module, data = Shift(), module_of(data_set(), batch_size=6, eval_batch_size=9, num_workers=num_workers)
+    trainer = make_trainer(num_sanity_val_steps=0)
+    trainer.fit(module, data)
+    assert module.seen == [6, 6, 6, 6, 9, 9, 6]
+    trainer.test(module, data, verbose=False)
+    assert sum(map(len, trainer.predict(module, data))) == 24
+
+
+def test_a_data_module_of_ones_own_needs_a_handful_of_members(make_trainer):
+    class Five(Dataset):
+        def __len__(self):
+            return 5
+
+        def __getitem__(self, index):
+            return Batch(torch.ones(1, 1, 4), torch.ones(0, 4), torch.ones(0), torch.ones(1, 1, 4))
+
+    class Ones(FieldDataModule):
+        spec = FieldSpec("ones", ("u",), (4,))
+        n_steps_input = 1
+        statistics = None
+
+        def dataset(self, split):
+            return Five()
+
+        rollout_dataset = dataset
+
+    module, data = Shift(), Ones(batch_size=2, rollout_batch_size=3)
+    make_trainer(num_sanity_val_steps=0).fit(module, data)
+    assert module.seen == [2, 2, 2, 2, 1]
+    assert [len(batch.history) for batch in data.rollout_dataloader("valid")] == [3, 2]
+
+
+@pytest.mark.parametrize(
+    "option",
+    [
+        {"n_steps_output": 0},
+        {"n_steps_input": -1},
+        {"dt_stride": 0},
+        {"window_stride": -2},
+        {"eval_window_stride": 0},
+        {"subsample": 0},
+        {"max_rollout_steps": 0},
+        {"batch_size": 0},
+        {"eval_batch_size": 0},
+        {"rollout_batch_size": -1},
+        {"num_workers": -1},
+    ],
+    ids=str,
+)
+def test_counts_that_are_too_small_are_named(option):
+    ((name, value),) = option.items()
+    with pytest.raises(ValueError, match=rf"{name} is {value}, expected at least [01]"):
+        WellDataModule("waves", **option)
+
+
+def test_a_missing_data_set(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"no folder .*nowhere/data/train.*base_path and dataset_name"):
+        module_of(tmp_path / "nowhere").spec  # noqa: B018
+
+
+def test_a_missing_split(data_set):
+    root = data_set()
+    (root / "data" / "valid").rename(root / "data" / "val")
+    with pytest.raises(FileNotFoundError, match=r"no folder .*data/valid"):
+        module_of(root).setup("fit")
+
+
+def test_a_test_split_alone_can_be_tested(data_set):
+    root = data_set()
+    for split in ("train", "valid"):
+        (root / "data" / split).rename(root / split)
+    module = module_of(root)
+    module.setup("test")
+    assert len(module.test_dataloader().dataset) == 24
+
+
+def test_an_empty_split(data_set):
+    root = data_set()
+    for path in (root / "data" / "valid").iterdir():
+        path.unlink()
+    with pytest.raises(FileNotFoundError, match=r"data/valid holds no \.hdf5 or \.h5 file, expected"):
+        module_of(root).setup("fit")
+    with pytest.raises(FileNotFoundError, match=r"data/train holds no .* let through \(of 2\)"):
+        module_of(root, include_filters=["tcool"]).setup("fit")
+
+
+def test_more_input_steps_than_frames(data_set):
+    root = data_set(n_frames=8)
+    with pytest.raises(ValueError, match=r"a\.hdf5 has 8 frames, but n_steps_input=8, n_steps_output=1 .* need 9"):
+        module_of(root, n_steps_input=8).setup("fit")
+    module_of(root, n_steps_input=7).setup("fit")
+
+
+def test_unknown_fields(data_set):
+    known = r"pressure, density, velocity or of the components pressure, density, velocity_x, velocity_y"
+    with pytest.raises(ValueError, match=rf"unknown fields \['temperature'\], expected names of {known}"):
+        module_of(data_set(), fields=["density", "temperature"]).spec  # noqa: B018
+
+
+def test_different_grids_in_two_files(data_set, random_trajectories):
+    root = data_set(grid=(6, 4))
+    path = root / "data" / "train" / "c.hdf5"
+    write_well_file(path, random_trajectories((6, 5)), dataset_name="waves", provenance={})
+    with pytest.raises(WellFormatError, match=r"c\.hdf5 has the grid \(6, 5\), but .*a\.hdf5 has \(6, 4\)"):
+        module_of(root).setup("fit")
+
+
+@pytest.mark.parametrize(("group", "noun"), [("t0_fields", "time-dependent fields"), ("scalars", "scalars")])
+def test_names_in_another_order(data_set, group, noun):
+    root = data_set()
+    with h5py.File(root / "data" / "valid" / "b.hdf5", "r+") as file:
+        file[group].attrs["field_names"] = list(reversed(file[group].attrs["field_names"]))
+    with pytest.raises(WellFormatError, match=rf"valid/b\.hdf5 has the {noun} .*, but .*train/a\.hdf5 has"):
+        module_of(root).setup("fit")
+
+
+def test_a_value_that_is_not_finite_stops_the_loader(data_set):
+    root = data_set()
+    with h5py.File(root / "data" / "valid" / "b.hdf5", "r+") as file:
+        file["t0_fields/density"][1, 7, 0, 0] = np.nan
+    loader = module_of(root).val_dataloader()
+    with pytest.raises(ValueError, match=r"'density' holds NaN .* frame 7 of trajectory 1 of .*valid/b\.hdf5"):
+        list(loader)
+
+
+@pytest.mark.parametrize("failure", [None, FileNotFoundError(2, "No such file or directory", "curl")])
+def test_a_failed_download_names_the_command_that_simulates(tmp_path, monkeypatch, failure):
+    tried = []
+
+    def download(base_path, dataset):
+        tried.append((base_path, dataset))
+        if failure:
+            raise failure
+
+    monkeypatch.setattr("the_well.utils.download.well_download", download)
+    module = WellDataModule("turbulent_radiative_layer_2D", str(tmp_path), source="download")
+    with pytest.raises(ConnectionError, match=r"27 of 27 files .* https://.*tcool.* --data.init_args.source simulate"):
+        module.prepare_data()
+    assert tried == [(str(tmp_path), "turbulent_radiative_layer_2D")]
+
+
+def test_a_download_asks_only_for_what_is_missing(data_set, tmp_path, monkeypatch):
+    root = data_set(name="waves")
+    (tmp_path / "registry.yaml").write_text(
+        "waves:\n" + "".join(f"  {split}: [http://x/a.hdf5, http://x/b.hdf5]\n" for split in ("train", "valid", "test"))
+    )
+    monkeypatch.setattr("the_well.utils.download.WELL_REGISTRY", str(tmp_path / "registry.yaml"))
+    (tmp_path / "datasets").mkdir()
+    folder = root.rename(tmp_path / "datasets" / "waves")
+    monkeypatch.setattr("the_well.utils.download.well_download", lambda *_: pytest.fail("nothing is missing"))
+    download_well(tmp_path, "waves")
+    lost = folder / "data" / "test" / "b.hdf5"
+    content = lost.read_bytes()
+    lost.write_bytes(content[:1000])
+    monkeypatch.setattr("the_well.utils.download.well_download", lambda *_: lost.write_bytes(content))
+    assert WellDataModule("waves", str(tmp_path), n_steps_input=2, source="download").spec.grid_shape == (6, 4)
+
+
+def test_a_data_set_that_the_well_lacks(tmp_path):
+    with pytest.raises(ValueError, match=r"no data set 'trl2d' to download, only .*turbulent_radiative_layer_2D"):
+        WellDataModule("trl2d", str(tmp_path), source="download").prepare_data()
+
+
+def test_which_statistics_are_used_is_logged(data_set, caplog):
+    caplog.set_level(logging.INFO)
+    root = data_set()
+    module_of(root).setup("fit")
+    module_of(root).setup("fit")
+    assert "computing them from 2 files" in caplog.text
+    assert f"normalising with the statistics in {root / 'stats.yaml'}" in caplog.text
