@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import sys
+import warnings
 from pathlib import Path
-from typing import Any
 
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI, SaveConfigCallback
@@ -66,9 +67,7 @@ def main(args: ArgsType = None) -> FNOCLI:
     Args:
         args: Arguments as on the command line; ``None``: those of the process.
     """
-    here = str(Path.cwd())
-    if here not in sys.path:  # the console script does not look for a user's own classes in the current directory
-        sys.path.insert(0, here)
+    _prepare_process()
     return FNOCLI(
         ForecastModule,
         FieldDataModule,
@@ -78,10 +77,19 @@ def main(args: ArgsType = None) -> FNOCLI:
         save_config_kwargs={"overwrite": True},
         seed_everything_default=0,
         auto_configure_optimizers=False,
-        parser_kwargs=_parser_options(),
+        parser_kwargs={"version": f"fno_lightning {__version__}"},
         args=args,
     )
 
 
-def _parser_options() -> dict[str, Any]:
-    return {"version": f"fno_lightning {__version__}"}
+def _prepare_process() -> None:
+    """What only a program of its own may do: import path, log lines, warnings."""
+    here = str(Path.cwd())
+    if here not in sys.path:  # the console script does not look for a user's own classes in the current directory
+        sys.path.insert(0, here)
+    logger = logging.getLogger("fno_lightning")
+    if not logger.handlers:
+        logger.addHandler(logging.StreamHandler())
+        logger.setLevel(logging.INFO)
+    # Lightning 2.6 on torch 2.13, in every run: lightning/pytorch/utilities/_pytree.py
+    warnings.filterwarnings("ignore", message=r"`isinstance\(treespec, LeafSpec\)` is deprecated")

@@ -41,7 +41,9 @@ class PredictionWriter(BasePredictionWriter):
     ) -> None:
         """Writes one batch of forecasts."""
         if not isinstance(pl_module, ForecastModule):
-            raise TypeError(f"PredictionWriter writes the forecasts of a ForecastModule, got {type(pl_module).__name__}")
+            raise TypeError(
+                f"PredictionWriter writes the forecasts of a ForecastModule, got {type(pl_module).__name__}"
+            )
         folder = Path(self.folder or Path(trainer.log_dir or trainer.default_root_dir) / "predictions")
         folder.mkdir(parents=True, exist_ok=True)
         write_well_file(

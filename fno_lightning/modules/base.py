@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import logging
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 import lightning as L
 import torch
@@ -13,16 +11,14 @@ from jaxtyping import Float
 from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
-from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from fno_lightning.data import Batch, FieldDataModule, FieldSpec, Statistics
 from fno_lightning.losses import MSE, Loss
 from fno_lightning.metrics import VRMSE
+from fno_lightning.modules.compatibility import require_same_fields, require_same_history
 from fno_lightning.modules.normalization import ZScore
-from fno_lightning.modules.schedules import WarmupCosine
+from fno_lightning.modules.schedules import lightning_schedule
 from fno_lightning.rollout import rollout
-
-log = logging.getLogger(__name__)
 
 _RUN_TIME_ARGUMENTS = ("loss", "optimizer", "lr_scheduler", "compile")
 
@@ -35,8 +31,8 @@ class ForecastModule(L.LightningModule, ABC):
 
     .. math:: \hat u^{k+1} = \hat u^k + \frac{\sigma_\Delta}{\sigma} G_\theta(\hat u^{k-n+1}, \dots, \hat u^k, c)
 
-    or, with ``residual=False`` and for steady problems, :math:`\hat u^{k+1} = G_\theta(\dots)`. Targets of several steps
-    are reached autoregressively, and the loss compares all of them in normalised units.
+    or, with ``residual=False`` and for steady problems, :math:`\hat u^{k+1} = G_\theta(\dots)`. Targets of several
+    steps are reached autoregressively, and the loss compares all of them in normalised units.
 
     A subclass says which network: it stores its arguments and overrides :meth:`build_network`. Arguments that rebuild
     the network are hyper-parameters and must be plain values; a checkpoint then reloads without data and without
@@ -82,7 +78,7 @@ class ForecastModule(L.LightningModule, ABC):
         self.n_steps_input = n_steps_input
         self.residual = residual and n_steps_input > 0
         if self.in_channels == 0:
-            raise ValueError("n_steps_input is 0 and the data set has no constant fields and no scalars: no input is left")
+            raise ValueError("n_steps_input is 0 and there are no constant fields and no scalars: no input is left")
         self.loss = loss or MSE()
         self.optimizer = optimizer
         self.lr_scheduler = lr_scheduler
@@ -137,7 +133,7 @@ class ForecastModule(L.LightningModule, ABC):
         training = self.training
         self.eval()
         try:
-            return self(history, constants, scalars, n_steps)
+            return cast("Tensor", self(history, constants, scalars, n_steps))
         finally:
             self.train(training)
 
@@ -217,15 +213,11 @@ class ForecastModule(L.LightningModule, ABC):
 
     def setup(self, stage: str) -> None:
         """Checks the data against the module and, before training, takes over their statistics."""
-        data = self.trainer.datamodule if self._trainer is not None else None
+        data = getattr(self.trainer, "datamodule", None)
         if not isinstance(data, FieldDataModule):
             return
-        _require_same_fields(self.spec, data.spec, "the module", "the data")
-        if data.n_steps_input != self.n_steps_input:
-            raise ValueError(
-                f"the module takes n_steps_input={self.n_steps_input} past frames, but the data give "
-                f"{data.n_steps_input}: set the same value in both"
-            )
+        require_same_fields(self.spec, data.spec, "the module")
+        require_same_history(self.n_steps_input, data.n_steps_input, "the module")
         if stage == "fit":
             self.fit_normalization(data.statistics)
 
@@ -252,26 +244,15 @@ class ForecastModule(L.LightningModule, ABC):
             optimizer = self.optimizer(self.parameters())
         if self.lr_scheduler is None:
             return optimizer
-        scheduler = self.lr_scheduler(optimizer)
-        if isinstance(scheduler, WarmupCosine):
-            scheduler.total_steps = scheduler.total_steps or int(self.trainer.estimated_stepping_batches)
-            return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
-        if isinstance(scheduler, ReduceLROnPlateau):
-            monitor = getattr(scheduler, "monitor", "val/loss")
-            return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "monitor": monitor}}
-        return {"optimizer": optimizer, "lr_scheduler": scheduler}
+        schedule = lightning_schedule(self.lr_scheduler(optimizer), lambda: self.trainer.estimated_stepping_batches)
+        return {"optimizer": optimizer, "lr_scheduler": schedule}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Refuses a checkpoint whose fields or history are not this module's."""
-        saved: Mapping[str, Any] = checkpoint.get("hyper_parameters", {})
+        saved = checkpoint.get("hyper_parameters", {})
         if "spec" in saved:
-            _require_same_fields(FieldSpec.from_dict(saved["spec"]), self.spec, "the checkpoint", "the data")
-        n_saved = saved.get("n_steps_input", self.n_steps_input)
-        if n_saved != self.n_steps_input:
-            raise ValueError(
-                f"the checkpoint was trained on n_steps_input={n_saved} past frames, but the data give "
-                f"{self.n_steps_input}: pass --data.init_args.n_steps_input {n_saved}"
-            )
+            require_same_fields(FieldSpec.from_dict(saved["spec"]), self.spec, "the checkpoint")
+            require_same_history(saved["n_steps_input"], self.n_steps_input, "the checkpoint")
 
     @classmethod
     def _how_to_rebuild(cls) -> dict[str, str]:
@@ -282,15 +263,3 @@ class ForecastModule(L.LightningModule, ABC):
             "_class_path": f"{cls.__module__}.{cls.__qualname__}",
             "_instantiator": "lightning.pytorch.cli.instantiate_module",
         }
-
-
-def _require_same_fields(saved: FieldSpec, given: FieldSpec, owner: str, other: str) -> None:
-    for kind in ("fields", "constant_fields", "scalars"):
-        expected, found = getattr(saved, kind), getattr(given, kind)
-        if expected != found:
-            raise ValueError(
-                f"{owner} was made for {kind.replace('_', ' ')} {list(expected)}, but {other} of {given.dataset_name!r} "
-                f"({given.source}) have {list(found)}: use data with the same fields, in the same order"
-            )
-    if saved.n_dims != given.n_dims:
-        raise ValueError(f"{owner} was made for {saved.n_dims}-D grids, but {other} are {given.n_dims}-D")

@@ -60,8 +60,8 @@ class FNOModule(ForecastModule):
         super().__init__(spec, **kwargs)
         if len(n_modes) != self.spec.n_dims:
             raise ValueError(
-                f"n_modes {list(n_modes)} has {len(n_modes)} entries, but the data have {self.spec.n_dims} spatial axes "
-                f"(grid {self.spec.grid_shape}): give one number of modes for each"
+                f"n_modes {list(n_modes)} has {len(n_modes)} entries, but the data have {self.spec.n_dims} spatial "
+                f"axes (grid {self.spec.grid_shape}): give one number of modes for each"
             )
         self.bases = _bases_for(self.spec) if bases == "auto" else bases
         self.network_arguments: dict[str, Any] = {

@@ -41,7 +41,7 @@ class NetworkModule(ForecastModule):
             raise ValueError(f"network needs class_path and may have init_args, got the entries {sorted(network)}")
         self.network_class = _import_network(network["class_path"])
         self.network_arguments: Mapping[str, Any] = network.get("init_args") or {}
-        self.register_state_dict_post_hook(_keep_tensors_only)
+        self.register_state_dict_post_hook(_keep_tensors_only)  # type: ignore[no-untyped-call]
 
     def build_network(self) -> nn.Module:
         """Returns the named network, with its channels filled in from the data."""

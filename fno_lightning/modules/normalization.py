@@ -35,11 +35,11 @@ class ZScore(nn.Module):
         varies = std > _SMALLEST_RELATIVE_STD * mean.abs()
         self.std.copy_(torch.where(varies, std, torch.ones_like(std)))
 
-    def encode(self, fields: Float[Tensor, "..."], n_dims: int) -> Float[Tensor, "..."]:
+    def encode(self, fields: Float[Tensor, ...], n_dims: int) -> Float[Tensor, ...]:
         """Normalises ``(..., channel, *grid)`` with ``n_dims`` grid axes."""
         return (fields - self._over_grid(self.mean, n_dims)) / self._over_grid(self.std, n_dims)
 
-    def decode(self, fields: Float[Tensor, "..."], n_dims: int) -> Float[Tensor, "..."]:
+    def decode(self, fields: Float[Tensor, ...], n_dims: int) -> Float[Tensor, ...]:
         """Inverts :meth:`encode`."""
         return fields * self._over_grid(self.std, n_dims) + self._over_grid(self.mean, n_dims)
 

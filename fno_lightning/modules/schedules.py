@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
+from lightning.pytorch.utilities.types import LRSchedulerConfigType
+from torch import Tensor
 from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LRScheduler
+from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
 
 class WarmupCosine(LRScheduler):
@@ -49,6 +52,21 @@ class WarmupCosine(LRScheduler):
         progress = min(1.0, (step - n_warmup) / max(1, total - n_warmup))
         return self.final + (1 - self.final) * 0.5 * (1 + math.cos(math.pi * progress))
 
-    def get_lr(self) -> list[float]:
+    def get_lr(self) -> list[float | Tensor]:
         """Learning rate of each parameter group at the current step."""
         return [base * self.fraction(self.last_epoch) for base in self.base_lrs]
+
+
+def lightning_schedule(scheduler: LRScheduler, count_steps: Callable[[], float]) -> LRSchedulerConfigType:
+    """Tells Lightning when to update a schedule: :class:`WarmupCosine` every step, the others every epoch.
+
+    Args:
+        scheduler: The schedule; a :class:`WarmupCosine` without a length gets that of the training.
+        count_steps: Counts the optimizer steps of the training, which may need the data.
+    """
+    if isinstance(scheduler, WarmupCosine):
+        scheduler.total_steps = scheduler.total_steps or int(count_steps())
+        return {"scheduler": scheduler, "interval": "step"}
+    if isinstance(scheduler, ReduceLROnPlateau):
+        return {"scheduler": scheduler, "monitor": getattr(scheduler, "monitor", "val/loss")}
+    return {"scheduler": scheduler, "interval": "epoch"}

@@ -1,0 +1,45 @@
+"""Whether data are those that a module was made for."""
+
+from __future__ import annotations
+
+from fno_lightning.data import FieldSpec
+
+
+def require_same_fields(expected: FieldSpec, given: FieldSpec, owner: str) -> None:
+    """Checks that data have the fields, in the same order, that a module or a checkpoint was made for.
+
+    Grids may differ in everything but the number of axes: an operator takes any resolution.
+
+    Args:
+        expected: What the owner was made for.
+        given: What the data are.
+        owner: Whom the message blames, e.g. ``the checkpoint``.
+
+    Raises:
+        ValueError: if fields, constant fields, scalars or the number of axes differ.
+    """
+    for kind in ("fields", "constant_fields", "scalars"):
+        wanted, found = list(getattr(expected, kind)), list(getattr(given, kind))
+        if wanted != found:
+            raise ValueError(
+                f"{owner} was made for {kind.replace('_', ' ')} {wanted}, but the data {given.dataset_name!r} "
+                f"({given.source}) have {found}: use data with the same {kind.replace('_', ' ')} in the same order"
+            )
+    if expected.n_dims != given.n_dims:
+        raise ValueError(
+            f"{owner} was made for {expected.n_dims}-D grids, but the data {given.dataset_name!r} ({given.source}) are "
+            f"{given.n_dims}-D: use data with the same number of axes"
+        )
+
+
+def require_same_history(expected: int, given: int, owner: str) -> None:
+    """Checks that data give as many past frames as a module or a checkpoint takes.
+
+    Raises:
+        ValueError: if the numbers differ.
+    """
+    if expected != given:
+        raise ValueError(
+            f"{owner} takes n_steps_input={expected} past frames, but the data give {given}: "
+            f"pass --data.init_args.n_steps_input {expected}, or n_steps_input={expected} to the datamodule"
+        )
