@@ -25,7 +25,7 @@ Moving: TypeAlias = Sequence[tuple[Artist, Callable[[int], None]]]
 
 @mpl.rc_context(STYLE)
 def write_animation(
-    forecast: Forecast, field: str, path: Path, *, frames_per_second: int = 10, n_frames: int = 100
+    forecast: Forecast, field: str, path: Path, *, frames_per_second: int = 10, n_frames: int = 50
 ) -> None:
     """Writes reference, prediction and error of one field side by side as a GIF file.
 
@@ -72,17 +72,19 @@ def _maps(forecast: Forecast, field: str) -> tuple[Figure, Moving]:
     values, errors = Scale.of_field(reference), Scale.of_error(error, reference)
     width, height, aspect = panel_shape(forecast.spec, area=6.0)
     figure = Figure(figsize=(3 * width + 2.2, height + 1.3), dpi=90, layout="compressed")
-    panels = figure.subplots(1, 3, sharex=True, sharey=True, squeeze=False)
+    panels = figure.subplots(1, 3, sharey=True)
     horizontal, vertical = extent(forecast.spec)[:2]
     moving = []
     parts = (("reference", reference, values), ("prediction", prediction, values), ("error", error, errors))
-    for panel, (name, frames, scale) in zip(panels[0], parts, strict=True):
+    for panel, (name, frames, scale) in zip(panels, parts, strict=True):
         image = scale.show(panel, frames[0], extent=(*horizontal, *vertical), aspect=aspect)
+        name_axes(panel, forecast.spec)
         panel.set_title(name)
+        panel.label_outer()
+        panel.spines[:].set_visible(False)
         moving.append((image, _image_mover(image, frames)))
-    figure.colorbar(moving[1][0], ax=panels[:, :2], extend=values.extension(prediction), pad=0.01)
-    figure.colorbar(moving[2][0], ax=panels[:, 2:], extend=errors.extension(error), pad=0.01)
-    name_axes(panels, forecast.spec)
+    figure.colorbar(moving[1][0], ax=panels[:2], extend=values.extension(prediction), pad=0.01)
+    figure.colorbar(moving[2][0], ax=panels[2:], extend=errors.extension(error), pad=0.01)
     return figure, moving
 
 

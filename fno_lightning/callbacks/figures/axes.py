@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
@@ -93,13 +94,12 @@ def panel_shape(spec: FieldSpec, area: float) -> tuple[float, float, Literal["eq
     return width, width * legible, "equal" if legible == ratio else "auto"
 
 
-def name_axes(panels: Any, spec: FieldSpec) -> None:
-    """Labels the outer panels of a grid of maps; the horizontal axis shows the edges of the domain."""
+def name_axes(panel: Axes, spec: FieldSpec, offsets: Sequence[float] = (0.0,)) -> None:
+    """Labels a panel of maps, of which there may be several side by side; ticks show the edges of the domain."""
+    horizontal, vertical = axis_names(spec)[:2]
     edges = extent(spec)[0]
-    for panel in panels[:, 0]:
-        panel.set_ylabel(axis_names(spec)[1])
-    for panel in panels[-1]:
-        panel.set_xlabel(axis_names(spec)[0], labelpad=-2)
-        panel.set_xticks(edges, [f"{edge:.3g}" for edge in edges])
-        for label, side in zip(panel.get_xticklabels(), ("left", "right"), strict=True):
-            label.set_horizontalalignment(side)
+    panel.set(xlabel=horizontal, ylabel=vertical)
+    panel.set_xticks([edge + offset for offset in offsets for edge in edges])
+    panel.set_xticklabels([f"{edge:.3g}" for _ in offsets for edge in edges])
+    for k, label in enumerate(panel.get_xticklabels()):
+        label.set_horizontalalignment(("left", "right")[k % 2])

@@ -62,7 +62,7 @@ class Forecast:
     def title(self, subject: str) -> str:
         """Returns a title: subject, data set, parameters, and where simulated data came from."""
         headline = ", ".join(part for part in (subject, self.spec.dataset_name, self.parameters) if part)
-        source = textwrap.shorten(self.spec.source, 90, placeholder=" ...")
+        source = textwrap.shorten(self.spec.source, 80, placeholder=" ...")
         return f"{headline}\n{source}" if "simulated" in source.lower() else headline
 
     @staticmethod

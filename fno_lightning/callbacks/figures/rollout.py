@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Literal
 
 import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 
 from fno_lightning.callbacks.figures.axes import STYLE, Array, Scale, axis_names, extent, name_axes, panel_shape
 from fno_lightning.callbacks.figures.forecast import Forecast
@@ -30,30 +32,30 @@ def _maps(forecast: Forecast, field: str) -> Figure:
     width, height, aspect = panel_shape(spec, area=2.2)
     steps = _spread(forecast.n_steps, at_most=min(8, int(11 / width)))
     reference, prediction = (frames[steps] for frames in forecast.frames(field))
-    figure, panels = _grid_of_panels(len(steps), width, height)
-    horizontal, vertical = extent(spec)[:2]
-    _draw_rows(figure, panels, reference, prediction, extent=(*horizontal, *vertical), aspect=aspect)
-    name_axes(panels, spec)
-    for panel, step in zip(panels[0], steps, strict=True):
-        panel.set_title(forecast.lead_time(step))
-    _name_rows(panels)
+    (left, right), (bottom, top) = extent(spec)[:2]
+    offsets = 1.12 * (right - left) * np.arange(len(steps))
+    edges = [(left + offset, right + offset, bottom, top) for offset in offsets]
+    figure = Figure(figsize=(1.12 * width * len(steps) + 1.4, 3 * (height + 0.1) + 1.0), layout="compressed")
+    panels = _draw_rows(figure, reference, prediction, edges, aspect)
+    for panel in panels:
+        name_axes(panel, spec, offsets.tolist())
+        panel.label_outer()
+    for offset, step in zip(offsets, steps, strict=True):
+        panels[0].text((left + right) / 2 + offset, top, f"{forecast.lead_time(step)}\n", ha="center", va="baseline")
     subject = field if spec.n_dims == 2 else f"{field} in the middle plane of {axis_names(spec)[2]}"
-    figure.suptitle(forecast.title(subject))
-    return figure
+    return _finished(figure, panels, forecast.title(subject))
 
 
 def _space_time(forecast: Forecast, field: str) -> Figure:
     reference, prediction = (frames[None] for frames in forecast.frames(field))
-    figure, panels = _grid_of_panels(1, width=7.0, height=1.7)
     first, last = forecast.times[[0, -1]]
     edges = (0.5 * first, last + 0.5 * first, *extent(forecast.spec)[0])
-    _draw_rows(figure, panels, reference, prediction, extent=edges, aspect="auto")
-    for panel in panels[:, 0]:
+    figure = Figure(figsize=(8.4, 6.4), layout="constrained")
+    panels = _draw_rows(figure, reference, prediction, [edges], "auto")
+    for panel in panels:
         panel.set_ylabel(axis_names(forecast.spec)[0])
-    panels[-1, 0].set_xlabel("lead time")
-    _name_rows(panels)
-    figure.suptitle(forecast.title(field))
-    return figure
+    panels[-1].set_xlabel("lead time")
+    return _finished(figure, panels, forecast.title(field))
 
 
 def _curves(forecast: Forecast, field: str) -> Figure:
@@ -72,15 +74,27 @@ def _curves(forecast: Forecast, field: str) -> Figure:
     return figure
 
 
-def _draw_rows(figure: Figure, panels: Any, reference: Array, prediction: Array, **options: Any) -> None:
-    """Fills three rows with ``(column, horizontal, vertical)`` values, and adds their colour bars."""
+def _draw_rows(
+    figure: Figure,
+    reference: Array,
+    prediction: Array,
+    edges: Sequence[tuple[float, float, float, float]],
+    aspect: Literal["equal", "auto"],
+) -> Any:
+    """Draws three rows of ``(column, horizontal, vertical)`` values within these edges; returns a panel for each."""
     error = prediction - reference
     values, errors = Scale.of_field(reference), Scale.of_error(error, reference)
-    for row, images, scale in zip(panels, (reference, prediction, error), (values, values, errors), strict=True):
-        for panel, image in zip(row, images, strict=True):
-            scale.show(panel, image, **options)
-    figure.colorbar(panels[1, 0].images[0], ax=panels[:2], extend=values.extension(prediction), aspect=40, pad=0.01)
-    figure.colorbar(panels[2, 0].images[0], ax=panels[2:], extend=errors.extension(error), aspect=20, pad=0.01)
+    panels = figure.subplots(3, 1, sharex=True, sharey=True)
+    for panel, images, scale in zip(panels, (reference, prediction, error), (values, values, errors), strict=True):
+        for image, (left, right, bottom, top) in zip(images, edges, strict=True):
+            scale.show(panel, image, extent=(left, right, bottom, top), aspect=aspect)
+            frame = Rectangle((left, bottom), right - left, top - bottom, fill=False, linewidth=0.8, clip_on=False)
+            panel.add_patch(frame)
+    margin = 0.01 * (edges[-1][1] - edges[0][0])
+    panels[0].set(xlim=(edges[0][0] - margin, edges[-1][1] + margin), ylim=edges[0][2:])
+    figure.colorbar(panels[1].images[0], ax=panels[:2], extend=values.extension(prediction), aspect=40, pad=0.01)
+    figure.colorbar(panels[2].images[0], ax=panels[2:], extend=errors.extension(error), aspect=20, pad=0.01)
+    return panels
 
 
 def _spread(n_steps: int, at_most: int) -> list[int]:
@@ -88,12 +102,9 @@ def _spread(n_steps: int, at_most: int) -> list[int]:
     return sorted({round(k) for k in np.linspace(0, n_steps - 1, max(2, at_most))})
 
 
-def _grid_of_panels(n_columns: int, width: float, height: float) -> tuple[Figure, Any]:
-    size = (n_columns * (width + 0.1) + 1.5, 3 * (height + 0.1) + 1.0)
-    figure = Figure(figsize=size, layout="compressed")
-    return figure, figure.subplots(3, n_columns, sharex=True, sharey=True, squeeze=False)
-
-
-def _name_rows(panels: Any) -> None:
-    for name, panel in zip(("reference", "prediction", "error"), panels[:, 0], strict=True):
+def _finished(figure: Figure, panels: Any, title: str) -> Figure:
+    for name, panel in zip(("reference", "prediction", "error"), panels, strict=True):
         panel.set_ylabel(f"{name}\n{panel.get_ylabel()}")
+        panel.spines[:].set_visible(False)
+    figure.suptitle(title)
+    return figure

@@ -1,0 +1,58 @@
+import json
+
+import pytest
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from fno_lightning.callbacks import ErrorTable, OneStepErrors, RolloutEvaluation
+from tests.callbacks.waves import WaveData, make_module
+
+
+@pytest.fixture
+def tested(make_trainer, tmp_path, capsys):
+    data = WaveData()
+    callbacks = OneStepErrors(), RolloutEvaluation(n_pictures=0), ErrorTable()
+    trainer = make_trainer(*callbacks)
+    trainer.test(make_module(data), datamodule=data, verbose=False)
+    return trainer, tmp_path / "log" / "version_0", capsys.readouterr().out
+
+
+def test_prints_model_and_baselines(tested):
+    trainer, folder, printed = tested
+    logged = trainer.callback_metrics
+    assert "simulated by a test" in printed
+    for source, prefix in (("model", ""), ("persistence", "persistence/"), ("mean", "mean/")):
+        (row,) = (line for line in printed.splitlines() if line.startswith(f"│ {source} "))
+        assert f"{logged[f'test/{prefix}vrmse']:.4g}" in row
+        assert f"{logged[f'test/rollout/{prefix}vrmse_6:12']:.4g}" in row
+    assert "6:12" in printed
+    assert "13:30" not in printed
+    assert str(folder / "errors.md") in printed
+    assert f"--logdir {folder.parent}" in printed
+
+
+def test_writes_markdown_and_json(tested):
+    trainer, folder, _ = tested
+    markdown = (folder / "errors.md").read_text()
+    assert markdown.startswith("# Test errors on waves (simulated by a test)")
+    assert {"## Mean over fields", "## height", "## velocity_x"} <= set(markdown.splitlines())
+    errors = json.loads((folder / "errors.json").read_text())
+    logged = {name.removeprefix("test/"): value.item() for name, value in trainer.callback_metrics.items()}
+    assert errors == logged
+    height = markdown.split("## height")[1].split("##")[0]
+    assert f"| persistence | {errors['persistence/vrmse/height']:.4g} |" in height
+
+
+def test_shows_the_table_in_tensorboard(tested):
+    _, folder, _ = tested
+    board = EventAccumulator(str(folder))
+    board.Reload()
+    (event,) = board.Tensors("test/errors/text_summary")
+    assert event.tensor_proto.string_val[0].decode() == (folder / "errors.md").read_text()
+
+
+def test_without_a_logger_only_prints(make_trainer, tmp_path, capsys):
+    data = WaveData()
+    trainer = make_trainer(OneStepErrors(), RolloutEvaluation(), ErrorTable(), tensorboard=False)
+    trainer.test(make_module(data), datamodule=data, verbose=False)
+    assert "persistence" in capsys.readouterr().out
+    assert not list(tmp_path.rglob("*.*"))
