@@ -1,0 +1,69 @@
+"""Two processes that share out the trajectories, one of them without any, log what one process logs."""
+
+import os
+import socket
+
+import pytest
+import torch
+import torch.multiprocessing as mp
+from lightning.pytorch import Trainer
+from lightning.pytorch.loggers import TensorBoardLogger
+
+from fno_lightning.callbacks import OneStepErrors, RolloutEvaluation
+from fno_lightning.metrics import VRMSE
+from tests.callbacks.waves import WaveData, make_module
+
+CASES = {"uneven shares": 2, "nothing for one process": 3}
+
+
+def evaluate(folder, rollout_batch_size, *, strategy="auto", n_processes=1):
+    """Returns what an untrained module, the same in every process, scores on the test split."""
+    torch.manual_seed(0)
+    data = WaveData(rollout_batch_size=rollout_batch_size)
+    trainer = Trainer(
+        accelerator="cpu",
+        devices=n_processes,
+        strategy=strategy,
+        callbacks=[OneStepErrors({"vrmse": VRMSE}), RolloutEvaluation(metrics={"vrmse": VRMSE}, animation=False)],
+        logger=TensorBoardLogger(folder, name="log", version=0) if folder else False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        enable_checkpointing=False,
+    )
+    trainer.test(make_module(data), datamodule=data, verbose=False)
+    return {name: value.item() for name, value in trainer.callback_metrics.items()}
+
+
+def work(rank, port, folder, results):
+    os.environ |= {
+        "TORCHELASTIC_RUN_ID": "test",
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": str(port),
+        "WORLD_SIZE": "2",
+        "LOCAL_WORLD_SIZE": "2",
+        "GROUP_RANK": "0",
+        "RANK": str(rank),
+        "LOCAL_RANK": str(rank),
+    }
+    torch.set_num_threads(1)
+    results[rank] = {
+        case: evaluate(f"{folder}/{size}" if rank == 0 else f"{folder}/other", size, strategy="ddp", n_processes=2)
+        for case, size in CASES.items()
+    }
+
+
+@pytest.mark.filterwarnings("ignore:Using `DistributedSampler` with the dataloaders")
+def test_processes_log_what_a_single_one_does(tmp_path):
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    with mp.get_context("spawn").Manager() as manager:
+        results = manager.dict()
+        mp.spawn(work, args=(port, str(tmp_path), results), nprocs=2)
+        results = dict(results)
+    for case, size in CASES.items():
+        expected = evaluate(None, size)
+        for rank in range(2):
+            assert results[rank][case] == pytest.approx(expected, rel=1e-5), (case, rank)
+        assert len(list((tmp_path / str(size)).rglob("*.png"))) == 4
+    assert not list((tmp_path / "other").rglob("*.png"))
