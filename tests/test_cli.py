@@ -1,0 +1,234 @@
+"""The command line, as a user types it."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from fno_lightning.cli import main
+from fno_lightning.data import read_well_file
+from fno_lightning.modules import FNOModule, ForecastModule, TFNOModule
+
+CONFIG = """
+seed_everything: 3
+trainer:
+  accelerator: cpu
+  max_epochs: 1
+  enable_progress_bar: false
+  enable_model_summary: false
+  log_every_n_steps: 2
+  logger:
+    class_path: lightning.pytorch.loggers.TensorBoardLogger
+    init_args: {save_dir: runs, name: wave, default_hp_metric: false}
+  callbacks:
+    - class_path: lightning.pytorch.callbacks.ModelCheckpoint
+      init_args: {filename: best, monitor: val/vrmse}
+model:
+  class_path: fno_lightning.modules.FNOModule
+  init_args: {n_modes: [8], hidden_channels: 8, n_layers: 2}
+data:
+  class_path: fno_lightning.data.GeneratedDataModule
+  init_args:
+    pde: {class_path: tests.travelling_wave.TravellingWave}
+    n_train: 2
+    n_steps_input: 2
+"""
+
+USER_MODULE = '''
+from torch import nn
+from fno_lightning.modules import ForecastModule
+
+class Pointwise(ForecastModule):
+    """A user's own module.
+
+    Args:
+        width: Hidden channels.
+    """
+    def __init__(self, width: int = 3, **kwargs):
+        super().__init__(**kwargs)
+        self.width = width
+
+    def build_network(self):
+        return nn.Sequential(nn.Conv1d(self.in_channels, self.width, 1), nn.Conv1d(self.width, self.out_channels, 1))
+'''
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    """A fresh folder with a configuration, as the current directory."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    Path("wave.yaml").write_text(CONFIG)
+    return tmp_path
+
+
+def fit(*options):
+    return main(["fit", "--config", "wave.yaml", *options])
+
+
+BEST = "runs/wave/version_0/checkpoints/best.ckpt"
+
+
+def test_fit_validate_test_predict_one_after_the_other(here):
+    fit()
+    cli = main(["test", "--config", "wave.yaml", "--ckpt_path", BEST])
+    assert 0 < cli.trainer.callback_metrics["test/vrmse"] < 2
+    cli = main(["validate", "--config", "wave.yaml", "--ckpt_path", BEST])
+    assert 0 < cli.trainer.callback_metrics["val/vrmse"] < 2
+    writer = "--trainer.callbacks+=fno_lightning.callbacks.PredictionWriter"
+    main(["predict", "--config", "wave.yaml", "--ckpt_path", BEST, writer])
+    forecasts = sorted(Path("runs/wave").glob("version_*/predictions/*.hdf5"))
+    assert forecasts
+    assert read_well_file(forecasts[0]).n_frames >= 1
+
+
+@pytest.mark.parametrize("subcommand", ["validate", "test", "predict"])
+def test_random_weights_are_not_evaluated(subcommand, here):
+    with pytest.raises(SystemExit, match=f"{subcommand} needs a trained model: pass --ckpt_path"):
+        main([subcommand, "--config", "wave.yaml"])
+    with pytest.raises(SystemExit, match=r"no_such\.ckpt: there is no such file"):
+        main([subcommand, "--config", "wave.yaml", "--ckpt_path", "no_such.ckpt"])
+
+
+def test_the_module_learns_from_the_data_what_they_are(here):
+    cli = fit("--trainer.max_steps=0", "--data.init_args.n_steps_input=3")
+    assert cli.model.spec == cli.datamodule.spec
+    assert cli.model.spec.fields == ("height", "flux")
+    assert cli.model.in_channels == 3 * 2 + 1
+
+
+def test_later_files_and_options_win(here):
+    Path("more.yaml").write_text("model: {init_args: {hidden_channels: 12}}\ntrainer: {max_steps: 0}\n")
+    cli = main(["fit", "--config", "wave.yaml", "--config", "more.yaml", "--model.init_args.n_layers=1"])
+    arguments = cli.model.network_arguments
+    assert (arguments["hidden_channels"], arguments["n_layers"], list(arguments["n_modes"])) == (12, 1, [8])
+
+
+def test_optimizer_schedule_and_loss_come_from_the_command_line(here):
+    cli = fit(
+        "--model.init_args.optimizer=torch.optim.SGD",
+        "--model.init_args.optimizer.init_args.lr=0.25",
+        "--model.init_args.lr_scheduler=torch.optim.lr_scheduler.ExponentialLR",
+        "--model.init_args.lr_scheduler.init_args.gamma=0.5",
+        "--model.init_args.loss=fno_lightning.losses.RelativeL2",
+        "--trainer.max_epochs=2",
+    )
+    (optimizer,) = cli.trainer.optimizers
+    assert type(optimizer) is torch.optim.SGD
+    assert optimizer.param_groups[0]["lr"] == 0.25 * 0.5**2
+    assert type(cli.model.loss).__name__ == "RelativeL2"
+
+
+def test_an_optimizer_given_on_the_command_line_keeps_its_own_defaults(here):
+    cli = fit("--model.init_args.optimizer=torch.optim.Adam", "--trainer.limit_train_batches=1")
+    assert cli.trainer.optimizers[0].param_groups[0]["weight_decay"] == 0
+
+
+def test_a_saved_configuration_replays(here):
+    first = fit()
+    second = main(["fit", "--config", "runs/wave/version_0/config.yaml"])
+    for name, weight in first.model.state_dict().items():
+        torch.testing.assert_close(second.model.state_dict()[name], weight, rtol=0, atol=0)
+
+
+def test_print_config_is_a_starting_point(here, capsys):
+    with pytest.raises(SystemExit):
+        fit("--print_config")
+    printed = yaml.safe_load(capsys.readouterr().out)
+    assert printed["model"]["init_args"]["hidden_channels"] == 8
+    Path("printed.yaml").write_text(yaml.safe_dump(printed))
+    assert main(["fit", "--config", "printed.yaml", "--trainer.max_steps=0"]).model.network_arguments["n_layers"] == 2
+
+
+def test_a_checkpoint_decides_the_network_and_the_command_line_the_run(here):
+    fit("--model.init_args.hidden_channels=6")
+    loss = "--model.init_args.loss=fno_lightning.losses.RelativeL2"
+    cli = main(["test", "--config", "wave.yaml", "--ckpt_path", BEST, loss])
+    assert cli.model.network_arguments["hidden_channels"] == 6
+    assert type(cli.model.loss).__name__ == "RelativeL2"
+
+
+def test_a_checkpoint_is_tested_on_another_resolution(here):
+    fit()
+    finer = "--data.init_args.pde.init_args.grid=[24]"
+    cli = main(["test", "--config", "wave.yaml", "--ckpt_path", BEST, finer])
+    assert cli.model.spec.grid_shape == (24,)
+    assert cli.trainer.callback_metrics["test/vrmse"] < 2
+
+
+def test_a_checkpoint_of_another_history_is_refused(here):
+    fit()
+    with pytest.raises(ValueError, match="the checkpoint takes n_steps_input=2 past frames, but the data give 3"):
+        main(["test", "--config", "wave.yaml", "--ckpt_path", BEST, "--data.init_args.n_steps_input=3"])
+
+
+def test_a_checkpoint_made_in_python_is_tested_from_the_command_line(here, make_data, make_trainer):
+    data = make_data()
+    module = TFNOModule(data.spec, n_modes=(8,), n_steps_input=2, hidden_channels=8)
+    trainer = make_trainer()
+    trainer.fit(module, data)
+    trainer.save_checkpoint("python.ckpt")
+    cli = main(["test", "--config", "wave.yaml", "--ckpt_path", "python.ckpt"])
+    assert type(cli.model) is TFNOModule
+
+
+def test_a_misspelt_option_is_named(here, capsys):
+    with pytest.raises(SystemExit):
+        fit("--model.init_args.hiden_channels=4")
+    assert "hiden_channels" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("program", [["-m", "fno_lightning"], ["script"]])
+def test_a_users_module_in_the_current_directory_is_found(program, here):
+    Path("my_models.py").write_text(USER_MODULE)
+    script = Path(sys.executable).with_name("fno-lightning")
+    command = [str(script)] if program == ["script"] else [sys.executable, *program]
+    root = Path(__file__).parents[1]
+    options = ["--trainer.limit_train_batches=1", "--model=my_models.Pointwise", "--model.init_args.width=5"]
+    config = yaml.safe_load(CONFIG)
+    del config["model"]
+    Path("user.yaml").write_text(yaml.safe_dump(config))
+    finished = subprocess.run(
+        [*command, "fit", "--config", "user.yaml", *options],
+        env=os.environ | {"PYTHONPATH": str(root)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert finished.returncode == 0, finished.stderr
+    weights = torch.load("runs/wave/version_0/checkpoints/best.ckpt", weights_only=True)
+    assert weights["hyper_parameters"]["width"] == 5
+
+
+def test_tensorboard_shows_configuration_and_losses(here):
+    fit("--trainer.callbacks+=LearningRateMonitor")
+    events = EventAccumulator("runs/wave/version_0").Reload()
+    assert "config/text_summary" in events.Tags()["tensors"]
+    shown = events.Tensors("config/text_summary")[0].tensor_proto.string_val[0].decode()
+    assert "hidden_channels: 8" in shown
+    assert {"train/loss", "val/loss", "val/vrmse", "val/vrmse/height", "lr-AdamW"} <= set(events.Tags()["scalars"])
+
+
+def test_a_loaded_checkpoint_predicts_without_data(here):
+    fit()
+    module = ForecastModule.load_from_checkpoint(BEST, weights_only=True)
+    assert type(module) is FNOModule
+    assert module.forecast(torch.zeros(1, 2, 2, 40), torch.zeros(1, 0, 40), torch.ones(1, 1), 4).shape == (1, 4, 2, 40)
+
+
+def test_two_processes_share_the_work(here):
+    options = ["--trainer.devices=2", "--trainer.strategy=ddp", "--trainer.max_epochs=2"]
+    finished = subprocess.run(
+        [sys.executable, "-m", "fno_lightning", "fit", "--config", "wave.yaml", *options],
+        env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[1]), "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert finished.returncode == 0, finished.stderr
+    assert Path(BEST).is_file()
