@@ -16,12 +16,16 @@ R = TypeVar("R")
 _logger = logging.getLogger(__name__)
 
 
-def compiled(function: Callable[P, R]) -> Callable[P, R]:
+def compiled(function: Callable[P, R], n_threads: int) -> Callable[P, R]:
     """Compiles a tensor function at its first call; without a working compiler it runs eagerly, many times slower.
 
     The reason is logged as a warning, once for each process.
+
+    Args:
+        function: What to compile, in one graph and for the shapes that it meets.
+        n_threads: Threads of the compiled function on a CPU.
     """
-    fast: Callable[P, R] = torch.compile(function, fullgraph=True, dynamic=False)
+    fast: Callable[P, R] = torch.compile(function, fullgraph=True, dynamic=False, options={"cpp.threads": n_threads})
 
     @wraps(function)
     def call(*args: P.args, **kwargs: P.kwargs) -> R:
