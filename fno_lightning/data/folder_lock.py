@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from filelock import FileLock
@@ -16,13 +16,11 @@ def folder_lock(folder: Path) -> Iterator[None]:
     Where the folder cannot be written no lock is taken, because nobody can prepare anything there.
     """
     lock = FileLock(folder / ".lock")
-    try:
+    with suppress(OSError):
         folder.mkdir(parents=True, exist_ok=True)
         lock.acquire()
-    except OSError:
-        yield
-        return
     try:
         yield
     finally:
-        lock.release()
+        if lock.is_locked:
+            lock.release()

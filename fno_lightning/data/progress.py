@@ -40,14 +40,16 @@ def part_of(report: Callable[[float], None], number: int, n_parts: int) -> Calla
 
 def _logged(description: str) -> Callable[[float], None]:
     begin = last = time.monotonic()
+    is_done = False
 
     def report(fraction: float) -> None:
-        nonlocal last
+        nonlocal last, is_done
         now = time.monotonic()
-        if fraction > 0 and (fraction >= 1 or now - last >= SECONDS_BETWEEN_LINES):
-            last = now
-            elapsed = now - begin
-            remaining = elapsed * (1 - fraction) / fraction
-            logger.info("%s: %.0f%%, %.0f s elapsed, %.0f s remaining", description, 100 * fraction, elapsed, remaining)
+        if is_done or fraction <= 0 or (fraction < 1 and now - last < SECONDS_BETWEEN_LINES):
+            return
+        last, is_done = now, fraction >= 1
+        elapsed = now - begin
+        remaining = elapsed * (1 - fraction) / fraction
+        logger.info("%s: %.0f%%, %.0f s elapsed, %.0f s remaining", description, 100 * fraction, elapsed, remaining)
 
     return report

@@ -15,7 +15,7 @@ class Statistics:
         mean: Mean of each field, ``(field,)``.
         std: Standard deviation of each field.
         rms: Root mean square of each field.
-        mean_delta: Mean of the difference between successive frames of each field; zeros for a steady problem.
+        mean_delta: Mean of the difference between successive steps of each field; zeros for a steady problem.
         std_delta: Standard deviation of that difference; zeros for a steady problem.
         rms_delta: Root mean square of that difference; zeros for a steady problem.
         constant_mean: Mean of each constant field, ``(constant_field,)``.

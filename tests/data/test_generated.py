@@ -14,6 +14,7 @@ from jsonargparse import ArgumentError, ArgumentParser
 from the_well.data import WellDataset
 
 from fno_lightning.data import FieldDataModule, GeneratedDataModule, WellDataModule
+from fno_lightning.data.folder_lock import folder_lock
 from fno_lightning.data.simulation import Simulation
 from tests.travelling_wave import TravellingWave
 
@@ -248,6 +249,12 @@ def test_two_processes_do_not_simulate_the_same(make):
     with ThreadPoolExecutor() as pool:
         list(pool.map(lambda module: module.prepare_data(), modules))
     assert sorted(len(module.simulation.pde.calls) for module in modules) == [0, 2]
+
+
+def test_a_folder_that_cannot_be_made_is_not_locked(tmp_path):
+    (tmp_path / "file").write_text("")
+    with folder_lock(tmp_path / "file" / "folder"):
+        assert not (tmp_path / "file" / "folder").exists()
 
 
 def test_the_log_says_what_will_be_simulated(make, caplog):

@@ -19,10 +19,10 @@ def test_a_terminal_gets_a_bar(caplog):
 
 def test_a_log_gets_a_line_now_and_then(caplog, monkeypatch):
     caplog.set_level(logging.INFO)
-    clock = iter([0, 0, 4, 12, 15, 20])
+    clock = iter([0, 0, 4, 12, 15, 20, 21])
     monkeypatch.setattr("time.monotonic", lambda: next(clock))
     with progress_bar("Counting", Console(file=io.StringIO())) as report:
-        for fraction in (0.0, 0.2, 0.6, 0.75, 1.0):
+        for fraction in (0.0, 0.2, 0.6, 0.75, 1.0, 1.0):
             report(fraction)
     assert caplog.messages == [
         "Counting: 60%, 12 s elapsed, 8 s remaining",
