@@ -6,6 +6,7 @@ from fno_lightning.callbacks.one_step_errors import OneStepErrors
 from fno_lightning.callbacks.prediction_writer import PredictionWriter
 from fno_lightning.callbacks.rollout_evaluation import RolloutEvaluation
 from fno_lightning.callbacks.throughput import Throughput
+from fno_lightning.callbacks.trace_report import TraceReport
 
 __all__ = [
     "ErrorTable",
@@ -14,4 +15,5 @@ __all__ = [
     "PredictionWriter",
     "RolloutEvaluation",
     "Throughput",
+    "TraceReport",
 ]

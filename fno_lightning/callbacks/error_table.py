@@ -32,7 +32,7 @@ class ErrorTable(Callback):
         metrics: Which errors, by their log names; each has a column for one step and one for each rollout window.
     """
 
-    def __init__(self, metrics: Sequence[str] = ("vrmse", "nrmse", "pearson")) -> None:
+    def __init__(self, metrics: Sequence[str] = ("vrmse", "nrmse")) -> None:
         self.metrics = tuple(metrics)
 
     @rank_zero_only
@@ -82,16 +82,16 @@ def _rows(columns: Sequence[_Column], errors: Mapping[str, float], field: str | 
     for source in SOURCES:
         values = [errors.get(column.log_name(source, field)) for column in columns]
         if any(value is not None for value in values):
-            rows.append([source, *("" if value is None else f"{value:.4g}" for value in values)])
+            rows.append([source, *("" if value is None else f"{value:.3g}" for value in values)])
     return rows
 
 
 def _title(spec: FieldSpec) -> str:
-    return f"Test errors on {spec.dataset_name} ({spec.source})"
+    return f"Test errors on {spec.dataset_name}"
 
 
 def _for_terminal(spec: FieldSpec, columns: Sequence[_Column], errors: Mapping[str, float]) -> Table:
-    table = Table(title=_title(spec), caption="mean over samples, fields and lead times")
+    table = Table(title=f"{_title(spec)}\n{spec.source}", caption="mean over samples, fields and lead times")
     table.add_column()
     for column in columns:
         table.add_column("\n".join(column.header), justify="right")
@@ -101,7 +101,7 @@ def _for_terminal(spec: FieldSpec, columns: Sequence[_Column], errors: Mapping[s
 
 
 def _as_markdown(spec: FieldSpec, columns: Sequence[_Column], errors: Mapping[str, float]) -> str:
-    lines = [f"# {_title(spec)}"]
+    lines = [f"# {_title(spec)}", "", f"Data: {spec.source}."]
     for field in (None, *spec.fields):
         header = ["", *(" ".join(column.header) for column in columns)]
         rule = ["---", *("---:" for _ in columns)]

@@ -33,8 +33,8 @@ class RolloutEvaluation(Callback):
     warning says which diverged and at which step.
 
     With a TensorBoard logger, process zero draws some of its trajectories: every field over time beside the reference,
-    spectra, the first metric against lead time, and at the end of training and in test an animation of the first field. They are
-    in TensorBoard and in the folder ``pictures`` beside its log.
+    spectra, the first metric against lead time, and at the end of training and in test an animation of the first field.
+    They are in TensorBoard and in the folder ``pictures`` beside its log.
 
     A ModelCheckpoint that monitors one of these errors needs ``every_n_epochs=1``.
 

@@ -22,8 +22,8 @@ def test_prints_model_and_baselines(tested):
     assert "simulated by a test" in printed
     for source, prefix in (("model", ""), ("persistence", "persistence/"), ("mean", "mean/")):
         (row,) = (line for line in printed.splitlines() if line.startswith(f"│ {source} "))
-        assert f"{logged[f'test/{prefix}vrmse']:.4g}" in row
-        assert f"{logged[f'test/rollout/{prefix}vrmse_6:12']:.4g}" in row
+        assert f"{logged[f'test/{prefix}vrmse']:.3g}" in row
+        assert f"{logged[f'test/rollout/{prefix}vrmse_6:12']:.3g}" in row
     assert "6:12" in printed
     assert "13:30" not in printed
     assert str(folder / "errors.md") in printed
@@ -33,13 +33,13 @@ def test_prints_model_and_baselines(tested):
 def test_writes_markdown_and_json(tested):
     trainer, folder, _ = tested
     markdown = (folder / "errors.md").read_text()
-    assert markdown.startswith("# Test errors on waves (simulated by a test)")
+    assert markdown.startswith("# Test errors on waves\n\nData: simulated by a test.\n")
     assert {"## Mean over fields", "## height", "## velocity_x"} <= set(markdown.splitlines())
     errors = json.loads((folder / "errors.json").read_text())
     logged = {name.removeprefix("test/"): value.item() for name, value in trainer.callback_metrics.items()}
     assert errors == logged
     height = markdown.split("## height")[1].split("##")[0]
-    assert f"| persistence | {errors['persistence/vrmse/height']:.4g} |" in height
+    assert f"| persistence | {errors['persistence/vrmse/height']:.3g} |" in height
 
 
 def test_shows_the_table_in_tensorboard(tested):
