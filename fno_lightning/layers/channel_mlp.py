@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -20,7 +22,7 @@ class ChannelMLP(nn.Module):
     def __init__(self, in_channels: int, hidden_channels: int, out_channels: int, *, dropout: float = 0.0) -> None:
         super().__init__()
         sizes = [in_channels, hidden_channels, out_channels] if hidden_channels else [in_channels, out_channels]
-        self.layers = nn.ModuleList(nn.Linear(n, m) for n, m in zip(sizes[:-1], sizes[1:], strict=True))
+        self.layers = nn.ModuleList(nn.Linear(n, m) for n, m in pairwise(sizes))
         self.dropout = dropout
 
     def forward(self, x: Float[Tensor, "batch *grid in_channels"]) -> Float[Tensor, "batch *grid out_channels"]:

@@ -39,7 +39,7 @@ class CPWeight(LowRankWeight):
         out_channels: int,
         n_coefficients: Sequence[int],
         *,
-        rank: float = 0.1,
+        rank: int | float = 0.1,
         implementation: Literal["factorized", "reconstructed"] = "factorized",
         is_complex: bool = True,
     ) -> None:
@@ -58,7 +58,7 @@ class CPWeight(LowRankWeight):
 
     def mode_scale(self, modes: Modes) -> Float[Tensor, "*mode rank part"]:
         """The factor of every term at the resolved modes."""
-        scale = self.scale
+        scale: Tensor = self.scale
         for factor, resolved in zip(self.mode_factors, modes, strict=True):
             scale = einsum_parts("...r,kr->...kr", scale, factor[resolved])
         return scale
@@ -77,6 +77,6 @@ class CPWeight(LowRankWeight):
         return project_channels(scaled, self.out_factor)
 
 
-def cp_rank(shape: Sequence[int], rank: float) -> int:
+def cp_rank(shape: Sequence[int], rank: int | float) -> int:
     """Number of terms; a fraction counts parameters: ``rank · prod(sizes) / sum(sizes)``."""
     return rank if isinstance(rank, int) else max(round(rank * math.prod(shape) / sum(shape)), 1)

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 
 class GridEmbedding(nn.Module):
-    """Appends the position of each point as one channel for each axis, 0 at the first point, 1 excluded; channels last."""
+    """Appends one channel for each axis: the position, from 0 at the first point to 1, excluded; channels last."""
 
     def forward(self, x: Float[Tensor, "batch *grid channel"]) -> Float[Tensor, "batch *grid channel_and_position"]:
         """Appends the coordinates after the channels."""

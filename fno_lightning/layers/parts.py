@@ -12,7 +12,7 @@ from torch import Tensor
 
 
 def combine_parts(products: Float[Tensor, ...], dim: int) -> Float[Tensor, ...]:
-    """Complex product from the products of the parts: those of one factor along ``dim``, of the other along the last."""
+    """Complex product from the products of all parts: those of one factor along ``dim``, of the other last."""
     if products.shape[-1] == 1:
         return products.squeeze(-1)
     left_real, left_imaginary = products.unbind(dim)
@@ -33,7 +33,7 @@ def project_channels(
 ) -> Float[Tensor, "batch part *mode rank"]:
     """Multiplies the channels by one complex matrix, the same for every mode."""
     products = coefficients @ matrix.flatten(1)
-    return combine_parts(products.unflatten(-1, tuple(matrix.shape[1:])), 1)
+    return combine_parts(torch.unflatten(products, -1, matrix.shape[1:]), 1)
 
 
 def mix_channels(
@@ -47,5 +47,6 @@ def mix_channels(
     batch, n_parts, *modes, in_channels = coefficients.shape
     rows = coefficients.flatten(2, -2).permute(2, 0, 1, 3).reshape(-1, batch * n_parts, in_channels)
     products = torch.bmm(rows, kernel.flatten(-2).flatten(0, -3))
-    mixed = combine_parts(products.unflatten(2, (-1, n_parts)).unflatten(1, (batch, n_parts)), 2)
-    return mixed.permute(1, 2, 0, 3).unflatten(2, modes)
+    products = products.view(-1, batch, n_parts, kernel.shape[-2], n_parts)
+    mixed = combine_parts(products, 2).permute(1, 2, 0, 3)
+    return torch.unflatten(mixed, 2, modes)

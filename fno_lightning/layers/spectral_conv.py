@@ -60,9 +60,7 @@ class SpectralConv(nn.Module):
         super().__init__()
         axes = axis_bases(bases or ["fourier"] * len(n_modes))
         if len(axes) != len(n_modes):
-            raise ValueError(
-                f"n_modes {tuple(n_modes)} and bases {tuple(bases or ())} must have one entry for each axis"
-            )
+            raise ValueError(f"expected one basis for each entry of n_modes {tuple(n_modes)}, got {tuple(bases or ())}")
         if min(n_modes, default=0) < 1:
             raise ValueError(f"n_modes must be positive numbers, one for each axis, got {tuple(n_modes)}")
         n_coefficients = [basis.n_coefficients(n) for basis, n in zip(axes, n_modes, strict=True)]
@@ -82,8 +80,10 @@ class SpectralConv(nn.Module):
     def _add_to_mean(
         self, coefficients: Float[Tensor, "batch part *mode channel"], bias: Float[Tensor, " channel"]
     ) -> Float[Tensor, "batch part *mode channel"]:
-        zero = [b.zero_mode(m) for b, m in zip(self.transform.bases, coefficients.shape[2:-1], strict=True)]
-        coefficients[(slice(None), 0, *zero)] += bias
+        mean = coefficients[:, 0]
+        for basis, n_modes in zip(self.transform.bases, coefficients.shape[2:-1], strict=True):
+            mean = mean.select(1, basis.zero_mode(n_modes))
+        mean += bias
         return coefficients
 
 

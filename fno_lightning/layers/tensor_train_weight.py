@@ -42,7 +42,7 @@ class TensorTrainWeight(LowRankWeight):
         out_channels: int,
         n_coefficients: Sequence[int],
         *,
-        rank: float | Sequence[int] = 0.1,
+        rank: int | float | Sequence[int] = 0.1,
         implementation: Literal["factorized", "reconstructed"] = "factorized",
         is_complex: bool = True,
     ) -> None:
@@ -60,9 +60,9 @@ class TensorTrainWeight(LowRankWeight):
 
     def mode_chain(self, modes: Modes) -> Float[Tensor, "rank *mode part"]:
         """The part of the chain that belongs to the modes, at the resolved ones."""
-        last, *others = [factor[:, resolved] for factor, resolved in zip(self.mode_factors, modes, strict=True)][::-1]
-        chain = last[:, :, 0]
-        for factor in others:
+        factors = [factor[:, resolved] for factor, resolved in zip(self.mode_factors, modes, strict=True)]
+        chain: Tensor = factors[-1][:, :, 0]
+        for factor in reversed(factors[:-1]):
             chain = einsum_parts("bkc,c...->bk...", factor, chain)
         return chain
 
@@ -81,7 +81,7 @@ class TensorTrainWeight(LowRankWeight):
         return mix_channels(project_channels(coefficients, self.in_factor), self.expanded_out_factor(modes))
 
 
-def tensor_train_rank(shape: Sequence[int], rank: float | Sequence[int]) -> tuple[int, ...]:
+def tensor_train_rank(shape: Sequence[int], rank: int | float | Sequence[int]) -> tuple[int, ...]:
     """Rank of each link of the chain of a tensor of this shape, 1 at both ends.
 
     A fraction is reached with ranks proportional to the mean of the two axes that a link joins.
@@ -91,8 +91,8 @@ def tensor_train_rank(shape: Sequence[int], rank: float | Sequence[int]) -> tupl
     if not isinstance(rank, float):
         if len(rank) != len(shape) + 1 or rank[0] != 1 or rank[-1] != 1:
             raise ValueError(
-                f"a tensor-train weight of shape {tuple(shape)} needs {len(shape) + 1} ranks that begin and end with 1, "
-                f"got {tuple(rank)}"
+                f"a tensor-train weight of shape {tuple(shape)} needs {len(shape) + 1} ranks, the first and the last "
+                f"of them 1, got {tuple(rank)}"
             )
         return tuple(rank)
     links = [(left + right) / 2 for left, right in pairwise(shape)]

@@ -37,7 +37,7 @@ class SpectralTransform:
         self.n_coefficients = tuple(n_coefficients)
         self.is_complex = any(basis.is_complex for basis in self.bases)
         cost = [n * (1 + basis.is_complex) for basis, n in zip(self.bases, self.n_coefficients, strict=True)]
-        self._order = sorted(reversed(range(len(cost))), key=cost.__getitem__)
+        self._order = sorted(range(len(cost)), key=lambda axis: (cost[axis], -axis))
 
     def resolved(self, grid: Sequence[int]) -> tuple[slice, ...]:
         """Those of the stored coefficients that a grid of this shape can tell apart."""
@@ -55,7 +55,7 @@ class SpectralTransform:
             matrix = _matrix(analysis_matrix, basis, grid[axis], n_modes, n_parts, field)
             if basis.is_complex:
                 pairs = field.movedim(part, axis + 2).flatten(axis + 1, axis + 2)
-                field = _contract(matrix, pairs, axis + 1).unflatten(axis + 1, (2, n_modes))
+                field = torch.unflatten(_contract(matrix, pairs, axis + 1), axis + 1, (2, n_modes))
                 part = axis + 1
             else:
                 field = _contract(matrix, field, axis + 1 + (part <= axis + 1))
@@ -76,7 +76,7 @@ class SpectralTransform:
             matrix = _matrix(synthesis_matrix, basis, grid[axis], modes[axis], n_parts, field)
             if basis.is_complex:
                 pairs = field.movedim(part, axis + 1).flatten(axis + 1, axis + 2)
-                field = _contract(matrix, pairs, axis + 1).unflatten(axis + 1, (grid[axis], n_parts))
+                field = torch.unflatten(_contract(matrix, pairs, axis + 1), axis + 1, (grid[axis], n_parts))
                 part = axis + 2
             else:
                 field = _contract(matrix, field, axis + 1 + (part <= axis + 1))
@@ -85,7 +85,7 @@ class SpectralTransform:
 
 def analysis_matrix(
     basis: Basis, n_points: int, n_modes: int, n_parts: int, device: torch.device
-) -> Float[Tensor, "part*mode point*part"]:
+) -> Float[Tensor, "row column"]:
     """Analysis of a real (``n_parts`` 1) or complex (2) field as one real matrix, float64."""
     analysis = basis.analysis(n_points, n_modes, device)
     if n_parts == 1:
@@ -97,7 +97,7 @@ def analysis_matrix(
 
 def synthesis_matrix(
     basis: Basis, n_points: int, n_modes: int, n_parts: int, device: torch.device
-) -> Float[Tensor, "point*part part*mode"]:
+) -> Float[Tensor, "row column"]:
     """Synthesis of a real (``n_parts`` 1: the real part) or complex (2) field as one real matrix, float64."""
     synthesis = basis.synthesis(n_points, n_modes, device).mT
     if not basis.is_complex:
@@ -126,4 +126,4 @@ def _cached_matrix(
 
 def _contract(matrix: Float[Tensor, "row column"], field: Tensor, dim: int) -> Tensor:
     trailing = field.shape[dim + 1 :]
-    return (matrix @ field.flatten(dim + 1)).unflatten(-1, trailing)
+    return torch.unflatten(matrix @ field.flatten(dim + 1), -1, trailing)

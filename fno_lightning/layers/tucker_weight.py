@@ -16,7 +16,9 @@ from fno_lightning.layers.spectral_weight import LowRankWeight, Modes
 class TuckerWeight(LowRankWeight):
     r"""A small core with one factor for each axis of the weight.
 
-    .. math:: W_{i o k l \dots} = \sum_{a b c d \dots} G_{a b c d \dots} U^{in}_{i a} U^{out}_{o b} U^1_{k c} U^2_{l d} \dots
+    .. math::
+        W_{i o k l \dots} =
+        \sum_{a b c d \dots} G_{a b c d \dots} U^{in}_{i a} U^{out}_{o b} U^1_{k c} U^2_{l d} \dots
 
     Factorized, the coefficients go through the input factor, then for each mode through the core expanded to that
     mode, then through the output factor: the channels that are mixed mode by mode are the ranks.
@@ -42,7 +44,7 @@ class TuckerWeight(LowRankWeight):
         out_channels: int,
         n_coefficients: Sequence[int],
         *,
-        rank: float | Sequence[int] = 0.1,
+        rank: int | float | Sequence[int] = 0.1,
         implementation: Literal["factorized", "reconstructed"] = "factorized",
         is_complex: bool = True,
     ) -> None:
@@ -62,7 +64,7 @@ class TuckerWeight(LowRankWeight):
 
     def expanded_core(self, modes: Modes) -> Float[Tensor, "*mode rank_in rank_out part"]:
         """The core at the resolved modes."""
-        core = self.core
+        core: Tensor = self.core
         for axis, (factor, resolved) in enumerate(zip(self.mode_factors, modes, strict=True)):
             core = einsum_parts("kc,c...->k...", factor[resolved], core.movedim(axis, 0)).movedim(0, axis)
         return core
@@ -80,7 +82,7 @@ class TuckerWeight(LowRankWeight):
         return project_channels(mixed, self.out_factor)
 
 
-def tucker_rank(shape: Sequence[int], rank: float | Sequence[int]) -> tuple[int, ...]:
+def tucker_rank(shape: Sequence[int], rank: int | float | Sequence[int]) -> tuple[int, ...]:
     """Rank of each axis of a tensor of this shape.
 
     A fraction is reached with ranks proportional to the axes, c·size, where c solves

@@ -35,8 +35,8 @@ class FNO(nn.Module):
 
     .. math:: y = P \circ B_L \circ \dots \circ B_1 \circ Q\,(x, \text{position})
 
-    Arguments and defaults have neuralop 2.0.0's names, order and meaning; all values are plain, so that they go through a
-    configuration file and a checkpoint.
+    Arguments and defaults have neuralop 2.0.0's names, order and meaning; all values are plain, so that they go through
+    a configuration file and a checkpoint.
 
     Args:
         n_modes: Modes to keep along each axis, both signs counted; their number is the number of dimensions.
@@ -62,8 +62,8 @@ class FNO(nn.Module):
             see :class:`~fno_lightning.layers.LowRankWeight`.
 
     Raises:
-        ValueError: if ``n_modes`` is empty or not positive, if ``bases`` or ``domain_padding`` do not have one entry for
-            each axis, or, in the forward pass, if the input has another number of dimensions or of channels.
+        ValueError: if ``n_modes`` is empty or not positive, if ``bases`` or ``domain_padding`` do not have one entry
+            for each axis, or, in the forward pass, if the input has another number of dimensions or of channels.
 
     Good values: ``n_modes`` a quarter of the points of each axis at most, ``hidden_channels`` 32 to 128.
     Reference: Li et al. 2021, arXiv:2010.08895.
@@ -135,26 +135,31 @@ class FNO(nn.Module):
             x = block(x)
         if self.padding is not None:
             x = self.padding.crop(x, grid)
-        return self.projection(x).movedim(-1, 1)
+        y: Tensor = self.projection(x)
+        return y.movedim(-1, 1)
 
     def _check(self, x: Tensor) -> None:
         if x.ndim != self.n_dims + 2 or x.shape[1] != self.in_channels:
             axes = "".join(f", n_{axis}" for axis in range(1, self.n_dims + 1))
             raise ValueError(
                 f"expected an input of shape (batch, {self.in_channels}{axes}), got {tuple(x.shape)}: the network has "
-                f"{self.n_dims} spatial dimensions (one for each entry of n_modes) and {self.in_channels} input channels"
+                f"{self.n_dims} spatial dimensions (the length of n_modes) and {self.in_channels} input channels"
             )
 
 
 def _spectral_weight(
     factorization: Literal["tucker", "cp", "tt"] | None,
-    rank: float | Sequence[int],
+    rank: int | float | Sequence[int],
     implementation: Literal["factorized", "reconstructed"],
 ) -> Callable[..., SpectralWeight]:
     if factorization is None:
         return DenseWeight
-    low_rank = {"tucker": TuckerWeight, "cp": CPWeight, "tt": TensorTrainWeight}[factorization]
-    return partial(low_rank, rank=rank, implementation=implementation)
+    low_rank: dict[str, Callable[..., SpectralWeight]] = {
+        "tucker": TuckerWeight,
+        "cp": CPWeight,
+        "tt": TensorTrainWeight,
+    }
+    return partial(low_rank[factorization], rank=rank, implementation=implementation)
 
 
 def _domain_padding(fractions: float | Sequence[float] | None, n_dims: int) -> DomainPadding | None:
