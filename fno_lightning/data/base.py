@@ -22,8 +22,8 @@ class FieldDataModule(LightningDataModule, ABC):
     """Serves :class:`~fno_lightning.data.Batch` es of one data set.
 
     A subclass says what the data are (:attr:`spec`, :attr:`n_steps_input`, :attr:`statistics`) and makes the data sets
-    of the splits (:meth:`dataset`, :meth:`rollout_dataset`); the loaders are made here. ``predict`` uses the
-    test split.
+    of the splits (:meth:`dataset`, :meth:`rollout_dataset`); the loaders are made here. ``predict``
+    forecasts the full trajectories of the test split.
 
     Args:
         batch_size: Samples in a training batch, on each device.
@@ -102,8 +102,8 @@ class FieldDataModule(LightningDataModule, ABC):
         return self._loader(self.dataset("test"), batch_size=self.eval_batch_size)
 
     def predict_dataloader(self) -> DataLoader[Batch]:
-        """Returns the samples of the test split in order."""
-        return self.test_dataloader()
+        """Returns the full trajectories of the test split, one in a batch, for they may differ in length."""
+        return self._loader(self.rollout_dataset("test"), batch_size=1)
 
     def rollout_dataloader(self, split: Split) -> DataLoader[Batch]:
         """Returns full trajectories, each once; distributed processes share them out, perhaps unevenly."""

@@ -112,9 +112,16 @@ def test_training_is_shuffled_and_reproducible_and_evaluation_is_in_order(data_s
     assert len(epochs[0]) == 20 < len(ordered)
     assert not torch.equal(epochs[0], ordered[:20])
     test = module.dataset("test")
-    for loader in (module.test_dataloader(), module.predict_dataloader()):
-        batches = torch.cat([batch.target for batch in loader])
-        assert torch.equal(batches, torch.stack([test[index].target for index in range(len(test))]))
+    batches = torch.cat([batch.target for batch in module.test_dataloader()])
+    assert torch.equal(batches, torch.stack([test[index].target for index in range(len(test))]))
+
+
+def test_predictions_are_of_full_trajectories(data_set):
+    module = module_of(data_set())
+    trajectories = module.rollout_dataset("test")
+    predicted = [batch.target[0] for batch in module.predict_dataloader()]
+    assert len(predicted) == len(trajectories)
+    assert all(torch.equal(target, trajectories[k].target) for k, target in enumerate(predicted))
 
 
 def test_a_split_smaller_than_a_batch_is_still_trained_on(data_set):
@@ -166,7 +173,7 @@ def test_the_trainer_runs_on_it(data_set, make_trainer, num_workers):
     trainer.fit(module, data)
     assert module.seen == [6, 6, 6, 6, 9, 9, 6]
     trainer.test(module, data, verbose=False)
-    assert sum(map(len, trainer.predict(module, data))) == 24
+    assert sum(map(len, trainer.predict(module, data))) == len(data.rollout_dataset("test"))
 
 
 def test_a_data_module_of_ones_own_needs_a_handful_of_members(make_trainer):
