@@ -48,7 +48,7 @@ class RolloutEvaluation(Callback):
         max_steps: Longest forecast; ``None``: to the end of the trajectories.
 
     Raises:
-        ValueError: if a number is out of range or a window is empty.
+        ValueError: if a number is out of range, or a window or ``metrics`` is empty.
         TypeError: when training starts, if module or data are not of this package's base classes.
     """
 
@@ -66,6 +66,8 @@ class RolloutEvaluation(Callback):
                 "every_n_epochs and max_steps must be at least 1 and n_pictures at least 0, got "
                 f"{every_n_epochs}, {max_steps} and {n_pictures}"
             )
+        if metrics is not None and not metrics:
+            raise ValueError("metrics is empty: name at least one, or leave it out for all of them")
         if empty := [window for window in windows if not 0 <= window[0] < window[1]]:
             raise ValueError(f"a window is (first, after the last) with 0 <= first < after the last, got {empty}")
         self.every_n_epochs = every_n_epochs
@@ -74,7 +76,8 @@ class RolloutEvaluation(Callback):
         self.n_pictures = n_pictures
         self.animation = animation
         self.max_steps = max_steps
-        self._n_epochs_evaluated = 0
+        self._last_epoch = 0
+        self._last_step = 0
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Checks that there are forecasts and trajectories to evaluate."""
@@ -82,19 +85,23 @@ class RolloutEvaluation(Callback):
             forecast_module(pl_module)
             field_data(trainer)
 
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Counts epochs and steps from here, also when training is resumed."""
+        self._last_epoch, self._last_step = trainer.current_epoch, trainer.global_step
+
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Evaluates the validation trajectories, if it is time to."""
         if trainer.sanity_checking:
             return
         n_epochs = trainer.current_epoch + 1
         is_last = n_epochs == trainer.max_epochs or trainer.state.fn is TrainerFn.VALIDATING
-        if is_last or n_epochs - self._n_epochs_evaluated >= self.every_n_epochs:
-            self._n_epochs_evaluated = n_epochs
+        if is_last or n_epochs - self._last_epoch >= self.every_n_epochs:
+            self._last_epoch, self._last_step = n_epochs, trainer.global_step
             pl_module.log_dict(self._evaluate(trainer, pl_module, "valid", is_last), sync_dist=True)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Evaluates the validation trajectories, if training stopped between two evaluations."""
-        if trainer.enable_validation and trainer.current_epoch > self._n_epochs_evaluated:
+        if trainer.enable_validation and trainer.global_step > self._last_step:
             values = self._evaluate(trainer, pl_module, "valid", is_last=True)
             trainer.callback_metrics.update(values)
             for logger in trainer.loggers:
@@ -124,8 +131,9 @@ class RolloutEvaluation(Callback):
         if logger is not None and trainer.is_global_zero and self.n_pictures:
             pictures = Pictures(logger, stage, trainer.global_step)
             pictures.draw_forecasts(forecasts, animation=self.animation and is_last)
-            for name in list(self.metrics)[:1]:
-                pictures.draw_errors({s: e[name] for s, e in errors.items()}, module.spec, name, self.windows)
+            name = next(iter(self.metrics))
+            by_source = {source: by_name[name] for source, by_name in errors.items()}
+            pictures.draw_errors(by_source, module.spec, name, self.windows)
         values = self._values(errors, module.spec.fields) | {"diverged": diverged.compute()}
         return {f"{stage}/rollout/{name}": value for name, value in values.items()}
 

@@ -72,8 +72,9 @@ def report_divergence(prediction: Tensor, batch: Batch, spec: FieldSpec, first: 
         spec: What the data set is.
         first: Number of the batch's first trajectory.
     """
-    finite = prediction.isfinite().flatten(start_dim=2).all(dim=2).cpu()
-    for i in (~finite.all(dim=1)).nonzero().flatten().tolist():
+    finite = prediction.isfinite().flatten(start_dim=2).all(dim=2)
+    diverged = ~finite.all(dim=1)
+    for i in diverged.nonzero().flatten().tolist():
         step = int(finite[i].int().argmin()) + 1
         names = zip(spec.scalars, batch.scalars[i].tolist(), strict=True)
         scalars = ", ".join(f"{name} = {value:.4g}" for name, value in names)
@@ -84,4 +85,4 @@ def report_divergence(prediction: Tensor, batch: Batch, spec: FieldSpec, first: 
             step,
             finite.shape[1],
         )
-    return ~finite.all(dim=1)
+    return diverged

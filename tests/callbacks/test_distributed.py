@@ -9,7 +9,7 @@ import torch.multiprocessing as mp
 from lightning.pytorch import Trainer
 from lightning.pytorch.loggers import TensorBoardLogger
 
-from fno_lightning.callbacks import OneStepErrors, RolloutEvaluation
+from fno_lightning.callbacks import ErrorTable, OneStepErrors, RolloutEvaluation
 from fno_lightning.metrics import VRMSE
 from tests.callbacks.waves import WaveData, make_module
 
@@ -24,7 +24,11 @@ def evaluate(folder, rollout_batch_size, *, strategy="auto", n_processes=1):
         accelerator="cpu",
         devices=n_processes,
         strategy=strategy,
-        callbacks=[OneStepErrors({"vrmse": VRMSE}), RolloutEvaluation(metrics={"vrmse": VRMSE}, animation=False)],
+        callbacks=[
+            OneStepErrors({"vrmse": VRMSE}),
+            RolloutEvaluation(metrics={"vrmse": VRMSE}, animation=False),
+            ErrorTable(),
+        ],
         logger=TensorBoardLogger(folder, name="log", version=0) if folder else False,
         enable_progress_bar=False,
         enable_model_summary=False,
@@ -66,4 +70,5 @@ def test_processes_log_what_a_single_one_does(tmp_path):
         for rank in range(2):
             assert results[rank][case] == pytest.approx(expected, rel=1e-5), (case, rank)
         assert len(list((tmp_path / str(size)).rglob("*.png"))) == 4
+        assert len(list((tmp_path / str(size)).rglob("errors.md"))) == 1
     assert not list((tmp_path / "other").rglob("*.png"))

@@ -111,6 +111,7 @@ def test_training_is_not_perturbed(make_trainer):
         ({"max_epochs": 5}, [2, 4, 5]),
         ({"max_epochs": 4, "check_val_every_n_epoch": 3}, [3, 4]),
         ({"max_epochs": -1, "max_steps": 6}, [2, 3]),
+        ({"max_epochs": -1, "max_steps": 5}, [2, 2.5]),
     ],
 )
 def test_evaluates_every_few_epochs_and_at_the_end(make_trainer, monkeypatch, options, evaluated):
@@ -118,7 +119,7 @@ def test_evaluates_every_few_epochs_and_at_the_end(make_trainer, monkeypatch, op
     original = RolloutEvaluation._evaluate
 
     def spy(self, trainer, *args, **kwargs):
-        epochs.append(trainer.global_step // 2)
+        epochs.append(trainer.global_step / 2)
         return original(self, trainer, *args, **kwargs)
 
     monkeypatch.setattr(RolloutEvaluation, "_evaluate", spy)
@@ -127,6 +128,15 @@ def test_evaluates_every_few_epochs_and_at_the_end(make_trainer, monkeypatch, op
     trainer.fit(make_module(data), datamodule=data)
     assert epochs == evaluated
     assert "val/rollout/vrmse" in trainer.callback_metrics
+
+
+def test_a_second_training_is_evaluated_like_the_first(make_trainer):
+    data = WaveData()
+    callback = RolloutEvaluation(every_n_epochs=2, n_pictures=0, metrics=VRMSE_ONLY)
+    for max_steps in (6, 4):
+        trainer = make_trainer(callback, max_epochs=-1, max_steps=max_steps)
+        trainer.fit(make_module(data), datamodule=data)
+        assert "val/rollout/vrmse" in trainer.callback_metrics
 
 
 def test_test_and_validate_evaluate_their_own_trajectories(make_trainer):
@@ -165,6 +175,7 @@ def test_forecasts_can_be_cut_short(make_trainer):
         ({"max_steps": 0}, "must be at least 1"),
         ({"n_pictures": -1}, "n_pictures at least 0"),
         ({"windows": ((6, 12), (5, 5))}, r"got \[\(5, 5\)\]"),
+        ({"metrics": {}}, "metrics is empty"),
     ],
 )
 def test_impossible_options_are_refused(options, message):
