@@ -26,6 +26,7 @@ _SHARED = (
     "domain_padding",
     "implementation",
 )
+_RATIOS = ("lifting_channel_ratio", "projection_channel_ratio", "channel_mlp_dropout", "channel_mlp_expansion")
 _SUPPORTED: dict[str, tuple[Any, ...]] = {
     "positional_embedding": ("grid", None),
     "norm": ("instance_norm", "group_norm", None),
@@ -61,15 +62,19 @@ def from_neuralop(source: nn.Module | Mapping[str, Any]) -> FNO:
             "the same arguments and load convert_neuralop_state_dict(state_dict, n_modes) into it"
         )
     metadata = state_dict["_metadata"]
-    arguments = {**dict(zip(_POSITIONAL, metadata.get("args", ()), strict=False)), **metadata}
+    positional = metadata.get("args", ())
+    if len(positional) > len(_POSITIONAL):
+        raise ValueError(f"cannot name the positional arguments after {_POSITIONAL[-1]} of the neuralop network")
+    arguments = {**metadata, **dict(zip(_POSITIONAL, positional, strict=False))}
     _check(arguments)
     settings = {name: arguments[name] for name in _SHARED if name in arguments}
+    settings |= {name: float(settings[name]) for name in _RATIOS if name in settings}
     is_tfno = metadata.get("_name") == "TFNO"
     factorization = arguments.get("factorization", "tucker" if is_tfno else None)
     if factorization is not None and factorization.lower() != "dense":
         settings["factorization"] = factorization.lower()
         settings["rank"] = _rank(state_dict, settings["factorization"])
-    network = (TFNO if is_tfno else FNO)(**settings)
+    network = (TFNO if is_tfno and "factorization" in settings else FNO)(**settings)
     network.load_state_dict(convert_neuralop_state_dict(state_dict, settings["n_modes"]))
     return network
 

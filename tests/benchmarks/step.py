@@ -16,8 +16,7 @@ from statistics import median
 
 import torch
 import torch.nn.functional as F
-from neuralop.models import FNO as NeuralopFNO
-from neuralop.models import TFNO as NeuralopTFNO
+from neuralop import models as neuralop
 from torch import Tensor, nn
 
 from fno_lightning.models import FNO, TFNO
@@ -48,11 +47,11 @@ def variants(args: argparse.Namespace, device: torch.device) -> dict[str, Callab
         "n_layers": args.layers,
     }
     networks: dict[str, Callable[[], nn.Module]] = {
-        REFERENCE: lambda: NeuralopFNO(**shape),
+        REFERENCE: lambda: neuralop.FNO(**shape),
         "FNO": lambda: FNO(**shape),
-        "neuralop TFNO, factorized": lambda: NeuralopTFNO(**shape),
+        "neuralop TFNO, factorized": lambda: neuralop.TFNO(**shape),
         "TFNO, factorized": lambda: TFNO(**shape),
-        "neuralop TFNO, reconstructed": lambda: NeuralopTFNO(**shape, implementation="reconstructed"),
+        "neuralop TFNO, reconstructed": lambda: neuralop.TFNO(**shape, implementation="reconstructed"),
         "TFNO, reconstructed": lambda: TFNO(**shape, implementation="reconstructed"),
     }
     x = torch.randn(args.batch, IN_CHANNELS, *args.grid, device=device)

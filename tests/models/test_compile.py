@@ -1,0 +1,75 @@
+import copy
+
+import jaxtyping
+import pytest
+import torch
+import torch.nn.functional as F
+from torch._dynamo.testing import CompileCounterWithBackend
+
+from fno_lightning.models import FNO
+
+
+@pytest.fixture(autouse=True)
+def fresh_compiler():
+    """Every test compiles anew, without the run-time shape checks that the compiler would have to see through."""
+    torch._dynamo.reset()
+    jaxtyping.config.update("jaxtyping_disable", True)
+    yield
+    jaxtyping.config.update("jaxtyping_disable", False)
+    torch._dynamo.reset()
+
+
+def gradients(network, x):
+    network.zero_grad()
+    F.mse_loss(network(x).float(), x[:, :2]).backward()
+    return [parameter.grad.clone() for parameter in network.parameters()]
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"norm": "group_norm"},
+        {"factorization": "tucker", "bases": ("fourier", "cosine")},
+        {"factorization": "cp", "implementation": "reconstructed", "domain_padding": 0.25},
+        {"factorization": "tt", "norm": "instance_norm"},
+    ],
+)
+def test_one_graph_serves_every_batch_size(settings):
+    torch.manual_seed(0)
+    eager = FNO((6, 4), 3, 2, 8, 2, **settings)
+    compiled = copy.deepcopy(eager)
+    counter = CompileCounterWithBackend("eager")
+    compiled.compile(backend=counter, fullgraph=True)
+    for batch in (2, 3, 5):
+        x = torch.randn(batch, 3, 12, 10)
+        torch.testing.assert_close(gradients(compiled, x), gradients(eager, x), rtol=1e-4, atol=1e-6)
+    assert counter.frame_count == 2, "one graph for the first batch size, one for all others"
+
+
+def test_one_graph_serves_every_resolution():
+    torch.manual_seed(0)
+    eager = FNO((6, 4), 3, 2, 8, 1)
+    compiled = copy.deepcopy(eager)
+    counter = CompileCounterWithBackend("aot_eager")
+    compiled.compile(backend=counter, fullgraph=True)
+    for grid in ((12, 10), (16, 14), (25, 40)):
+        x = torch.randn(2, 3, *grid)
+        torch.testing.assert_close(gradients(compiled, x), gradients(eager, x), rtol=1e-4, atol=1e-6)
+    assert counter.frame_count == 2, "one graph for the first resolution, one for all others"
+
+
+def test_inductor_gives_the_eager_gradients():
+    torch.manual_seed(0)
+    eager = FNO((4, 4), 3, 2, 8, 1)
+    compiled = copy.deepcopy(eager)
+    compiled.compile(fullgraph=True)
+    x = torch.randn(2, 3, 12, 10)
+    torch.testing.assert_close(gradients(compiled, x), gradients(eager, x), rtol=1e-4, atol=1e-6)
+
+
+def test_exports():
+    network = FNO((6, 4), 3, 2, 8, 2)
+    batch = torch.export.Dim("batch", min=1, max=64)
+    exported = torch.export.export(network, (torch.randn(2, 3, 12, 10),), dynamic_shapes=({0: batch},))
+    x = torch.randn(7, 3, 12, 10)
+    torch.testing.assert_close(exported.module()(x), network(x))
