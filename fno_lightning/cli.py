@@ -12,8 +12,8 @@ from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCL
 from lightning.pytorch.loggers import TensorBoardLogger
 
 # Imported so that their classes also have short names on the command line, as in `--model FNOModule`.
-import fno_lightning.callbacks
 import fno_lightning.pdes  # noqa: F401
+from fno_lightning.callbacks import ErrorTable
 from fno_lightning.data import FieldDataModule
 from fno_lightning.modules import ForecastModule
 from fno_lightning.version import __version__
@@ -41,10 +41,12 @@ class FNOCLI(LightningCLI):
     def before_validate(self) -> None:
         """Refuses to validate random weights."""
         self._require_checkpoint("validate")
+        self._print_one_table("validate")
 
     def before_test(self) -> None:
         """Refuses to test random weights."""
         self._require_checkpoint("test")
+        self._print_one_table("test")
 
     def before_predict(self) -> None:
         """Refuses to predict with random weights."""
@@ -59,6 +61,14 @@ class FNOCLI(LightningCLI):
             )
         if not Path(path).is_file():
             raise SystemExit(f"--ckpt_path {path}: there is no such file")
+        # it matters where a training is resumed; an evaluation has a folder of its own
+        warnings.filterwarnings("ignore", message="The dirpath has changed from")
+
+    def _print_one_table(self, subcommand: str) -> None:
+        """Leaves out Lightning's list of every logged value where an ErrorTable shows those that matter."""
+        callbacks: list[object] = getattr(self.trainer, "callbacks", [])
+        if any(isinstance(callback, ErrorTable) for callback in callbacks):
+            self.config_init[subcommand]["verbose"] = False
 
 
 def main(args: ArgsType = None) -> FNOCLI:

@@ -1,4 +1,4 @@
-"""The errors of a test in one table."""
+"""The errors of a test or a validation in one table."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple, TypeAlias
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities import rank_zero_only
 from rich.console import Console
 from rich.table import Table
@@ -19,9 +20,11 @@ from fno_lightning.callbacks.contract import forecast_module, tensorboard_logger
 from fno_lightning.data import FieldSpec
 from fno_lightning.data.atomic_file import atomic_file
 
+Stage: TypeAlias = Literal["val", "test"]
+
 
 class ErrorTable(Callback):
-    """Prints the errors of a test as one table: model, persistence and mean, one step ahead and in rollouts.
+    """Prints the errors of a test or a validation as one table: model and baselines, one step ahead and in rollouts.
 
     The errors are those that the module, :class:`~fno_lightning.callbacks.OneStepErrors` and
     :class:`~fno_lightning.callbacks.RolloutEvaluation` have logged. With a TensorBoard logger the table is shown there
@@ -35,20 +38,29 @@ class ErrorTable(Callback):
     def __init__(self, metrics: Sequence[str] = ("vrmse", "nrmse")) -> None:
         self.metrics = tuple(metrics)
 
-    @rank_zero_only
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Prints and writes the table."""
+        self._report(trainer, pl_module, "test")
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Prints and writes the table, if validating is not a part of training."""
+        if trainer.state.fn is TrainerFn.VALIDATING:
+            self._report(trainer, pl_module, "val")
+
+    @rank_zero_only
+    def _report(self, trainer: Trainer, pl_module: LightningModule, stage: Stage) -> None:
         spec = forecast_module(pl_module).spec
         values = {name: float(value) for name, value in trainer.callback_metrics.items()}
-        errors = {name.removeprefix("test/"): value for name, value in values.items() if name.startswith("test/")}
+        prefix = f"{stage}/"
+        errors = {name.removeprefix(prefix): value for name, value in values.items() if name.startswith(prefix)}
         columns = _columns(errors, self.metrics)
         console = Console()
-        console.print(_for_terminal(spec, columns, errors))
+        console.print(_for_terminal(spec, stage, columns, errors))
         if trainer.ckpt_path is not None:
             console.print(f"checkpoint:  {trainer.ckpt_path}", soft_wrap=True)
         logger = tensorboard_logger(trainer)
         if logger is not None:
-            _write(logger, _as_markdown(spec, columns, errors), errors, trainer.global_step)
+            _write(logger, stage, _as_markdown(spec, stage, columns, errors), errors, trainer.global_step)
             console.print(f"errors:      {Path(logger.log_dir) / 'errors.md'}", soft_wrap=True)
             console.print(f"pictures:    {Path(logger.log_dir) / 'pictures'}", soft_wrap=True)
             console.print(f"TensorBoard: tensorboard --logdir {logger.root_dir}", soft_wrap=True)
@@ -86,12 +98,12 @@ def _rows(columns: Sequence[_Column], errors: Mapping[str, float], field: str | 
     return rows
 
 
-def _title(spec: FieldSpec) -> str:
-    return f"Test errors on {spec.dataset_name}"
+def _title(spec: FieldSpec, stage: Stage) -> str:
+    return f"{'Test' if stage == 'test' else 'Validation'} errors on {spec.dataset_name}"
 
 
-def _for_terminal(spec: FieldSpec, columns: Sequence[_Column], errors: Mapping[str, float]) -> Table:
-    table = Table(title=f"{_title(spec)}\n{spec.source}", caption="mean over samples, fields and lead times")
+def _for_terminal(spec: FieldSpec, stage: Stage, columns: Sequence[_Column], errors: Mapping[str, float]) -> Table:
+    table = Table(title=f"{_title(spec, stage)}\n{spec.source}", caption="mean over samples, fields and lead times")
     table.add_column()
     for column in columns:
         table.add_column("\n".join(column.header), justify="right")
@@ -100,8 +112,8 @@ def _for_terminal(spec: FieldSpec, columns: Sequence[_Column], errors: Mapping[s
     return table
 
 
-def _as_markdown(spec: FieldSpec, columns: Sequence[_Column], errors: Mapping[str, float]) -> str:
-    lines = [f"# {_title(spec)}", "", f"Data: {spec.source}."]
+def _as_markdown(spec: FieldSpec, stage: Stage, columns: Sequence[_Column], errors: Mapping[str, float]) -> str:
+    lines = [f"# {_title(spec, stage)}", "", f"Data: {spec.source}."]
     for field in (None, *spec.fields):
         header = ["", *(" ".join(column.header) for column in columns)]
         rule = ["---", *("---:" for _ in columns)]
@@ -110,8 +122,8 @@ def _as_markdown(spec: FieldSpec, columns: Sequence[_Column], errors: Mapping[st
     return "\n".join(lines) + "\n"
 
 
-def _write(logger: TensorBoardLogger, markdown: str, errors: Mapping[str, float], step: int) -> None:
-    logger.experiment.add_text("test/errors", markdown, step)
+def _write(logger: TensorBoardLogger, stage: Stage, markdown: str, errors: Mapping[str, float], step: int) -> None:
+    logger.experiment.add_text(f"{stage}/errors", markdown, step)
     for name, text in (("errors.md", markdown), ("errors.json", json.dumps(errors, indent=2, sort_keys=True) + "\n")):
         with atomic_file(Path(logger.log_dir) / name) as path:
             path.write_text(text, encoding="utf-8")
