@@ -13,6 +13,7 @@ class GridEmbedding(nn.Module):
     def forward(self, x: Float[Tensor, "batch *grid channel"]) -> Float[Tensor, "batch *grid channel_and_position"]:
         """Appends the coordinates after the channels."""
         batch, *grid, _ = x.shape
-        axes = [(torch.arange(n, device=x.device, dtype=torch.float32) / n).to(x.dtype) for n in grid]
-        position = torch.stack(torch.meshgrid(*axes, indexing="ij"), dim=-1)
+        dtype = torch.promote_types(x.dtype, torch.float32)
+        axes = [torch.arange(n, device=x.device, dtype=dtype) / n for n in grid]
+        position = torch.stack(torch.meshgrid(*axes, indexing="ij"), dim=-1).to(x.dtype)
         return torch.cat([x, position.expand(batch, *position.shape)], dim=-1)

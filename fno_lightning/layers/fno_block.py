@@ -63,12 +63,12 @@ class FNOBlock(nn.Module):
         """Applies the block."""
         h = self.conv_norm(self.conv(x))
         if self.skip is not None:
-            h += self.skip(x)
+            h = h + self.skip(x)
         h = self._activation(h)
         if self.mlp is not None:
             h = self.mlp(h)
         if self.mlp_skip is not None:
-            h += self.mlp_skip(x)
+            h = h + self.mlp_skip(x)
         return self._activation(self.mlp_norm(h))
 
     def _activation(self, x: Tensor) -> Tensor:
