@@ -8,7 +8,7 @@ from functools import cache, wraps
 from typing import ParamSpec, TypeVar
 
 import torch
-from torch._dynamo.exc import BackendCompilerFailed, FailOnRecompileLimitHit
+from torch._dynamo.exc import FailOnRecompileLimitHit, TorchDynamoException
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -32,7 +32,7 @@ def compiled(function: Callable[P, R], n_threads: int) -> Callable[P, R]:
         nonlocal fast
         try:
             return fast(*args, **kwargs)
-        except (BackendCompilerFailed, FailOnRecompileLimitHit) as error:
+        except (TorchDynamoException, FailOnRecompileLimitHit) as error:
             fast = function
             _warn_eager(str(error).strip().splitlines()[0])
             return function(*args, **kwargs)

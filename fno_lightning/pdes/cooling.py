@@ -17,11 +17,11 @@ class RadiativeCooling:
     r"""Cooling at intermediate temperatures, with a cold and a hot phase in thermal equilibrium.
 
     .. math::
-        \partial_t E = -\frac{p_0}{\gamma - 1} \frac{1}{t_{cool}} \left(\frac{\rho}{\rho_{mix}}\right)^2 L(T), \qquad
+        \partial_t E = -\Lambda \rho^2 L(T), \qquad
         L(T) = \max\left(e^{-\ln^2(T / T_{mix}) / 2 s^2} - e^{-\ln^2(T_{cold} / T_{mix}) / 2 s^2},\, 0\right)
 
-    with T = p / ρ, T_mix the geometric mean of both phases' temperatures and ρ_mix = p₀ / T_mix. In words: mixed gas at
-    the pressure p₀ loses its heat in about t_cool, the phases themselves lose none.
+    with T = p / ρ and T_mix the geometric mean of both phases' temperatures. The factor Λ is set by t_cool, which is
+    the shortest cooling time (heat over cooling rate) of any gas at the given pressure; the phases do not cool.
 
     A call advances every cell at constant density. The fraction x = ln(T / T_cold) / ln(T_hot / T_cold) of the way
     between the phases obeys dx/dt = -r(x) x (1 - x) with a smooth rate r > 0. Taking r at the midpoint of the step, the
@@ -34,7 +34,7 @@ class RadiativeCooling:
         cooling_time: t_cool of each trajectory, ``(batch, 1, 1)``.
         cold_temperature: T of the cold phase.
         hot_temperature: T of the hot phase.
-        pressure: p₀, at which t_cool is defined.
+        pressure: Pressure at which t_cool is defined.
         width: s, width of the cooling curve in ln T.
         gamma: Ratio of specific heats γ.
     """
@@ -58,14 +58,16 @@ class RadiativeCooling:
         return state._replace(energy=state.energy + torch.where(mixed, change, 0))
 
     def _rate(self, fraction: Float[Tensor, "batch x y"]) -> Float[Tensor, "batch x y"]:
-        """The rate r(x) for unit density and unit scale."""
-        both = fraction * (1 - fraction)
+        """The rate r(x) for unit density and unit scale; it tends to a constant in either phase."""
+        both = (fraction * (1 - fraction)).clamp(min=1e-4)
         return torch.expm1(self._sharpness * both) / both * torch.exp(self._log_contrast * (0.5 - fraction))
 
     @property
     def _rate_scale(self) -> Float[Tensor, "batch 1 1"]:
+        """From Λ: the gas that cools fastest, where T² / L(T) is least, is at T_mix exp(-2 s²) (but for L's offset)."""
         mixed_density = self.pressure / math.sqrt(self.cold_temperature * self.hot_temperature)
-        return math.exp(-self._sharpness / 4) / (self.cooling_time * mixed_density * self._log_contrast)
+        fastest = math.exp(2 * self.width**2) * self.cooling_time
+        return math.exp(-self._sharpness / 4) / (fastest * mixed_density * self._log_contrast)
 
     @property
     def _sharpness(self) -> float:

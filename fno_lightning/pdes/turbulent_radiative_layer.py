@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import KW_ONLY, asdict, dataclass
 from typing import Any, ClassVar, Literal
 
 import torch
@@ -13,12 +14,13 @@ from torch import Tensor
 from fno_lightning.pdes.base import PDE, Trajectories
 from fno_lightning.pdes.cooling import RadiativeCooling
 from fno_lightning.pdes.euler import Conserved, EulerSolver, Primitive, UnphysicalStateError, to_conserved, to_primitive
+from fno_lightning.pdes.mixing_layer import mixing_layer
 
 LOWER_EDGE = (-0.5, -1.0)
 EXTENT = (1.0, 3.0)
-N_PERTURBATION_MODES = 8
 
 
+@dataclass(frozen=True)
 class TurbulentRadiativeLayer2D(PDE):
     r"""Cold dense gas below hot dilute gas in shear; where turbulence mixes the two, the gas cools.
 
@@ -46,6 +48,8 @@ class TurbulentRadiativeLayer2D(PDE):
         gamma: Ratio of specific heats γ.
         density_ratio: Density of the cold gas over that of the hot gas.
         shear_velocity: Difference of the velocities of hot and cold gas along x.
+        frame_velocity: Velocity of the frame along y. The cooling layer draws in gas from both sides and rises with the
+            cold gas; in a frame that rises as well it stays in the box.
         layer_width: Width δ of the initial transition tanh(y / δ).
         perturbation: Root mean square of the initial velocity along y at the interface.
         perturbation_width: Distance in y over which the perturbation falls off.
@@ -61,56 +65,47 @@ class TurbulentRadiativeLayer2D(PDE):
 
     dataset_name: ClassVar[str] = "turbulent_radiative_layer_2D"
 
-    def __init__(
-        self,
-        resolution: tuple[int, int] = (128, 384),
-        cooling_times: Sequence[float] = (0.03, 0.06, 0.10, 0.18, 0.32, 0.56, 1.00, 1.78, 3.16),
-        n_frames: int = 101,
-        frame_interval: float = 1.597033,
-        *,
-        gamma: float = 5 / 3,
-        density_ratio: float = 100.0,
-        shear_velocity: float = 0.1,
-        layer_width: float = 0.02,
-        perturbation: float = 0.01,
-        perturbation_width: float = 0.1,
-        cooling_width: float = 0.7,
-        precision: Literal["float32", "float64"] = "float32",
-        compile: bool = True,  # noqa: A002  # as in EulerSolver and Lightning
-    ) -> None:
-        self.resolution = _two_axes(resolution)
-        self.cooling_times = tuple(cooling_times)
-        self.n_frames = n_frames
-        self.frame_interval = frame_interval
-        self.gamma = gamma
-        self.density_ratio = density_ratio
-        self.shear_velocity = shear_velocity
-        self.layer_width = layer_width
-        self.perturbation = perturbation
-        self.perturbation_width = perturbation_width
-        self.cooling_width = cooling_width
-        self.precision = precision
-        self.compile = compile
-        self._validate()
+    resolution: tuple[int, int] = (128, 384)
+    cooling_times: Sequence[float] = (0.03, 0.06, 0.10, 0.18, 0.32, 0.56, 1.00, 1.78, 3.16)
+    n_frames: int = 101
+    frame_interval: float = 1.597033
+    _: KW_ONLY
+    gamma: float = 5 / 3
+    density_ratio: float = 100.0
+    shear_velocity: float = 0.08
+    frame_velocity: float = 0.0035
+    layer_width: float = 0.02
+    perturbation: float = 0.01
+    perturbation_width: float = 0.1
+    cooling_width: float = 0.6
+    precision: Literal["float32", "float64"] = "float32"
+    compile: bool = True
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "resolution", tuple(self.resolution))
+        object.__setattr__(self, "cooling_times", tuple(self.cooling_times))
+        if min(self.resolution) < 4:
+            raise ValueError(f"resolution is {self.resolution}; give at least 4 cells along x and along y")
+        if not self.cooling_times:
+            raise ValueError("cooling_times is empty; give at least one, e.g. [0.1]")
+        if self.n_frames < 1:
+            raise ValueError(f"n_frames is {self.n_frames}, but a trajectory has at least one frame")
+        for name in ("shear_velocity", "frame_velocity", "perturbation"):
+            self._require(name, lower=-math.inf)
+        for name in ("frame_interval", "layer_width", "perturbation_width", "cooling_width", "cooling_times"):
+            self._require(name, lower=0.0)
+        for name in ("gamma", "density_ratio"):
+            self._require(name, lower=1.0)
+        names = [self.file_name(parameters) for parameters in self.parameter_sets]
+        if len(set(names)) < len(names):
+            raise ValueError(f"cooling_times are {self.cooling_times}, but two of them agree to two decimals")
 
     @property
     def settings(self) -> dict[str, Any]:
         """Every value that the trajectories depend on."""
-        return {
-            "solver": "Euler, MUSCL-Hancock, HLLC, logistic cooling; version 1",
-            "resolution": list(self.resolution),
-            "cooling_times": list(self.cooling_times),
-            "n_frames": self.n_frames,
-            "frame_interval": self.frame_interval,
-            "gamma": self.gamma,
-            "density_ratio": self.density_ratio,
-            "shear_velocity": self.shear_velocity,
-            "layer_width": self.layer_width,
-            "perturbation": self.perturbation,
-            "perturbation_width": self.perturbation_width,
-            "cooling_width": self.cooling_width,
-            "precision": self.precision,
-        }
+        settings = asdict(self) | {"solver": "Euler, MUSCL-Hancock, HLLC, logistic cooling; version 1"}
+        del settings["compile"]
+        return settings
 
     @property
     def schema(self) -> Trajectories:
@@ -156,22 +151,19 @@ class TurbulentRadiativeLayer2D(PDE):
         return self._trajectories(parameters["tcool"], density, pressure, velocity)
 
     def initial_state(self, seeds: Sequence[int], device: str = "cpu") -> Primitive:
-        r"""Both phases in pressure equilibrium and a seeded perturbation of the velocity across the interface.
-
-        With :math:`S = (1 - \tanh(y / \delta)) / 2`, which is 1 in the cold gas, the density is
-        :math:`1 + (\chi - 1) S` and the velocity :math:`u = v_{rel} (1/2 - S)`. The perturbation is a sum of sine waves
-        along x with random amplitudes, which do not depend on the resolution.
-        """
+        """The seeded shear layer, ``(batch, x, y)``, seen from the rising frame."""
         x, y = (axis.to(device) for axis in self._cell_centres())
-        cold = (0.5 * (1 - torch.tanh(y / self.layer_width))).expand(len(seeds), *self.resolution)
-        waves = torch.stack([_random_waves(x, seed) for seed in seeds])[:, :, None]
-        envelope = torch.exp(-((y / self.perturbation_width) ** 2))
-        state = (
-            1 + (self.density_ratio - 1) * cold,
-            self.shear_velocity * (0.5 - cold),
-            self.perturbation * envelope * waves,
-            torch.ones_like(cold),
+        state = mixing_layer(
+            x,
+            y,
+            seeds,
+            density_ratio=self.density_ratio,
+            shear_velocity=self.shear_velocity,
+            width=self.layer_width,
+            perturbation=self.perturbation,
+            perturbation_width=self.perturbation_width,
         )
+        state = state._replace(velocity_y=state.velocity_y - self.frame_velocity)
         return Primitive(*(field.to(self._dtype) for field in state))
 
     def _solver(self, cooling_time: float, n_trajectories: int, device: str) -> EulerSolver:
@@ -215,47 +207,8 @@ class TurbulentRadiativeLayer2D(PDE):
     def _dtype(self) -> torch.dtype:
         return torch.float64 if self.precision == "float64" else torch.float32
 
-    def _validate(self) -> None:
-        if min(self.resolution) < 4:
-            raise ValueError(f"resolution is {self.resolution}, but each axis needs at least 4 cells")
-        if not self.cooling_times:
-            raise ValueError("cooling_times is empty; give at least one, e.g. [0.1]")
-        if self.n_frames < 1:
-            raise ValueError(f"n_frames is {self.n_frames}, but a trajectory has at least one frame")
-        positive = {
-            "frame_interval": self.frame_interval,
-            "layer_width": self.layer_width,
-            "perturbation_width": self.perturbation_width,
-            "cooling_width": self.cooling_width,
-            **{f"cooling_times[{index}]": value for index, value in enumerate(self.cooling_times)},
-        }
-        above_one = {"gamma": self.gamma, "density_ratio": self.density_ratio}
-        finite = {"shear_velocity": self.shear_velocity, "perturbation": self.perturbation}
-        _require({name: value for name, value in finite.items() if not math.isfinite(value)}, "must be finite")
-        _require({name: value for name, value in positive.items() if not 0 < value < math.inf}, "must be positive")
-        _require({name: value for name, value in above_one.items() if not 1 < value < math.inf}, "must be above 1")
-        names = [self.file_name(parameters) for parameters in self.parameter_sets]
-        if len(set(names)) < len(names):
-            raise ValueError(f"cooling_times {self.cooling_times} do not differ in their first two decimals")
-
-
-def _random_waves(x: Float[Tensor, " x"], seed: int) -> Float[Tensor, " x"]:
-    """A sum of the longest periodic waves with normal amplitudes, of unit variance."""
-    generator = torch.Generator().manual_seed(seed)
-    cosine, sine = torch.randn(2, N_PERTURBATION_MODES, 1, generator=generator, dtype=torch.float64).to(x.device)
-    mode = torch.arange(1, N_PERTURBATION_MODES + 1, dtype=torch.float64, device=x.device)[:, None]
-    phase = 2 * math.pi * mode * x
-    waves = cosine * torch.cos(phase) + sine * torch.sin(phase)
-    return waves.sum(dim=0) / math.sqrt(N_PERTURBATION_MODES)
-
-
-def _two_axes(resolution: Sequence[int]) -> tuple[int, int]:
-    if len(resolution) != 2:
-        raise ValueError(f"resolution is {tuple(resolution)}, but this equation has the two axes x and y")
-    n_x, n_y = resolution
-    return n_x, n_y
-
-
-def _require(wrong: Mapping[str, float], condition: str) -> None:
-    for name, value in wrong.items():
-        raise ValueError(f"{name} is {value}, but it {condition}")
+    def _require(self, name: str, lower: float) -> None:
+        value = getattr(self, name)
+        for number in value if isinstance(value, tuple) else (value,):
+            if not lower < number < math.inf:
+                raise ValueError(f"{name} is {value}, but it must be finite" + f" and above {lower:g}" * (lower >= 0))
