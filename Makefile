@@ -26,7 +26,7 @@ demo: $(STAMP) ## Simulate a small data set if none is there, train on it, test,
 	$(FNO) test --config configs/trl2d.yaml --ckpt_path "$$(ls -t runs/trl2d/version_*/checkpoints/best.ckpt | head -n 1)"
 
 test: $(STAMP) ## Run the tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --dist worksteal
 
 check: $(STAMP) lint type layers test ## Everything that must hold at every commit
 

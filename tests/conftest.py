@@ -2,9 +2,12 @@ import sys
 
 import lightning as L
 import pytest
+import torch
 
 from fno_lightning.data import GeneratedDataModule
 from tests.travelling_wave import TravellingWave
+
+torch.set_num_threads(1)  # the tests' tensors are tiny, and the tests run side by side
 
 
 @pytest.fixture(autouse=True)

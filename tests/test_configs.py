@@ -1,6 +1,7 @@
 """Every file in configs/ trains and tests, on data made small by the file of the same name in tests/configs/."""
 
 import json
+import logging
 from pathlib import Path
 
 import pytest
@@ -30,6 +31,8 @@ def test_an_experiment_trains_and_tests(experiment, tmp_path, monkeypatch, capsy
 
 def test_the_profile_is_a_trace_and_a_table(tmp_path, monkeypatch, caplog):
     monkeypatch.chdir(tmp_path)
+    for name in ("lightning", "lightning.pytorch"):  # which of them prints depends on who imported it
+        monkeypatch.setattr(logging.getLogger(name), "propagate", True)
     overlay = ["--config", str(ROOT / "configs" / "profile.yaml")]
     main(["fit", *made_small(ROOT / "configs" / "trl2d.yaml"), *overlay, "--data.init_args.batch_size=1"])
     (trace,) = Path("runs").rglob("*.pt.trace.json")
