@@ -1,6 +1,6 @@
 """Time of one training step (forward, mean squared error, backward) against neuralop 2.0.0, as a Markdown table.
 
-    python tests/benchmarks/step.py --rounds 7
+    python -m tests.benchmarks.step --rounds 7
 
 All variants run in turn, round after round, so that other load on the machine meets all of them; medians.
 """
@@ -58,7 +58,7 @@ def variants(args: argparse.Namespace, device: torch.device) -> dict[str, Callab
     y = torch.randn(args.batch, OUT_CHANNELS, *args.grid, device=device)
     steps = {}
     for name, build in networks.items():
-        if args.only and args.only not in name:
+        if name != REFERENCE and ("TFNO" if "TFNO" in name else "FNO") not in args.networks:
             continue
         is_ours = "neuralop" not in name
         for compiled in (False, True) if is_ours and not args.eager else (False,):
@@ -81,7 +81,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--eager", action="store_true", help="leave the compiled variants out")
     parser.add_argument("--mode", default=None, help="mode of torch.compile")
-    parser.add_argument("--only", default="", help="networks whose name contains this")
+    parser.add_argument("--networks", nargs="+", choices=["FNO", "TFNO"], default=["FNO", "TFNO"])
     args = parser.parse_args()
     warnings.simplefilter("ignore")
     logging.disable(logging.WARNING)
@@ -96,14 +96,16 @@ def main() -> None:
             step()
             times[name].append(time.perf_counter() - start)
     medians = {name: median(values) for name, values in times.items()}
-    reference = medians.get(REFERENCE, float("nan"))
+    reference = medians[REFERENCE]
     grid = " x ".join(map(str, args.grid))
     print(f"torch {torch.__version__}, {device}, {torch.get_num_threads()} threads")
     print(f"grid {grid}, batch {args.batch}, {IN_CHANNELS} -> {OUT_CHANNELS} channels, width {args.width}, ", end="")
     print(f"{args.modes} modes an axis, {args.layers} layers, median of {args.rounds}\n")
-    print("| network | ms | fastest ms | times as fast as neuralop FNO fp32 |\n|---|---|---|---|")
+    print("| network | median ms | times as fast as neuralop FNO | fastest ms | times as fast |\n|---|---|---|---|---|")
     for name, value in medians.items():
-        print(f"| {name} | {1e3 * value:.1f} | {1e3 * min(times[name]):.1f} | {reference / value:.2f} |")
+        fastest = min(times[name])
+        ratios = reference / value, min(times[REFERENCE]) / fastest
+        print(f"| {name} | {1e3 * value:.0f} | {ratios[0]:.2f} | {1e3 * fastest:.0f} | {ratios[1]:.2f} |")
 
 
 if __name__ == "__main__":
