@@ -72,12 +72,12 @@ class TurbulentRadiativeLayer2D(PDE):
     _: KW_ONLY
     gamma: float = 5 / 3
     density_ratio: float = 100.0
-    shear_velocity: float = 0.08
-    frame_velocity: float = 0.0035
+    shear_velocity: float = 0.075
+    frame_velocity: float = 0.0033
     layer_width: float = 0.02
     perturbation: float = 0.01
     perturbation_width: float = 0.1
-    cooling_width: float = 0.6
+    cooling_width: float = 0.8
     precision: Literal["float32", "float64"] = "float32"
     compile: bool = True
 

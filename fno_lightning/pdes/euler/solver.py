@@ -21,7 +21,7 @@ Source = Callable[[Conserved, Tensor], Conserved]
 Step = Callable[[Conserved, Tensor], tuple[Conserved, Tensor]]
 """Takes a state and each trajectory's remaining time, ``(batch, 1, 1)``, one time step further."""
 
-MIN_CELLS_PER_THREAD = 12_000
+MIN_CELLS_PER_THREAD = 24_000
 """Threads that share less work wait for each other longer than they compute, above all on a busy machine."""
 
 
