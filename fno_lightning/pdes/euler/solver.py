@@ -47,9 +47,9 @@ class EulerSolver:
         \partial_y \begin{pmatrix} \rho v \\ \rho u v \\ \rho v^2 + p \\ (E + p) v \end{pmatrix} = S
 
     Unsplit finite volumes, second order in space and time: MUSCL-Hancock with the monotonized central limiter and the
-    HLLC flux; the source S follows each step (Godunov splitting). One flux evaluation a step makes it twice as fast as
-    a two-stage Runge-Kutta method on the same grid, and its error is smaller. Every trajectory of a batch has a time
-    step of its own, so that it does not depend on the others.
+    HLLC flux; the source S follows each step (Godunov splitting). It evaluates the fluxes once a step where a two-stage
+    Runge-Kutta method does so twice, and its error on a vortex is smaller. Every trajectory of a batch has a time step
+    of its own, so that it does not depend on the others.
 
     Args:
         spacing: Cell size along x and y.
@@ -57,7 +57,7 @@ class EulerSolver:
         gamma: Ratio of specific heats γ.
         cfl: Courant number, the sum over both axes of what the fastest wave crosses of a cell in one step; at most 1.
         source: What a step adds to the equations, cell by cell.
-        compile: Whether to compile the step (some ten seconds at the first step on a CPU, then ten times as fast).
+        compile: Whether to compile the step (some ten seconds at the first step on a CPU, then eight times as fast).
 
     Raises:
         ValueError: if ``cfl`` is out of range.
