@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
+from functools import wraps
 from typing import Any
 
 import torch
@@ -13,14 +15,16 @@ from torchmetrics import Metric
 from torchmetrics.utilities.distributed import gather_all_tensors
 
 EPSILON = 1e-7  # The Well's; keeps ratios finite where the target is constant or zero
+DEVICES_WITHOUT_FLOAT64 = ("mps",)
 
 
 class FieldMetric(Metric, ABC):
     """Mean over samples of an error, for each lead time and each field: ``compute() -> (time, field)``.
 
     ``update(prediction, target)`` takes ``(batch, time, field, *grid)`` in physical units, on any grid. Trajectories
-    may differ in length: the mean at a lead time is over the samples that reach it. Sums are kept in float64.
-    ``compute`` adds them over the processes, which may have seen different numbers of batches, or none.
+    may differ in length: the mean at a lead time is over the samples that reach it. Sums are kept in float64, or in
+    float32 on devices without it. ``compute`` adds them over the processes, which may have seen different numbers of
+    batches, or none.
 
     A sample whose error is not a number, because the prediction has diverged, counts as infinitely bad (``inf``, or
     ``-inf`` where higher is better). So a mean is never ``nan``, and a diverging model never has the best checkpoint.
@@ -42,8 +46,8 @@ class FieldMetric(Metric, ABC):
     def __init__(self, n_dims: int) -> None:
         super().__init__(dist_sync_fn=_gather)
         self.n_dims = n_dims
-        self.add_state("total", torch.zeros(0, 0, dtype=torch.float64), dist_reduce_fx="sum")
-        self.add_state("count", torch.zeros(0, 0, dtype=torch.float64), dist_reduce_fx="sum")
+        self.add_state("total", torch.zeros(0, 0), dist_reduce_fx="sum")  # empty, so its precision does not matter
+        self.add_state("count", torch.zeros(0, 0), dist_reduce_fx="sum")
 
     @abstractmethod
     def evaluate(
@@ -61,15 +65,31 @@ class FieldMetric(Metric, ABC):
                 f"axes, got {tuple(prediction.shape)} and {tuple(target.shape)}"
             )
         dtype = torch.promote_types(target.dtype, torch.float32)
-        errors = self.evaluate(prediction.to(dtype), target.to(dtype)).double()
+        errors = _for_sums(self.evaluate(prediction.to(dtype), target.to(dtype)))
         worst = float("-inf" if self.higher_is_better else "inf")
         errors = errors.nan_to_num(nan=worst, posinf=torch.inf, neginf=-torch.inf)
         self.total = _sum((self.total, errors.sum(dim=0)))
         self.count = _sum((self.count, torch.full_like(errors[0], len(errors))))
 
     def compute(self) -> Float[Tensor, "time field"]:
-        """Returns the mean over the samples of all processes, in float64."""
+        """Returns the mean over the samples of all processes."""
         return self.total / self.count
+
+    def _wrap_compute(self, compute: Callable[..., Any]) -> Callable[..., Any]:
+        """Gives a single error its axes back, which torchmetrics takes from results of one element."""
+        squeezing: Callable[..., Tensor] = super()._wrap_compute(compute)
+
+        @wraps(compute)
+        def restoring(*args: Any, **kwargs: Any) -> Tensor:
+            errors = squeezing(*args, **kwargs)
+            return errors.reshape(1, 1) if errors.ndim == 0 else errors
+
+        return restoring
+
+
+def _for_sums(values: Tensor) -> Tensor:
+    """Returns values in the precision of sums."""
+    return values.to(torch.float32 if values.device.type in DEVICES_WITHOUT_FLOAT64 else torch.float64)
 
 
 def _sum(matrices: tuple[Tensor, ...]) -> Tensor:
@@ -85,4 +105,4 @@ def _continued(matrices: tuple[Tensor, ...] | list[Tensor]) -> list[Tensor]:
 
 def _gather(state: Tensor, group: Any = None) -> list[Tensor]:
     """Gathers a state from every process; one that has seen fewer lead times, or no sample, adds zeros there."""
-    return _continued(gather_all_tensors(state, group))
+    return _continued(gather_all_tensors(_for_sums(state), group))

@@ -30,9 +30,9 @@ def shell_power(
     grid_shape = fields.shape[-n_dims:]
     grid = tuple(range(-n_dims, 0))
     power = torch.fft.rfftn(fields, dim=grid, norm="forward").abs().square()
-    length = wavenumber_length(grid_shape, spacing or (1.0,) * n_dims).to(power.device)
     weight = _multiplicity(grid_shape[-1]).to(power)
-    shell = torch.bucketize(length, edges.to(length), right=True) - 1
+    length = wavenumber_length(grid_shape, spacing or (1.0,) * n_dims)
+    shell = (torch.bucketize(length, edges.to(length), right=True) - 1).to(power.device)
     members = torch.stack([(shell == i).to(power) for i in range(len(edges) - 1)], dim=-1) * weight[:, None]
     return torch.matmul(power.flatten(start_dim=-n_dims), members.flatten(end_dim=-2))
 

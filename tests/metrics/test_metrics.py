@@ -1,10 +1,15 @@
 """Every metric against The Well's own function, which is channels-last, and against plain NumPy."""
 
+import pickle
+from copy import deepcopy
+
 import numpy as np
 import pytest
 import torch
 from the_well.benchmark.metrics import spatial, spectral
 from the_well.data.datasets import WellMetadata
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from fno_lightning import metrics
 
@@ -166,3 +171,36 @@ def test_half_precision_is_evaluated_in_single_and_summed_in_double():
 def test_a_wrong_number_of_dimensions_is_refused():
     with pytest.raises(ValueError, match=r"2 grid axes, got \(1, 1, 1, 8\)"):
         metrics.VRMSE(2).update(torch.zeros(1, 1, 1, 8), torch.zeros(1, 1, 1, 8))
+
+
+@pytest.mark.parametrize("name", metrics.STANDARD_METRICS)
+def test_one_step_of_one_field_keeps_its_axes(name):
+    prediction, target = (fields[:, :1, :1] for fields in random_fields((8, 9)))
+    metric = metrics.STANDARD_METRICS[name](2)
+    assert metric(prediction, target).shape == (1, 1)
+    for copy in (metric, deepcopy(metric), pickle.loads(pickle.dumps(metric))):
+        assert copy.compute().shape == (1, 1)
+        assert copy.compute().item() == pytest.approx(metric.evaluate(prediction, target).mean().item(), rel=1e-12)
+
+
+class NoFloat64(TorchDispatchMode):
+    """Lets no float64 come into being on the ``meta`` device."""
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        result = func(*args, **(kwargs or {}))
+        for tensor in tree_leaves(result):
+            is_on_device = isinstance(tensor, torch.Tensor) and tensor.device.type == "meta"
+            assert not (is_on_device and tensor.dtype is torch.float64), func
+        return result
+
+
+@pytest.mark.parametrize("name", metrics.STANDARD_METRICS)
+def test_devices_without_float64_are_not_asked_for_it(name, monkeypatch):
+    monkeypatch.setattr("fno_lightning.metrics.base.DEVICES_WITHOUT_FLOAT64", ("meta",))
+    with NoFloat64():
+        metric = metrics.STANDARD_METRICS[name](2).to("meta")
+        for n_steps in (2, 3):
+            fields = torch.empty(2, n_steps, 3, 8, 6, device="meta")
+            metric.update(fields, fields)
+        errors = metric.compute()
+    assert (errors.dtype, errors.shape) == (torch.float32, (3, 3))
