@@ -5,15 +5,16 @@ from __future__ import annotations
 import logging
 import sys
 import warnings
+import zipfile
 from pathlib import Path
 
-from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI, SaveConfigCallback
 from lightning.pytorch.loggers import TensorBoardLogger
 
 # Imported so that their classes also have short names on the command line, as in `--model FNOModule`.
 import fno_lightning.pdes  # noqa: F401
-from fno_lightning.callbacks import ErrorTable
+from fno_lightning.callbacks import ErrorTable, PredictionWriter
 from fno_lightning.data import FieldDataModule
 from fno_lightning.modules import ForecastModule
 from fno_lightning.version import __version__
@@ -24,10 +25,11 @@ class ConfigLogger(SaveConfigCallback):
 
     def save_config(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Writes the configuration to TensorBoard, if that is the logger."""
-        if isinstance(trainer.logger, TensorBoardLogger):
-            config = self.parser.dump(self.config, skip_none=True)
-            indented = "\n".join(f"    {line}" for line in config.splitlines())
-            trainer.logger.experiment.add_text("config", indented)
+        config = self.parser.dump(self.config, skip_none=True)
+        indented = "\n".join(f"    {line}" for line in config.splitlines())
+        for logger in trainer.loggers:
+            if isinstance(logger, TensorBoardLogger):
+                logger.experiment.add_text("config", indented)
 
 
 class FNOCLI(LightningCLI):
@@ -38,37 +40,52 @@ class FNOCLI(LightningCLI):
         for name in ("spec", "n_steps_input"):
             parser.link_arguments(f"data.{name}", f"model.init_args.{name}", apply_on="instantiate")
 
+    def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
+        """Parses the command line; refuses at once to evaluate what is not trained."""
+        super().parse_arguments(parser, args)
+        subcommand = self.config.get("subcommand")
+        if subcommand:
+            _check_checkpoint(subcommand, self.config[subcommand].get("ckpt_path"))
+
     def before_validate(self) -> None:
-        """Refuses to validate random weights."""
-        self._require_checkpoint("validate")
+        """Shows what matters."""
         self._print_one_table("validate")
 
     def before_test(self) -> None:
-        """Refuses to test random weights."""
-        self._require_checkpoint("test")
+        """Shows what matters."""
         self._print_one_table("test")
 
     def before_predict(self) -> None:
-        """Refuses to predict with random weights."""
-        self._require_checkpoint("predict")
-
-    def _require_checkpoint(self, subcommand: str) -> None:
-        path = self.config[subcommand].ckpt_path
-        if path is None:
-            raise SystemExit(
-                f"{subcommand} needs a trained model: pass --ckpt_path, for example "
-                f"--ckpt_path runs/trl2d/version_0/checkpoints/best.ckpt"
-            )
-        if not Path(path).is_file():
-            raise SystemExit(f"--ckpt_path {path}: there is no such file")
-        # it matters where a training is resumed; an evaluation has a folder of its own
-        warnings.filterwarnings("ignore", message="The dirpath has changed from")
+        """Keeps forecasts out of memory where a PredictionWriter writes them to disk."""
+        if self._has_callback(PredictionWriter):
+            self.config_init["predict"]["return_predictions"] = False
 
     def _print_one_table(self, subcommand: str) -> None:
         """Leaves out Lightning's list of every logged value where an ErrorTable shows those that matter."""
-        callbacks: list[object] = getattr(self.trainer, "callbacks", [])
-        if any(isinstance(callback, ErrorTable) for callback in callbacks):
+        if self._has_callback(ErrorTable):
             self.config_init[subcommand]["verbose"] = False
+
+    def _has_callback(self, kind: type[Callback]) -> bool:
+        callbacks: list[Callback] = getattr(self.trainer, "callbacks", [])
+        return any(isinstance(callback, kind) for callback in callbacks)
+
+
+def _check_checkpoint(subcommand: str, path: str | None) -> None:
+    """Stops, in plain words, where a checkpoint is needed and is not there."""
+    if subcommand == "fit" and path in (None, "best", "last", "hpc"):
+        return
+    if path is None:
+        raise SystemExit(
+            f"{subcommand} needs a trained model: pass --ckpt_path, for example "
+            "--ckpt_path runs/trl2d/version_0/checkpoints/best.ckpt"
+        )
+    if not Path(path).exists():
+        raise SystemExit(f"--ckpt_path {path}: there is no such file")
+    if Path(path).is_file() and not zipfile.is_zipfile(path):
+        raise SystemExit(f"--ckpt_path {path}: this is not a checkpoint, or only a part of one")
+    if subcommand != "fit":
+        # it matters where a training is resumed; an evaluation has a folder of its own
+        warnings.filterwarnings("ignore", message="The dirpath has changed from")
 
 
 def main(args: ArgsType = None) -> FNOCLI:

@@ -1,6 +1,7 @@
 """The command line, as a user types it."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ import torch
 import yaml
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from fno_lightning.__main__ import run
 from fno_lightning.cli import main
 from fno_lightning.data import read_well_file
 from fno_lightning.modules import FNOModule, ForecastModule, TFNOModule
@@ -93,6 +95,33 @@ def test_random_weights_are_not_evaluated(subcommand, here):
         main([subcommand, "--config", "wave.yaml"])
     with pytest.raises(SystemExit, match=r"no_such\.ckpt: there is no such file"):
         main([subcommand, "--config", "wave.yaml", "--ckpt_path", "no_such.ckpt"])
+    Path("broken.ckpt").write_text("no checkpoint")
+    with pytest.raises(SystemExit, match=r"broken\.ckpt: this is not a checkpoint"):
+        main([subcommand, "--config", "wave.yaml", "--ckpt_path", "broken.ckpt"])
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        ("--model.init_args.n_modes=[4,4]", "error: n_modes [4, 4] has 2 entries, but the data have 1 spatial axes"),
+        ("--data.init_args.n_steps_output=0", "error: n_steps_output is 0, expected at least 1"),
+        ("--data.init_args.fields=[heigth]", "error: unknown fields ['heigth']"),
+    ],
+)
+def test_a_wrong_value_is_told_in_a_line(option, message, here, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["fno-lightning", "fit", "--config", "wave.yaml", option])
+    with pytest.raises(SystemExit) as stopped:
+        run()
+    assert str(stopped.value).startswith(message)
+    monkeypatch.setenv("FNO_LIGHTNING_TRACEBACK", "1")
+    with pytest.raises(ValueError, match=re.escape(message.removeprefix("error: "))):
+        run()
+
+
+def test_a_fault_of_the_program_is_not_hidden(here, monkeypatch):
+    monkeypatch.setattr("fno_lightning.__main__.main", lambda: torch.zeros(2).view(3))
+    with pytest.raises(RuntimeError):
+        run()
 
 
 def test_the_module_learns_from_the_data_what_they_are(here):

@@ -20,7 +20,9 @@ class FNOModule(ForecastModule):
         hidden_channels: Channels of the blocks.
         n_layers: Number of blocks.
         bases: Basis of each axis, ``fourier`` or ``cosine``; ``auto``: Fourier on the periodic axes of the data, cosine
-            on the others.
+            on the others; ``None``: Fourier. On the simulated turbulent_radiative_layer_2D of 32 x 96 points, whose y
+            axis is open, cosine was no better: VRMSE of a step 0.258 against 0.239 after 8 epochs, of a rollout over
+            steps 6:12 0.529 against 0.482, one seed, equal numbers of weights.
         lifting_channel_ratio: See :class:`~fno_lightning.models.FNO`.
         projection_channel_ratio: See :class:`~fno_lightning.models.FNO`.
         positional_embedding: See :class:`~fno_lightning.models.FNO`.
@@ -44,7 +46,7 @@ class FNOModule(ForecastModule):
         hidden_channels: int = 64,
         n_layers: int = 4,
         *,
-        bases: Literal["auto"] | Sequence[BasisName] = "auto",
+        bases: Literal["auto"] | Sequence[BasisName] | None = None,
         lifting_channel_ratio: float = 2.0,
         projection_channel_ratio: float = 2.0,
         positional_embedding: Literal["grid"] | None = "grid",

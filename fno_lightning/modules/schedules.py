@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 from lightning.pytorch.utilities.types import LRSchedulerConfigType
 from torch import Tensor
@@ -15,7 +16,7 @@ class WarmupCosine(LRScheduler):
     r"""Linear warm-up, then a cosine down to a fraction of the learning rate, updated every optimizer step.
 
     .. math::
-        \eta(s) = \eta_0 \begin{cases} s / s_w & s < s_w \\
+        \eta(s) = \eta_0 \begin{cases} (s + 1) / (s_w + 1) & s < s_w \\
         f + (1 - f)\,\tfrac12\bigl(1 + \cos \pi \tfrac{s - s_w}{S - s_w}\bigr) & s \ge s_w \end{cases}
 
     with warm-up steps :math:`s_w`, total steps :math:`S` and final fraction :math:`f` (Loshchilov and Hutter 2017,
@@ -25,7 +26,8 @@ class WarmupCosine(LRScheduler):
         optimizer: The optimizer to schedule.
         warmup: Fraction of the training spent warming up, in [0, 1).
         final: Learning rate at the end, as a fraction of the initial one.
-        total_steps: Number of optimizer steps; ``None``: as many as the Trainer will take.
+        total_steps: Number of optimizer steps; ``None``: as many as the Trainer will take. Not a part of the state: a
+            training that is resumed to last longer has a longer schedule.
 
     Raises:
         ValueError: if ``warmup`` or ``final`` is out of range.
@@ -42,6 +44,17 @@ class WarmupCosine(LRScheduler):
         self.final = final
         self.total_steps = total_steps
         super().__init__(optimizer)
+
+    def last(self, total_steps: int) -> None:
+        """Makes the schedule last a number of steps, the current one included."""
+        self.total_steps = total_steps
+        for group, rate in zip(self.optimizer.param_groups, self.get_lr(), strict=True):
+            group["lr"] = rate
+        self._last_lr = self.get_lr()
+
+    def state_dict(self) -> dict[str, Any]:
+        """Returns what a resumed training continues from."""
+        return {name: value for name, value in super().state_dict().items() if name != "total_steps"}
 
     def fraction(self, step: int) -> float:
         """Learning rate at a step, as a fraction of the initial one."""
@@ -63,9 +76,19 @@ def lightning_schedule(scheduler: LRScheduler, count_steps: Callable[[], float])
     Args:
         scheduler: The schedule; a :class:`WarmupCosine` without a length gets that of the training.
         count_steps: Counts the optimizer steps of the training, which may need the data.
+
+    Raises:
+        ValueError: if a :class:`WarmupCosine` without a length meets a training without an end.
     """
     if isinstance(scheduler, WarmupCosine):
-        scheduler.total_steps = scheduler.total_steps or int(count_steps())
+        if scheduler.total_steps is None:
+            n_steps = count_steps()
+            if not math.isfinite(n_steps):
+                raise ValueError(
+                    "WarmupCosine must know how long the training lasts, but max_epochs and max_steps set no end: set "
+                    "one of them in the trainer, or total_steps in the schedule"
+                )
+            scheduler.last(int(n_steps))
         return {"scheduler": scheduler, "interval": "step"}
     if isinstance(scheduler, ReduceLROnPlateau):
         return {"scheduler": scheduler, "monitor": getattr(scheduler, "monitor", "val/loss")}

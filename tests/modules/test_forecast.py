@@ -61,7 +61,7 @@ def forecast(module, n_points=16, n_steps=3):
 
 def test_a_silent_residual_network_repeats_the_last_frame_plus_the_mean_increment(make_data, make_trainer):
     data = make_data()
-    module = silent(data)
+    module = silent(data, residual=True)
     make_trainer(max_steps=0).fit(module, data)
     batch = next(iter(data.val_dataloader()))
     found = module.forecast(batch.history, batch.constants, batch.scalars, n_steps=4)
@@ -72,7 +72,7 @@ def test_a_silent_residual_network_repeats_the_last_frame_plus_the_mean_incremen
 
 def test_a_silent_plain_network_predicts_the_training_mean(make_data, make_trainer):
     data = make_data()
-    module = silent(data, residual=False)
+    module = silent(data)
     make_trainer(max_steps=0).fit(module, data)
     batch = next(iter(data.val_dataloader()))
     found = module.forecast(batch.history, batch.constants, batch.scalars)
@@ -103,6 +103,7 @@ def test_resuming_equals_training_in_one_go(name, make_data, make_trainer, tmp_p
     def train(max_epochs, folder, ckpt_path=None):
         torch.manual_seed(0)
         module = MODULES[name](spec=data.spec, n_steps_input=2, lr_scheduler=WarmupCosineFor16)
+        module.fit_normalization(data.statistics)
         checkpoint = ModelCheckpoint(dirpath=tmp_path / folder, save_last=True)
         trainer = make_trainer(max_epochs=max_epochs, callbacks=[checkpoint], enable_checkpointing=True)
         trainer.fit(module, in_order, data.val_dataloader(), ckpt_path=ckpt_path)
@@ -126,7 +127,7 @@ class WarmupCosineFor16(WarmupCosine):
 def test_training_reduces_the_loss_below_persistence(make_data, make_trainer):
     torch.manual_seed(0)
     data = make_data()
-    untrained = silent(data)
+    untrained = silent(data, residual=True)
     module = FNOModule(data.spec, n_modes=(8,), n_steps_input=2, hidden_channels=16, n_layers=2)
     trainer = make_trainer(max_epochs=30)
     trainer.fit(module, data)
@@ -189,7 +190,7 @@ def test_scalars_and_constants_reach_the_network():
 
 def test_a_steady_problem_has_no_history():
     spec = FieldSpec("darcy", fields=("pressure",), grid_shape=(8, 8), constant_fields=("permeability",))
-    module = FNOModule(spec, n_modes=(4, 4), n_steps_input=0)
+    module = FNOModule(spec, n_modes=(4, 4), n_steps_input=0, residual=True)
     solution = module.forecast(torch.zeros(3, 0, 1, 8, 8), torch.rand(3, 1, 8, 8), torch.zeros(3, 0))
     assert solution.shape == (3, 1, 1, 8, 8)
     assert not module.residual
@@ -225,6 +226,31 @@ def test_a_network_that_is_none_is_refused(network, message):
         NetworkModule(network=network, spec=spec)
 
 
+def test_a_loaded_module_keeps_its_normalization_on_other_data(make_data, make_trainer, tmp_path):
+    data = make_data()
+    trainer = make_trainer(max_steps=1)
+    trainer.fit(MODULES["fno"](spec=data.spec, n_steps_input=2), data)
+    trainer.save_checkpoint(tmp_path / "trained.ckpt")
+    loaded = FNOModule.load_from_checkpoint(tmp_path / "trained.ckpt")
+    other = make_data(seed=1)
+    assert not torch.equal(other_mean(other), data.statistics.mean)
+    make_trainer(max_steps=1).fit(loaded, other)
+    assert torch.equal(loaded.fields.mean, data.statistics.mean)
+
+
+def other_mean(data):
+    data.prepare_data()
+    return data.statistics.mean
+
+
+def test_training_without_statistics_warns(make_data, make_trainer):
+    data = make_data()
+    data.prepare_data()
+    module = MODULES["fno"](spec=data.spec, n_steps_input=2)
+    with pytest.warns(UserWarning, match="call module.fit_normalization"):
+        make_trainer(max_steps=1).fit(module, data.train_dataloader(), data.val_dataloader())
+
+
 def test_data_with_other_fields_are_refused(make_data, make_trainer):
     data = make_data()
     module = MODULES["fno"](spec=FieldSpec("box", fields=("u",), grid_shape=(16,)), n_steps_input=2)
@@ -248,3 +274,10 @@ def test_a_checkpoint_of_other_fields_is_refused(make_data, make_trainer, tmp_pa
     module = MODULES["fno"](spec=one_field.spec, n_steps_input=2)
     with pytest.raises(ValueError, match=r"checkpoint was made for fields \['height', 'flux'\]"):
         make_trainer().test(module, one_field, ckpt_path=tmp_path / "two_fields.ckpt")
+
+
+def test_bases_follow_the_boundaries_if_asked_to():
+    sides = (("periodic", "periodic"), ("open", "open"), ("wall", "open"))
+    spec = FieldSpec("box", fields=("u",), grid_shape=(8, 8, 8), boundaries=sides)
+    assert FNOModule(spec, n_modes=(4, 4, 4), bases="auto").bases == ["fourier", "cosine", "cosine"]
+    assert FNOModule(spec, n_modes=(4, 4, 4)).bases is None
