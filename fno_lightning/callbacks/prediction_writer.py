@@ -4,62 +4,81 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import BasePredictionWriter
+from torch import Tensor
 
+from fno_lightning.callbacks.contract import forecast_module
 from fno_lightning.data import Batch, FieldSpec, write_well_file
-from fno_lightning.modules import ForecastModule
 from fno_lightning.pdes import Trajectories
 
 
 class PredictionWriter(BasePredictionWriter):
-    """Writes what ``predict`` forecasts as files in The Well's format, one for each batch of trajectories.
+    """Writes what ``predict`` forecasts as files in The Well's format, one for each trajectory.
 
-    A file holds the predicted frames only, in physical units, one scalar field for each component; its time counts from
-    the first frame of the history.
+    ``forecast_<i>.hdf5`` is that of trajectory i of the predicted data set, whatever the number of processes. It holds
+    the predicted frames only, in physical units, one scalar field for each component; its time counts from the first
+    frame of the history. Its coordinates are the centres of equal cells between the edges of the domain, also where the
+    data's own are not uniform; its attribute ``coordinates`` says so.
 
     Args:
         folder: Where to write; ``None``: ``predictions`` in the folder of the logs.
+
+    Raises:
+        TypeError: when prediction starts, if the module is not a :class:`~fno_lightning.modules.ForecastModule`.
+        ValueError: if the loader does not tell which trajectories it has read.
     """
 
     def __init__(self, folder: str | None = None) -> None:
         super().__init__(write_interval="batch")
         self.folder = folder
+        self._folder = Path()
+
+    def on_predict_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Makes the folder; all processes agree on it here, because later they may have unequal numbers of batches."""
+        forecast_module(pl_module)
+        logs = trainer.log_dir or trainer.default_root_dir
+        self._folder = Path(self.folder or Path(logs) / "predictions")
+        self._folder.mkdir(parents=True, exist_ok=True)
 
     def write_on_batch_end(
         self,
         trainer: Trainer,
         pl_module: LightningModule,
-        prediction: Any,
+        prediction: Tensor,
         batch_indices: Sequence[int] | None,
         batch: Batch,
         batch_idx: int,
         dataloader_idx: int,
     ) -> None:
-        """Writes one batch of forecasts."""
-        if not isinstance(pl_module, ForecastModule):
-            raise TypeError(
-                f"PredictionWriter writes the forecasts of a ForecastModule, got {type(pl_module).__name__}"
+        """Writes the forecasts of a batch."""
+        spec = forecast_module(pl_module).spec
+        if batch_indices is None or len(batch_indices) != len(prediction):
+            raise ValueError(
+                f"PredictionWriter names files by the indices of the trajectories, but the loader gave {batch_indices} "
+                f"for a batch of {len(prediction)}: predict with a DataLoader over a data set that has indices"
             )
-        folder = Path(self.folder or Path(trainer.log_dir or trainer.default_root_dir) / "predictions")
-        folder.mkdir(parents=True, exist_ok=True)
-        write_well_file(
-            folder / f"forecast_{trainer.global_rank:03d}_{batch_idx:05d}.hdf5",
-            _as_trajectories(pl_module.spec, batch, prediction),
-            dataset_name=pl_module.spec.dataset_name,
-            provenance={"source": f"forecast by {type(pl_module).__name__}, from {pl_module.spec.source}"},
-        )
+        for i, index in enumerate(batch_indices):
+            write_well_file(
+                self._folder / f"forecast_{index:05d}.hdf5",
+                _as_trajectory(spec, batch, prediction, i),
+                dataset_name=spec.dataset_name,
+                provenance={
+                    "source": f"forecast by {type(pl_module).__name__}, from {spec.source}",
+                    "coordinates": "centres of equal cells between the edges of the domain",
+                },
+            )
 
 
-def _as_trajectories(spec: FieldSpec, batch: Batch, prediction: torch.Tensor) -> Trajectories:
+def _as_trajectory(spec: FieldSpec, batch: Batch, prediction: Tensor, index: int) -> Trajectories:
+    """Returns one trajectory of a batch."""
     n_history, n_steps = batch.history.shape[1], prediction.shape[1]
     grid = prediction.shape[3:]
     axes = spec.axes or tuple("xyz"[: len(grid)])
     extent = spec.extent or ((0.0, 1.0),) * len(grid)
-    values = prediction.float().cpu()
+    values, constants, scalars = (part[index : index + 1].float().cpu() for part in (prediction, *batch[1:3]))
     return Trajectories(
         time=(n_history + torch.arange(n_steps)) * (spec.time_step or 1.0),
         coordinates={
@@ -67,7 +86,7 @@ def _as_trajectories(spec: FieldSpec, batch: Batch, prediction: torch.Tensor) ->
             for axis, n, (lower, upper) in zip(axes, grid, extent, strict=True)
         },
         boundaries=dict(zip(axes, spec.boundaries or (("open", "open"),) * len(grid), strict=True)),
-        scalars={name: batch.scalars[:, i].float().cpu() for i, name in enumerate(spec.scalars)},
+        scalars={name: scalars[:, i] for i, name in enumerate(spec.scalars)},
         scalar_fields={name: values[:, :, i] for i, name in enumerate(spec.fields)},
-        constant_fields={name: batch.constants[:, i].float().cpu() for i, name in enumerate(spec.constant_fields)},
+        constant_fields={name: constants[:, i] for i, name in enumerate(spec.constant_fields)},
     )

@@ -1,0 +1,58 @@
+import h5py
+import numpy as np
+import pytest
+import torch
+from torch.utils.data import DataLoader, IterableDataset
+
+from fno_lightning.callbacks import PredictionWriter
+from fno_lightning.data.well_metadata import read_well_file
+from tests.callbacks.waves import WaveData, make_module, trajectory
+
+
+def test_every_trajectory_has_its_file(make_trainer, tmp_path):
+    data = WaveData()
+    module = make_module(data)
+    make_trainer(PredictionWriter()).predict(module, datamodule=data, return_predictions=False)
+    folder = tmp_path / "log" / "version_0" / "predictions"
+    assert sorted(path.name for path in folder.iterdir()) == [f"forecast_{i:05d}.hdf5" for i in range(3)]
+    for i in range(3):
+        history = trajectory(10 + i, data.grid)[None, :2]
+        speed = torch.tensor([[0.1 * (11 + i)]])
+        expected = module.forecast(history, torch.empty(1, 0, 8, 6), speed, 16)[0]
+        path = folder / f"forecast_{i:05d}.hdf5"
+        assert read_well_file(path).n_frames == 16
+        with h5py.File(path) as file:
+            np.testing.assert_allclose(file["t0_fields/height"][0], expected[:, 0], rtol=1e-5, atol=1e-6)
+            np.testing.assert_allclose(file["t0_fields/velocity_x"][0], expected[:, 1], rtol=1e-5, atol=1e-6)
+            np.testing.assert_allclose(file["scalars/speed"], speed[0])
+            np.testing.assert_allclose(file["dimensions/time"], 0.5 * np.arange(2, 18))
+            np.testing.assert_allclose(file["dimensions/x"], (np.arange(8) + 0.5) / 8)
+            assert file.attrs["coordinates"] == "centres of equal cells between the edges of the domain"
+
+
+def test_files_follow_the_data_sets_order_and_not_the_batches(make_trainer, tmp_path):
+    data = WaveData()
+    loader = DataLoader(data.rollout_dataset("test"), batch_size=2, sampler=[2, 0, 1])
+    make_trainer(PredictionWriter(str(tmp_path / "here"))).predict(make_module(data), loader, return_predictions=False)
+    for i in range(3):
+        with h5py.File(tmp_path / "here" / f"forecast_{i:05d}.hdf5") as file:
+            np.testing.assert_allclose(file["scalars/speed"], [0.1 * (11 + i)], rtol=1e-6)
+
+
+class Stream(IterableDataset):
+    def __iter__(self):
+        yield WaveData().rollout_dataset("test")[0]
+
+
+@pytest.mark.filterwarnings("ignore:Couldn.t infer the batch indices")
+def test_trajectories_without_an_index_are_refused(make_trainer):
+    data = WaveData()
+    with pytest.raises(ValueError, match="names files by the indices of the trajectories"):
+        make_trainer(PredictionWriter()).predict(make_module(data), DataLoader(Stream()), return_predictions=False)
+
+
+def test_other_modules_are_refused(make_trainer):
+    from lightning.pytorch.demos.boring_classes import BoringDataModule, BoringModel
+
+    with pytest.raises(TypeError, match="need a ForecastModule, got BoringModel"):
+        make_trainer(PredictionWriter()).predict(BoringModel(), datamodule=BoringDataModule())
