@@ -1,7 +1,8 @@
 """Data sets: what they are, and how their samples reach a module."""
 
-from fno_lightning.data.base import FieldDataModule
+from fno_lightning.data.base import FieldDataModule, Split
 from fno_lightning.data.batch import Batch
+from fno_lightning.data.batching import collate
 from fno_lightning.data.generated import GeneratedDataModule
 from fno_lightning.data.hdf5_entry import WellFormatError
 from fno_lightning.data.spec import FieldSpec
@@ -17,11 +18,13 @@ __all__ = [
     "FieldDataModule",
     "FieldSpec",
     "GeneratedDataModule",
+    "Split",
     "Statistics",
     "WellDataModule",
     "WellFile",
     "WellFormatError",
     "WellWindows",
+    "collate",
     "read_well_file",
     "write_well_file",
 ]

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
 from typing import Any, Literal, TypeAlias
 
 import torch
 from lightning.pytorch import LightningDataModule
-from torch import distributed
-from torch.utils.data import DataLoader, Dataset, default_collate
+from torch.utils.data import DataLoader, Dataset
 
 from fno_lightning.data.batch import Batch
+from fno_lightning.data.batching import (
+    WholeBatches,
+    collate,
+    consecutive,
+    process_count,
+    process_rank,
+    shared_batches,
+)
 from fno_lightning.data.spec import FieldSpec
 from fno_lightning.data.statistics import Statistics
 
@@ -25,9 +31,12 @@ class FieldDataModule(LightningDataModule, ABC):
     of the splits (:meth:`dataset`, :meth:`rollout_dataset`); the loaders are made here. ``predict``
     forecasts the full trajectories of the test split.
 
+    Distributed processes share out the samples of validation and test so that each is evaluated once: the loaders serve
+    ready-made batches, equally many for each process.
+
     Args:
         batch_size: Samples in a training batch, on each device.
-        eval_batch_size: Samples in a batch of validation, test and prediction; as in training unless given.
+        eval_batch_size: Samples in a batch of validation and test, on each device; as in training unless given.
         rollout_batch_size: Trajectories in a batch of :meth:`rollout_dataloader`.
         num_workers: Processes that read ahead; 0: the data are read between the steps.
         pin_memory: Whether to copy batches into page-locked memory, for faster transfer to a GPU; unless given, where
@@ -90,16 +99,16 @@ class FieldDataModule(LightningDataModule, ABC):
     def train_dataloader(self) -> DataLoader[Batch]:
         """Returns shuffled samples of the train split, the last incomplete batch left out."""
         dataset = self.dataset("train")
-        n_samples = len(dataset)  # type: ignore[arg-type]
+        n_samples = len(dataset) // process_count()  # type: ignore[arg-type]
         return self._loader(dataset, batch_size=self.batch_size, shuffle=True, drop_last=n_samples >= self.batch_size)
 
     def val_dataloader(self) -> DataLoader[Batch]:
         """Returns the samples of the validation split in order."""
-        return self._loader(self.dataset("valid"), batch_size=self.eval_batch_size)
+        return self._evaluation_loader("valid")
 
     def test_dataloader(self) -> DataLoader[Batch]:
         """Returns the samples of the test split in order."""
-        return self._loader(self.dataset("test"), batch_size=self.eval_batch_size)
+        return self._evaluation_loader("test")
 
     def predict_dataloader(self) -> DataLoader[Batch]:
         """Returns the full trajectories of the test split, one in a batch, for they may differ in length."""
@@ -107,12 +116,15 @@ class FieldDataModule(LightningDataModule, ABC):
 
     def rollout_dataloader(self, split: Split) -> DataLoader[Batch]:
         """Returns full trajectories, each once; distributed processes share them out, perhaps unevenly."""
-        batches = self.rollout_batches(split)
-        if distributed.is_available() and distributed.is_initialized():
-            batches = batches[distributed.get_rank() :: distributed.get_world_size()]
+        batches = self.rollout_batches(split)[process_rank() :: process_count()]
         return DataLoader(
             self.rollout_dataset(split), batch_sampler=batches, collate_fn=collate, pin_memory=self.pin_memory
         )
+
+    def _evaluation_loader(self, split: Split) -> DataLoader[Batch]:
+        dataset = self.dataset(split)
+        batches = shared_batches(len(dataset), self.eval_batch_size, process_count())  # type: ignore[arg-type]
+        return self._loader(WholeBatches(dataset, batches), batch_size=None)
 
     def _loader(self, dataset: Dataset[Batch], **options: Any) -> DataLoader[Batch]:
         return DataLoader(
@@ -124,19 +136,6 @@ class FieldDataModule(LightningDataModule, ABC):
             collate_fn=collate,
             **options,
         )
-
-
-def collate(samples: Batch | list[Batch]) -> Batch:
-    """Stacks samples into a batch, unless the data set has already read them as one (``__getitems__``)."""
-    if isinstance(samples, Batch):
-        return samples
-    batch: Batch = default_collate(samples)
-    return batch
-
-
-def consecutive(items: Sequence[int], size: int) -> list[list[int]]:
-    """Cuts a sequence into pieces of at most ``size``."""
-    return [list(items[first : first + size]) for first in range(0, len(items), size)]
 
 
 def require_at_least(minimum: int, **options: int | None) -> None:

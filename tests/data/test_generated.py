@@ -136,7 +136,7 @@ def test_the_same_settings_make_the_same_data(make, tmp_path):
         {"pde": CountingWave(grid=(8, 7))},
         {"pde": CountingWave(grid=(8, 6), speeds=(0.5, 1.5))},
     ],
-    ids=str,
+    ids=["seed", "n_train", "n_valid", "n_test", "equation", "grid", "speeds"],
 )
 def test_every_setting_has_its_own_folder(make, change):
     assert make(**change).root != make().root

@@ -1,0 +1,79 @@
+"""Which samples make a batch."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+
+from torch import distributed
+from torch.utils.data import Dataset, default_collate
+
+from fno_lightning.data.batch import Batch
+
+
+class WholeBatches(Dataset[Batch]):
+    """A data set whose items are whole batches of another one, for a ``DataLoader`` with ``batch_size=None``.
+
+    Args:
+        dataset: Where the samples come from.
+        batches: The samples of each batch.
+    """
+
+    def __init__(self, dataset: Dataset[Batch], batches: Sequence[Sequence[int]]) -> None:
+        self.dataset = dataset
+        self.batches = batches
+
+    def __len__(self) -> int:
+        return len(self.batches)
+
+    def __getitem__(self, index: int) -> Batch:
+        samples = self.batches[index]
+        if hasattr(self.dataset, "__getitems__"):
+            return collate(self.dataset.__getitems__(samples))
+        return collate([self.dataset[sample] for sample in samples])
+
+
+def collate(samples: Batch | list[Batch]) -> Batch:
+    """Stacks samples into a batch, unless the data set has already read them as one (``__getitems__``)."""
+    if isinstance(samples, Batch):
+        return samples
+    batch: Batch = default_collate(samples)
+    return batch
+
+
+def consecutive(items: Sequence[int], size: int) -> list[list[int]]:
+    """Cuts a sequence into pieces of at most ``size``."""
+    return [list(items[first : first + size]) for first in range(0, len(items), size)]
+
+
+def shared_batches(n_samples: int, size: int, n_processes: int) -> list[list[int]]:
+    """Cuts samples into batches that processes can share out: equally many for each, and no sample twice.
+
+    Processes that evaluate must do equally many steps, because they wait for each other in some. Where the number of
+    batches is no multiple of the processes, a sampler repeats some, which then count twice in every error.
+
+    Args:
+        n_samples: Number of samples. If there are fewer than processes, each is a batch of its own.
+        size: Largest batch; only with batches of one may some processes need batches of two to come out even.
+        n_processes: Number of processes; a single one gets full batches and the rest.
+
+    Returns:
+        The samples of each batch in order; with several processes the sizes differ by at most one.
+    """
+    if n_processes == 1:
+        return consecutive(range(n_samples), size)
+    n_batches = n_processes * -(-n_samples // (size * n_processes))
+    if n_batches > n_samples:
+        n_batches = n_samples // n_processes * n_processes or n_samples
+    edges = [n_samples * number // n_batches for number in range(n_batches + 1)] if n_batches else []
+    return [list(range(first, last)) for first, last in itertools.pairwise(edges)]
+
+
+def process_count() -> int:
+    """Number of processes that share the work."""
+    return distributed.get_world_size() if distributed.is_available() and distributed.is_initialized() else 1
+
+
+def process_rank() -> int:
+    """Number of this process."""
+    return distributed.get_rank() if distributed.is_available() and distributed.is_initialized() else 0
