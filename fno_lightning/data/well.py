@@ -9,7 +9,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
-from fno_lightning.data.base import FieldDataModule, Split, consecutive, require_at_least
+from fno_lightning.data.base import FieldDataModule, Split, require_at_least
+from fno_lightning.data.batching import consecutive
 from fno_lightning.data.download import download_well
 from fno_lightning.data.folder_lock import folder_lock
 from fno_lightning.data.spec import FieldSpec, cell_edges
@@ -52,7 +53,7 @@ class WellDataModule(FieldDataModule):
         **loader_options: Batch sizes and options of the loaders, see :class:`FieldDataModule`.
 
     Raises:
-        ValueError: if a count or a stride is too small.
+        ValueError: if a count or a stride is too small, or ``fields`` is empty.
     """
 
     def __init__(
@@ -77,6 +78,8 @@ class WellDataModule(FieldDataModule):
         require_at_least(0, n_steps_input=n_steps_input)
         require_at_least(1, n_steps_output=n_steps_output, dt_stride=dt_stride, max_rollout_steps=max_rollout_steps)
         require_at_least(1, window_stride=window_stride, eval_window_stride=eval_window_stride, subsample=subsample)
+        if fields is not None and not fields:
+            raise ValueError("fields is empty, expected at least one name: leave it out to use all fields")
         self.dataset_name = dataset_name
         self.base_path = Path(base_path)
         self.n_steps_input = n_steps_input
@@ -189,10 +192,16 @@ class WellDataModule(FieldDataModule):
         n_needed = self.dt_stride * (self.n_steps_input + self.n_steps_output - 1) + 1
         keys = []
         for number, file in enumerate(self._split(split)):
+            if self.n_steps_input == 0 and file.n_frames > 1:
+                raise ValueError(
+                    f"{file.path} has {file.n_frames} frames in time, but n_steps_input=0 is for steady problems, which "
+                    "have one: set n_steps_input to at least 1"
+                )
             if file.n_frames < n_needed:
                 raise ValueError(
                     f"{file.path} has {file.n_frames} frames, but n_steps_input={self.n_steps_input}, n_steps_output="
-                    f"{self.n_steps_output} and dt_stride={self.dt_stride} need {n_needed}: reduce one of them"
+                    f"{self.n_steps_output} and dt_stride={self.dt_stride} need {n_needed}: reduce one of them, or "
+                    "leave the file out with exclude_filters"
                 )
             keys += [TrajectoryKey(number, trajectory, file.n_frames) for trajectory in range(file.n_trajectories)]
         return keys[:: self.subsample] if split == "train" else keys

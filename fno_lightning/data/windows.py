@@ -98,6 +98,9 @@ def whole_trajectories(
 ) -> list[Window]:
     """Returns one window for each trajectory: input frames from the beginning, then all that follow.
 
+    Every frame that the stride reaches is used. The Well's own full trajectories end one step earlier where the number
+    of frames is no multiple of the stride.
+
     Args:
         trajectories: The trajectories.
         n_steps_input: Input frames of a window.
@@ -106,6 +109,6 @@ def whole_trajectories(
     """
     windows = []
     for file, trajectory, n_frames in trajectories:
-        n_following = n_frames // dt_stride - n_steps_input
+        n_following = (n_frames - 1) // dt_stride + 1 - n_steps_input
         windows.append(Window(file, trajectory, 0, min(n_following, max_steps or n_following)))
     return windows

@@ -241,7 +241,7 @@ def test_a_test_split_alone_can_be_tested(data_set):
         (root / "data" / split).rename(root / split)
     module = module_of(root)
     module.setup("test")
-    assert len(module.test_dataloader().dataset) == 24
+    assert sum(len(batch.history) for batch in module.test_dataloader()) == 24
 
 
 def test_an_empty_split(data_set):
@@ -259,6 +259,32 @@ def test_more_input_steps_than_frames(data_set):
     with pytest.raises(ValueError, match=r"a\.hdf5 has 8 frames, but n_steps_input=8, n_steps_output=1 .* need 9"):
         module_of(root, n_steps_input=8).setup("fit")
     module_of(root, n_steps_input=7).setup("fit")
+
+
+def test_a_stride_leaves_every_rollout_a_target_or_is_refused(data_set):
+    module = module_of(data_set(n_frames=9), n_steps_input=4, dt_stride=2)
+    module.setup()
+    assert [batch.target.shape[:2] for batch in module.rollout_dataloader("test")] == [(1, 1)] * 4
+    assert torch.equal(module.rollout_dataset("test")[0].target, module.dataset("test")[0].target)
+    expected = r"a\.hdf5 has 9 frames, but n_steps_input=4, n_steps_output=1 and dt_stride=3 need 13"
+    for stage in ("fit", "validate", "test", "predict"):
+        with pytest.raises(ValueError, match=expected):
+            module_of(data_set(n_frames=9), n_steps_input=4, dt_stride=3).setup(stage)
+
+
+def test_no_input_steps_for_data_that_depend_on_time(data_set):
+    with pytest.raises(ValueError, match=r"a\.hdf5 has 8 frames in time, but n_steps_input=0 .* to at least 1"):
+        module_of(data_set(), n_steps_input=0).setup("fit")
+
+
+def test_several_output_steps_of_a_steady_problem(data_set):
+    with pytest.raises(ValueError, match=r"a\.hdf5 has 1 frames, but n_steps_input=0, n_steps_output=2 .* need 2"):
+        module_of(data_set(n_frames=1), n_steps_input=0, n_steps_output=2).setup("fit")
+
+
+def test_no_fields(data_set):
+    with pytest.raises(ValueError, match=r"fields is empty, expected at least one name"):
+        module_of(data_set(), fields=[])
 
 
 def test_unknown_fields(data_set):
