@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -28,8 +29,8 @@ class ErrorTable(Callback):
 
     The errors are those that the module, :class:`~fno_lightning.callbacks.OneStepErrors` and
     :class:`~fno_lightning.callbacks.RolloutEvaluation` have logged. With a TensorBoard logger the table is shown there
-    as text too, ``errors.md`` (with a table for each field) and ``errors.json`` (every error that was logged) stand
-    beside its log, and what is printed says where.
+    as text too, ``errors.md`` (with a table for each field) and ``errors.json`` (every error that was logged; ``null``
+    where it is infinite) stand beside its log, and what is printed says where.
 
     Args:
         metrics: Which errors, by their log names; each has a column for one step and one for each rollout window.
@@ -62,7 +63,8 @@ class ErrorTable(Callback):
         if logger is not None:
             _write(logger, stage, _as_markdown(spec, stage, columns, errors), errors, trainer.global_step)
             console.print(f"errors:      {Path(logger.log_dir) / 'errors.md'}", soft_wrap=True)
-            console.print(f"pictures:    {Path(logger.log_dir) / 'pictures'}", soft_wrap=True)
+            if (pictures := Path(logger.log_dir) / "pictures" / stage).is_dir():
+                console.print(f"pictures:    {pictures}", soft_wrap=True)
             console.print(f"TensorBoard: tensorboard --logdir {logger.root_dir}", soft_wrap=True)
 
 
@@ -124,6 +126,8 @@ def _as_markdown(spec: FieldSpec, stage: Stage, columns: Sequence[_Column], erro
 
 def _write(logger: TensorBoardLogger, stage: Stage, markdown: str, errors: Mapping[str, float], step: int) -> None:
     logger.experiment.add_text(f"{stage}/errors", markdown, step)
-    for name, text in (("errors.md", markdown), ("errors.json", json.dumps(errors, indent=2, sort_keys=True) + "\n")):
+    finite = {name: value if math.isfinite(value) else None for name, value in errors.items()}
+    as_json = json.dumps(finite, indent=2, sort_keys=True, allow_nan=False) + "\n"
+    for name, text in (("errors.md", markdown), ("errors.json", as_json)):
         with atomic_file(Path(logger.log_dir) / name) as path:
             path.write_text(text, encoding="utf-8")

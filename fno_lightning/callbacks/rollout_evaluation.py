@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
@@ -9,7 +10,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities import rank_zero_info
 from torch import Tensor
-from torchmetrics import MeanMetric
+from torchmetrics import SumMetric
 
 from fno_lightning.callbacks.comparison import Comparison, log_values, source_prefix
 from fno_lightning.callbacks.contract import field_data, forecast_module, tensorboard_logger
@@ -39,7 +40,8 @@ class RolloutEvaluation(Callback):
     A ModelCheckpoint that monitors one of these errors needs ``every_n_epochs=1``.
 
     Args:
-        every_n_epochs: Epochs between two evaluations in training.
+        every_n_epochs: Epochs between two evaluations in training; where an epoch has several validations, its last one
+            evaluates.
         windows: First frame, and frame after the last, of each window; those longer than the trajectories are left out.
         metrics: Which errors, by the name that they have in the logs; ``None``: all
             (:data:`~fno_lightning.metrics.STANDARD_METRICS`).
@@ -78,6 +80,7 @@ class RolloutEvaluation(Callback):
         self.max_steps = max_steps
         self._last_epoch = 0
         self._last_step = 0
+        self._is_animated = False
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Checks that there are forecasts and trajectories to evaluate."""
@@ -88,20 +91,23 @@ class RolloutEvaluation(Callback):
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Counts epochs and steps from here, also when training is resumed."""
         self._last_epoch, self._last_step = trainer.current_epoch, trainer.global_step
+        self._is_animated = False
 
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Evaluates the validation trajectories, if it is time to."""
-        if trainer.sanity_checking:
-            return
-        n_epochs = trainer.current_epoch + 1
-        is_last = n_epochs == trainer.max_epochs or trainer.state.fn is TrainerFn.VALIDATING
-        if is_last or n_epochs - self._last_epoch >= self.every_n_epochs:
-            self._last_epoch, self._last_step = n_epochs, trainer.global_step
-            pl_module.log_dict(self._evaluate(trainer, pl_module, "valid", is_last), sync_dist=True)
+        if trainer.state.fn is TrainerFn.VALIDATING:
+            self._log(trainer, pl_module, "valid", is_last=True)
+        elif not trainer.sanity_checking and _ends_epoch(trainer):
+            n_epochs = trainer.current_epoch + 1
+            is_last = n_epochs == trainer.max_epochs or trainer.global_step == trainer.max_steps
+            if n_epochs > self._last_epoch and (is_last or n_epochs - self._last_epoch >= self.every_n_epochs):
+                self._last_epoch, self._last_step = n_epochs, trainer.global_step
+                self._log(trainer, pl_module, "valid", is_last)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Evaluates the validation trajectories, if training stopped between two evaluations."""
-        if trainer.enable_validation and trainer.global_step > self._last_step:
+        """Evaluates the validation trajectories, if training stopped between two evaluations or unforeseen."""
+        lacks_animation = self._draws_animation(trainer) and not self._is_animated
+        if trainer.enable_validation and (trainer.global_step > self._last_step or lacks_animation):
             values = self._evaluate(trainer, pl_module, "valid", is_last=True)
             trainer.callback_metrics.update(values)
             for logger in trainer.loggers:
@@ -109,56 +115,83 @@ class RolloutEvaluation(Callback):
 
     def on_test_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Evaluates the test trajectories."""
-        pl_module.log_dict(self._evaluate(trainer, pl_module, "test", is_last=True), sync_dist=True)
+        self._log(trainer, pl_module, "test", is_last=True)
+
+    def _log(self, trainer: Trainer, pl_module: LightningModule, split: Split, is_last: bool) -> None:
+        """Logs the errors as every process knows them; Lightning asks for sync_dist where there are several."""
+        pl_module.log_dict(self._evaluate(trainer, pl_module, split, is_last), sync_dist=True)
 
     def _evaluate(self, trainer: Trainer, pl_module: LightningModule, split: Split, is_last: bool) -> dict[str, Tensor]:
         """Forecasts the trajectories of a split and draws some; returns what is to be logged."""
+        begin = time.perf_counter()
         module = forecast_module(pl_module)
         stage = "val" if split == "valid" else "test"
-        comparison, diverged = Comparison(self.metrics, module), MeanMetric().to(module.device)
+        comparison = Comparison(self.metrics, module)
+        n_forecast, n_diverged = (SumMetric().to(module.device) for _ in range(2))
         forecasts: list[Forecast] = []
-        n_trajectories = 0
+        first = 0
         with undisturbed(module):
             loader = field_data(trainer).rollout_dataloader(split)
             n_drawn = self._to_be_drawn(len(loader))
             for k, (batch, prediction) in enumerate(forecast_trajectories(trainer, module, loader, self.max_steps)):
                 comparison.update(prediction, batch)
-                diverged.update(report_divergence(prediction, batch, module.spec, n_trajectories))
+                n_forecast.update(len(prediction))
+                n_diverged.update(report_divergence(prediction, batch, module.spec, first))
                 forecasts += _first_forecasts(n_drawn[k], prediction, batch, module)
-                n_trajectories += len(prediction)
+                first += len(prediction)
         errors = comparison.compute()
+        total, diverged = n_forecast.compute(), n_diverged.compute()
+        rank_zero_info(f"forecast {total:.0f} {split} trajectories in {time.perf_counter() - begin:.1f} s")
+        n_steps = max(len(error) for by_name in errors.values() for error in by_name.values())
+        windows = self._windows_within(n_steps)
+        animation = is_last and self._draws_animation(trainer)
         logger = tensorboard_logger(trainer)
         if logger is not None and trainer.is_global_zero and self.n_pictures:
             pictures = Pictures(logger, stage, trainer.global_step)
-            pictures.draw_forecasts(forecasts, animation=self.animation and is_last)
+            pictures.draw_forecasts(forecasts, animation=animation)
             name = next(iter(self.metrics))
             by_source = {source: by_name[name] for source, by_name in errors.items()}
-            pictures.draw_errors(by_source, module.spec, name, self.windows)
-        values = self._values(errors, module.spec.fields) | {"diverged": diverged.compute()}
+            pictures.draw_errors(by_source, module.spec, name, windows)
+        self._is_animated |= animation
+        values = _values(errors, module.spec.fields, windows) | {"diverged": diverged / total}
         return {f"{stage}/rollout/{name}": value for name, value in values.items()}
+
+    def _draws_animation(self, trainer: Trainer) -> bool:
+        return self.animation and self.n_pictures > 0 and tensorboard_logger(trainer) is not None
 
     def _to_be_drawn(self, n_batches: int) -> Counter[int]:
         """Returns how many trajectories of each batch are drawn."""
         last = n_batches - 1
         return Counter(round(i * last / max(self.n_pictures - 1, 1)) for i in range(self.n_pictures))
 
-    def _values(self, errors: Mapping[str, Mapping[str, Tensor]], fields: tuple[str, ...]) -> dict[str, Tensor]:
-        """Returns each error over the whole forecast and over each window."""
-        values: dict[str, Tensor] = {}
-        n_steps = max(len(error) for by_name in errors.values() for error in by_name.values())
-        windows = [window for window in self.windows if window[1] <= n_steps]
-        if len(windows) < len(self.windows):
-            too_long = sorted(set(self.windows) - set(windows))
+    def _windows_within(self, n_steps: int) -> list[tuple[int, int]]:
+        """Returns the windows that a forecast of this length reaches; says which it does not."""
+        if too_long := [window for window in self.windows if window[1] > n_steps]:
             rank_zero_info(
                 f"rollout windows {too_long} are left out: the trajectories have {n_steps} frames to predict"
             )
-        for source, by_name in errors.items():
-            for name, error in by_name.items():
-                tag = f"{source_prefix(source)}{name}"
-                values |= log_values(error, fields, tag)
-                for first, last in windows:
-                    values |= log_values(error[first:last], fields, f"{tag}_{first}:{last}")
-        return values
+        return [window for window in self.windows if window[1] <= n_steps]
+
+
+def _ends_epoch(trainer: Trainer) -> bool:
+    """Returns whether no validation follows in this epoch, or nobody can know: it has no length, or a clock decides."""
+    if trainer.val_check_batch is None or trainer.num_training_batches == float("inf"):
+        return True
+    return trainer.num_training_batches - (trainer.fit_loop.batch_idx + 1) < trainer.val_check_batch
+
+
+def _values(
+    errors: Mapping[str, Mapping[str, Tensor]], fields: tuple[str, ...], windows: Sequence[tuple[int, int]]
+) -> dict[str, Tensor]:
+    """Returns each error over the whole forecast and over each window."""
+    values: dict[str, Tensor] = {}
+    for source, by_name in errors.items():
+        for name, error in by_name.items():
+            tag = f"{source_prefix(source)}{name}"
+            values |= log_values(error, fields, tag)
+            for first, last in windows:
+                values |= log_values(error[first:last], fields, f"{tag}_{first}:{last}")
+    return values
 
 
 def _first_forecasts(n: int, prediction: Tensor, batch: Batch, module: ForecastModule) -> list[Forecast]:

@@ -9,7 +9,7 @@ import torch.multiprocessing as mp
 from lightning.pytorch import Trainer
 from lightning.pytorch.loggers import TensorBoardLogger
 
-from fno_lightning.callbacks import ErrorTable, OneStepErrors, RolloutEvaluation
+from fno_lightning.callbacks import ErrorTable, OneStepErrors, PredictionWriter, RolloutEvaluation
 from fno_lightning.metrics import VRMSE
 from tests.callbacks.waves import WaveData, make_module
 
@@ -17,7 +17,7 @@ CASES = {"uneven shares": 2, "nothing for one process": 3}
 
 
 def evaluate(folder, rollout_batch_size, *, strategy="auto", n_processes=1):
-    """Returns what an untrained module, the same in every process, scores on the test split."""
+    """Returns what an untrained module, the same in every process, scores on the test split, and writes forecasts."""
     torch.manual_seed(0)
     data = WaveData(rollout_batch_size=rollout_batch_size)
     trainer = Trainer(
@@ -28,14 +28,19 @@ def evaluate(folder, rollout_batch_size, *, strategy="auto", n_processes=1):
             OneStepErrors({"vrmse": VRMSE}),
             RolloutEvaluation(metrics={"vrmse": VRMSE}, animation=False),
             ErrorTable(),
+            PredictionWriter(),
         ],
         logger=TensorBoardLogger(folder, name="log", version=0) if folder else False,
         enable_progress_bar=False,
         enable_model_summary=False,
         enable_checkpointing=False,
     )
-    trainer.test(make_module(data), datamodule=data, verbose=False)
-    return {name: value.item() for name, value in trainer.callback_metrics.items()}
+    module = make_module(data)
+    trainer.test(module, datamodule=data, verbose=False)
+    errors = {name: value.item() for name, value in trainer.callback_metrics.items()}
+    if folder:
+        trainer.predict(module, datamodule=data, return_predictions=False)
+    return errors
 
 
 def work(rank, port, folder, results):
@@ -71,4 +76,6 @@ def test_processes_log_what_a_single_one_does(tmp_path):
             assert results[rank][case] == pytest.approx(expected, rel=1e-5), (case, rank)
         assert len(list((tmp_path / str(size)).rglob("*.png"))) == 4
         assert len(list((tmp_path / str(size)).rglob("errors.md"))) == 1
-    assert not list((tmp_path / "other").rglob("*.png"))
+        forecasts = sorted(path.name for path in (tmp_path / str(size)).rglob("*.hdf5"))
+        assert forecasts == [f"forecast_{i:05d}.hdf5" for i in range(3)]
+    assert not list((tmp_path / "other").rglob("*.*"))

@@ -4,7 +4,8 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from fno_lightning.callbacks import ErrorTable, OneStepErrors, RolloutEvaluation
-from tests.callbacks.waves import WaveData, make_module
+from fno_lightning.metrics import VRMSE
+from tests.callbacks.waves import DivergingModule, WaveData, make_module
 
 
 @pytest.fixture
@@ -56,3 +57,23 @@ def test_without_a_logger_only_prints(make_trainer, tmp_path, capsys):
     trainer.test(make_module(data), datamodule=data, verbose=False)
     assert "persistence" in capsys.readouterr().out
     assert not list(tmp_path.rglob("*.*"))
+
+
+@pytest.mark.parametrize("n_pictures", [0, 1])
+def test_says_where_pictures_are_if_there_are_any(make_trainer, tmp_path, capsys, n_pictures):
+    data = WaveData(n_rollout=2)
+    rollouts = RolloutEvaluation(n_pictures=n_pictures, animation=False, metrics={"vrmse": VRMSE})
+    make_trainer(rollouts, ErrorTable()).test(make_module(data), datamodule=data, verbose=False)
+    folder = tmp_path / "log" / "version_0" / "pictures" / "test"
+    assert folder.is_dir() == bool(n_pictures)
+    assert (f"pictures:    {folder}" in capsys.readouterr().out) == bool(n_pictures)
+
+
+def test_infinite_errors_are_null_in_json(make_trainer, tmp_path):
+    data = WaveData()
+    rollouts = RolloutEvaluation(n_pictures=0, metrics={"vrmse": VRMSE})
+    make_trainer(rollouts, ErrorTable()).test(make_module(data, DivergingModule), datamodule=data, verbose=False)
+    text = (tmp_path / "log" / "version_0" / "errors.json").read_text()
+    errors = json.loads(text, parse_constant=lambda name: pytest.fail(f"{name} is not JSON"))
+    assert errors["rollout/vrmse_6:12"] is None
+    assert errors["rollout/persistence/vrmse_6:12"] > 0

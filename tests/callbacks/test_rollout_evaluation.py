@@ -1,9 +1,15 @@
+import logging
+import re
+
+import matplotlib as mpl
 import pytest
 import torch
+from lightning.pytorch import Callback
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from fno_lightning.callbacks import RolloutEvaluation
+from fno_lightning.callbacks import ErrorTable, OneStepErrors, RolloutEvaluation
+from fno_lightning.callbacks.pictures import Pictures
 from fno_lightning.metrics import RMSE, VRMSE, Pearson, rmse, vrmse
 from tests.callbacks.waves import DivergingModule, WaveData, make_module, trajectory
 
@@ -40,6 +46,20 @@ def test_errors_and_baselines_equal_those_computed_by_hand(make_trainer):
             torch.testing.assert_close(by_field, expected[:, 6:12, 1].mean())
     assert errors["val/rollout/diverged"] == 0
     assert not any("13:30" in name for name in errors)
+
+
+@pytest.mark.parametrize("n_input", [0, 2], ids=["steady", "unsteady"])
+def test_one_step_of_one_field(make_trainer, n_input):
+    data = WaveData(n_fields=1, n_input=n_input, n_rollout=1, n_trajectories=1)
+    module = make_module(data)
+    callbacks = OneStepErrors(), RolloutEvaluation(), ErrorTable()
+    trainer = make_trainer(*callbacks)
+    trainer.fit(module, datamodule=data)
+    frames = trajectory(0, data.grid)[None, : n_input + 1, :1]
+    forecast = module.forecast(frames[:, :n_input], torch.empty(1, 0, 8, 6), torch.tensor([[0.1]]))
+    for name in ("val/rollout/vrmse", "val/rollout/vrmse/height"):
+        torch.testing.assert_close(trainer.callback_metrics[name], vrmse(forecast, frames[:, -1:], 2).mean())
+    make_trainer(*callbacks).test(module, datamodule=data, verbose=False)
 
 
 @pytest.mark.parametrize("grid", [(12,), (8, 6), (4, 6, 5)], ids=["1-D", "2-D", "3-D"])
@@ -112,6 +132,9 @@ def test_training_is_not_perturbed(make_trainer):
         ({"max_epochs": 4, "check_val_every_n_epoch": 3}, [3, 4]),
         ({"max_epochs": -1, "max_steps": 6}, [2, 3]),
         ({"max_epochs": -1, "max_steps": 5}, [2, 2.5]),
+        ({"max_epochs": 5, "val_check_interval": 0.5}, [2, 4, 5]),
+        ({"max_epochs": -1, "max_steps": 5, "val_check_interval": 0.5}, [2, 2.5]),
+        ({"max_epochs": 4, "val_check_interval": {"minutes": 1e-9}}, [1.5, 3.5, 4]),
     ],
 )
 def test_evaluates_every_few_epochs_and_at_the_end(make_trainer, monkeypatch, options, evaluated):
@@ -128,6 +151,61 @@ def test_evaluates_every_few_epochs_and_at_the_end(make_trainer, monkeypatch, op
     trainer.fit(make_module(data), datamodule=data)
     assert epochs == evaluated
     assert "val/rollout/vrmse" in trainer.callback_metrics
+
+
+class StopsAfter(Callback):
+    """Asks training to stop as EarlyStopping does: after a validation."""
+
+    def __init__(self, n_epochs):
+        self.n_epochs = n_epochs
+
+    def on_validation_end(self, trainer, pl_module):
+        trainer.should_stop = trainer.current_epoch + 1 == self.n_epochs
+
+
+@pytest.mark.parametrize(
+    ("options", "stops_after"),
+    [
+        ({"max_epochs": 3, "val_check_interval": 0.5}, 9),
+        ({"max_epochs": -1, "max_steps": 6}, 9),
+        ({"max_epochs": 9}, 3),
+    ],
+    ids=["epochs", "steps", "stopped early"],
+)
+def test_animations_are_made_once_at_the_end(make_trainer, monkeypatch, options, stops_after):
+    steps = []
+    monkeypatch.setattr(
+        Pictures,
+        "draw_forecasts",
+        lambda self, forecasts, *, animation: steps.append(self.step) if animation else None,
+    )
+    data = WaveData(n_rollout=4)
+    callbacks = RolloutEvaluation(metrics=VRMSE_ONLY), StopsAfter(stops_after)
+    make_trainer(*callbacks, **options).fit(make_module(data), datamodule=data)
+    assert steps == [6]
+
+
+def test_says_how_many_trajectories_took_how_long(make_trainer, caplog):
+    logging.getLogger("lightning.pytorch").setLevel(logging.INFO)
+    data = WaveData()
+    trainer = make_trainer(RolloutEvaluation(n_pictures=0, metrics=VRMSE_ONLY), tensorboard=False)
+    with caplog.at_level(logging.INFO):
+        trainer.test(make_module(data), datamodule=data, verbose=False)
+    lines = [message for message in caplog.messages if message.startswith("forecast")]
+    assert len(lines) == 1
+    assert re.fullmatch(r"forecast 3 test trajectories in \d+\.\d s", lines[0])
+
+
+def test_windows_that_are_left_out_are_not_drawn(make_trainer, monkeypatch):
+    figures = {}
+    monkeypatch.setattr(Pictures, "_save", lambda self, name, figure: figures.setdefault(name, figure))
+    data = WaveData()
+    trainer = make_trainer(RolloutEvaluation(metrics=VRMSE_ONLY, animation=False))
+    trainer.test(make_module(data), datamodule=data, verbose=False)
+    figure = figures["rollout/vrmse_by_lead_time"]
+    assert {text.get_text() for text in figure.findobj(mpl.text.Text)} >= {"6:12"}
+    assert not any("13:30" in text.get_text() for text in figure.findobj(mpl.text.Text))
+    assert figure.axes[0].get_xlim()[1] < 0.5 * 17.5
 
 
 def test_a_second_training_is_evaluated_like_the_first(make_trainer):
