@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from jaxtyping import Float
+from lightning.pytorch import LightningModule
 from torch import Tensor
 
 from fno_lightning.data import Batch
@@ -55,6 +56,15 @@ def log_values(errors: Float[Tensor, "time field"], fields: tuple[str, ...], nam
     """Returns what is logged of an error: its mean, and its mean over time for each field."""
     by_field = errors.mean(dim=0).float()
     return {name: by_field.mean()} | {f"{name}/{f}": error for f, error in zip(fields, by_field, strict=True)}
+
+
+def log_agreed(module: LightningModule, values: Mapping[str, Float[Tensor, ""]]) -> None:
+    """Logs values that every process has found alike.
+
+    Lightning wants to reduce what is logged for an epoch. A maximum leaves the values as they are too, and takes one
+    reduction of each where a mean takes two.
+    """
+    module.log_dict(values, sync_dist=True, reduce_fx="max")
 
 
 def source_prefix(source: str) -> str:

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
+from torch import Tensor
 
-from fno_lightning.callbacks.comparison import Comparison, log_values, source_prefix
+from fno_lightning.callbacks.comparison import Comparison, log_agreed, log_values, source_prefix
 from fno_lightning.callbacks.contract import forecast_module
 from fno_lightning.data import Batch
 from fno_lightning.metrics import STANDARD_METRICS, MetricFactory
@@ -61,10 +62,11 @@ class OneStepErrors(Callback):
     def _log(self, stage: str, pl_module: LightningModule) -> None:
         if self._comparison is None:
             return
+        fields = forecast_module(pl_module).spec.fields
+        values: dict[str, Tensor] = {}
         for source, by_name in self._comparison.compute().items():
             for name, errors in by_name.items():
                 if (source, name) != ("model", "vrmse"):
-                    tag = f"{stage}/{source_prefix(source)}{name}"
-                    values = log_values(errors, forecast_module(pl_module).spec.fields, tag)
-                    pl_module.log_dict(values, sync_dist=True)
+                    values |= log_values(errors, fields, f"{stage}/{source_prefix(source)}{name}")
+        log_agreed(pl_module, values)
         self._comparison = None

@@ -12,7 +12,7 @@ from lightning.pytorch.utilities import rank_zero_info
 from torch import Tensor
 from torchmetrics import SumMetric
 
-from fno_lightning.callbacks.comparison import Comparison, log_values, source_prefix
+from fno_lightning.callbacks.comparison import Comparison, log_agreed, log_values, source_prefix
 from fno_lightning.callbacks.contract import field_data, forecast_module, tensorboard_logger
 from fno_lightning.callbacks.figures import Forecast
 from fno_lightning.callbacks.pictures import Pictures
@@ -96,13 +96,13 @@ class RolloutEvaluation(Callback):
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Evaluates the validation trajectories, if it is time to."""
         if trainer.state.fn is TrainerFn.VALIDATING:
-            self._log(trainer, pl_module, "valid", is_last=True)
+            log_agreed(pl_module, self._evaluate(trainer, pl_module, "valid", is_last=True))
         elif not trainer.sanity_checking and _ends_epoch(trainer):
             n_epochs = trainer.current_epoch + 1
             is_last = n_epochs == trainer.max_epochs or trainer.global_step == trainer.max_steps
             if n_epochs > self._last_epoch and (is_last or n_epochs - self._last_epoch >= self.every_n_epochs):
                 self._last_epoch, self._last_step = n_epochs, trainer.global_step
-                self._log(trainer, pl_module, "valid", is_last)
+                log_agreed(pl_module, self._evaluate(trainer, pl_module, "valid", is_last))
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Evaluates the validation trajectories, if training stopped between two evaluations or unforeseen."""
@@ -115,11 +115,7 @@ class RolloutEvaluation(Callback):
 
     def on_test_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Evaluates the test trajectories."""
-        self._log(trainer, pl_module, "test", is_last=True)
-
-    def _log(self, trainer: Trainer, pl_module: LightningModule, split: Split, is_last: bool) -> None:
-        """Logs the errors as every process knows them; Lightning asks for sync_dist where there are several."""
-        pl_module.log_dict(self._evaluate(trainer, pl_module, split, is_last), sync_dist=True)
+        log_agreed(pl_module, self._evaluate(trainer, pl_module, "test", is_last=True))
 
     def _evaluate(self, trainer: Trainer, pl_module: LightningModule, split: Split, is_last: bool) -> dict[str, Tensor]:
         """Forecasts the trajectories of a split and draws some; returns what is to be logged."""

@@ -17,6 +17,7 @@ from fno_lightning.data import FieldSpec
 Array: TypeAlias = npt.NDArray[Any]
 
 STYLE: dict[Any, Any] = {
+    "figure.dpi": 150,
     "font.size": 8,
     "axes.titlesize": 8,
     "axes.labelsize": 8,
