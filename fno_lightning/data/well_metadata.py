@@ -11,13 +11,14 @@ from fno_lightning.data.hdf5_entry import Entry, WellFormatError, open_hdf5
 from fno_lightning.data.well_file import WellField, WellFile
 
 
-def read_well_file(path: Path) -> WellFile:
+def read_well_file(path: str | Path) -> WellFile:
     """Reads and checks the metadata of a file; no field is read.
 
     Raises:
         FileNotFoundError: if there is no such file.
         WellFormatError: if the file is not a complete HDF5 file in The Well's format.
     """
+    path = Path(path)
     with open_hdf5(path) as root:
         n_trajectories = root.integer("n_trajectories")
         dimensions = root.group("dimensions")

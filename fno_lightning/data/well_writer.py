@@ -20,12 +20,12 @@ def trajectory_bytes(trajectories: Trajectories) -> int:
 
 
 def write_well_file(
-    path: Path,
+    path: str | Path,
     trajectories: Trajectories,
     *,
     dataset_name: str,
     grid_type: str = "cartesian",
-    provenance: Mapping[str, str],
+    provenance: Mapping[str, str] = {},
 ) -> None:
     """Writes one file, which the_well's own reader opens; all at once or not at all.
 
@@ -40,7 +40,7 @@ def write_well_file(
         OSError: if the file cannot be written, for instance on a full disk; names it, its size and the free space.
     """
     n_bytes = trajectory_bytes(trajectories)
-    with atomic_file(path, n_bytes) as temporary:
+    with atomic_file(Path(path), n_bytes) as temporary:
         try:
             with h5py.File(temporary, "w") as file:
                 _write_root(file, trajectories, dataset_name, grid_type, provenance)

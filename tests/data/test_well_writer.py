@@ -37,6 +37,13 @@ def test_what_is_written_is_read(tmp_path, trajectories):
                 np.testing.assert_array_equal(handle[f"t0_fields/{name}"], values)
 
 
+def test_a_path_may_be_a_string_and_provenance_may_be_left_out(tmp_path, trajectories):
+    path = str(tmp_path / "new" / "a.hdf5")
+    write_well_file(path, trajectories, dataset_name="some")
+    file = read_well_file(path)
+    assert (file.path, file.source) == (tmp_path / "new" / "a.hdf5", None)
+
+
 def test_the_rules_of_the_format_hold(tmp_path, trajectories):
     """The rules of The Well's documentation and of its format checker."""
     write_well_file(tmp_path / "a.hdf5", trajectories, dataset_name="some", provenance={})
