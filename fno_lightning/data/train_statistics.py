@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Callable, Iterator, Sequence
 from typing import TypeAlias
 
 import h5py
@@ -35,20 +36,29 @@ def compute_statistics(files: Sequence[WellFile], names: Sequence[str], dt_strid
         ValueError: if a value is not finite; names the file and the field.
     """
     table: Table = {key: {} for key in ("mean", "std", "rms", "mean_delta", "std_delta", "rms_delta")}
+    n_values = sum(math.prod(file.field(name).shape) for file in files for name in names)
+    n_read = 0
     with progress_bar("Computing statistics") as report:
-        for number, name in enumerate(names):
-            values, deltas = _moments(files, name, dt_stride)
+
+        def count(n_new: int) -> None:
+            nonlocal n_read
+            n_read += n_new
+            report(n_read / n_values)
+
+        for name in names:
+            values, deltas = _moments(files, name, dt_stride, count)
             for key, moments in (("", values), ("_delta", deltas)):
                 if moments is not None:
                     table[f"mean{key}"][name] = moments.mean
                     table[f"std{key}"][name] = moments.std
                     table[f"rms{key}"][name] = moments.rms
-            report((number + 1) / len(names))
     return table
 
 
-def _moments(files: Sequence[WellFile], name: str, dt_stride: int) -> tuple[Moments, Moments | None]:
-    """Moments of a field, and of its differences if it depends on time."""
+def _moments(
+    files: Sequence[WellFile], name: str, dt_stride: int, count: Callable[[int], None]
+) -> tuple[Moments, Moments | None]:
+    """Moments of a field, and of its differences if it depends on time; counts the values that it has read."""
     first = files[0].field(name)
     values, deltas = Moments(len(first.components)), Moments(len(first.components))
     for file in files:
@@ -60,6 +70,7 @@ def _moments(files: Sequence[WellFile], name: str, dt_stride: int) -> tuple[Mome
                     f"'{name}' holds NaN or infinite values in {file.path}, expected finite ones: simulate or download "
                     "the file again, or leave it out with exclude_filters"
                 )
+            count(frames[:n_new].numel())
     return values, deltas if first.time_varying else None
 
 

@@ -1,4 +1,5 @@
 import logging
+from contextlib import nullcontext
 
 import h5py
 import numpy as np
@@ -57,6 +58,19 @@ def test_computed_statistics_are_numpys(data_set, monkeypatch, chunk_bytes, dt_s
     scalars = np.array([np.concatenate([file[name] for file in scalars]) for name in ("viscosity", "forcing")])
     np.testing.assert_allclose(statistics.scalar_mean, scalars.mean(1), rtol=1e-6)
     np.testing.assert_allclose(statistics.scalar_std, scalars.std(1), rtol=1e-6)
+
+
+def test_progress_is_reported_chunk_by_chunk(tmp_path, irregular_file, monkeypatch):
+    fractions = []
+    monkeypatch.setattr("fno_lightning.data.train_statistics.progress_bar", lambda _: nullcontext(fractions.append))
+    monkeypatch.setattr("fno_lightning.data.train_statistics.CHUNK_BYTES", 1)  # a chunk is a frame
+    files = [read_well_file(irregular_file(tmp_path / f"{k}.hdf5", n_trajectories=3, n_frames=9)) for k in range(2)]
+    compute_statistics(files, ["velocity", "map"])
+    assert len(fractions) == 2 * (3 * 9 + 3)
+    assert fractions == sorted(fractions)
+    n_velocity, n_map = 2 * 9, 1
+    assert fractions[2 * 3 * 9 - 1] == pytest.approx(n_velocity / (n_velocity + n_map))
+    assert fractions[-1] == 1
 
 
 @pytest.mark.parametrize("storage", [{}, {"chunks": True}])
