@@ -34,6 +34,8 @@ class FieldDataModule(LightningDataModule, ABC):
     Distributed processes share out the samples of validation and test so that each is evaluated once: the loaders serve
     ready-made batches, equally many for each process.
 
+    The options of the data modules here are hyper-parameters, which loggers and checkpoints keep.
+
     Args:
         batch_size: Samples in a training batch, on each device.
         eval_batch_size: Samples in a batch of validation and test, on each device; as in training unless given.
@@ -63,6 +65,17 @@ class FieldDataModule(LightningDataModule, ABC):
         prefetch_factor: int | None = None,
     ) -> None:
         super().__init__()
+        self.save_hyperparameters(
+            {
+                "batch_size": batch_size,
+                "eval_batch_size": eval_batch_size,
+                "rollout_batch_size": rollout_batch_size,
+                "num_workers": num_workers,
+                "pin_memory": pin_memory,
+                "persistent_workers": persistent_workers,
+                "prefetch_factor": prefetch_factor,
+            }
+        )
         require_at_least(1, batch_size=batch_size, rollout_batch_size=rollout_batch_size)
         require_at_least(0, num_workers=num_workers)
         require_at_least(1, eval_batch_size=eval_batch_size, prefetch_factor=prefetch_factor)

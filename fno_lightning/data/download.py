@@ -9,6 +9,7 @@ import yaml
 
 from fno_lightning.data.hdf5_entry import WellFormatError
 from fno_lightning.data.well_metadata import read_well_file
+from fno_lightning.pdes import TurbulentRadiativeLayer2D
 
 logger = logging.getLogger(__name__)
 
@@ -43,10 +44,19 @@ def download_well(base_path: Path, dataset_name: str) -> None:
     if missing := _incomplete(files):
         raise ConnectionError(
             f"the download of {dataset_name} ended {failure}, and {len(missing)} of {len(files)} files are still "
-            f"missing or incomplete, the first from {files[missing[0]]}: run the same command again to resume, or "
-            "simulate a stand-in with `python -m fno_lightning fit --config configs/trl2d.yaml "
-            "--data.init_args.source simulate`"
+            f"missing or incomplete, the first from {files[missing[0]]}: run the same command again to resume"
+            f"{_stand_in(dataset_name)}"
         )
+
+
+def _stand_in(dataset_name: str) -> str:
+    """How to simulate instead, for the data set that this package has an equation of."""
+    if dataset_name != TurbulentRadiativeLayer2D.dataset_name:
+        return ""
+    return (
+        ", or simulate a stand-in with `python -m fno_lightning fit --config configs/trl2d.yaml "
+        "--data.init_args.source simulate`"
+    )
 
 
 def _incomplete(files: dict[Path, str]) -> list[Path]:

@@ -75,6 +75,23 @@ class WellDataModule(FieldDataModule):
         **loader_options: Any,
     ) -> None:
         super().__init__(**loader_options)
+        self.save_hyperparameters(
+            {
+                "dataset_name": dataset_name,
+                "base_path": base_path,
+                "n_steps_input": n_steps_input,
+                "n_steps_output": n_steps_output,
+                "dt_stride": dt_stride,
+                "window_stride": window_stride,
+                "eval_window_stride": eval_window_stride,
+                "fields": fields if fields is None else list(fields),
+                "include_filters": list(include_filters),
+                "exclude_filters": list(exclude_filters),
+                "subsample": subsample,
+                "max_rollout_steps": max_rollout_steps,
+                "source": source,
+            }
+        )
         require_at_least(0, n_steps_input=n_steps_input)
         require_at_least(1, n_steps_output=n_steps_output, dt_stride=dt_stride, max_rollout_steps=max_rollout_steps)
         require_at_least(1, window_stride=window_stride, eval_window_stride=eval_window_stride, subsample=subsample)
@@ -194,8 +211,8 @@ class WellDataModule(FieldDataModule):
         for number, file in enumerate(self._split(split)):
             if self.n_steps_input == 0 and file.n_frames > 1:
                 raise ValueError(
-                    f"{file.path} has {file.n_frames} frames in time, but n_steps_input=0 is for steady problems, which "
-                    "have one: set n_steps_input to at least 1"
+                    f"{file.path} has {file.n_frames} frames in time, but n_steps_input=0 is for steady problems, "
+                    "which have one: set n_steps_input to at least 1"
                 )
             if file.n_frames < n_needed:
                 raise ValueError(

@@ -295,6 +295,14 @@ def test_the_command_line_makes_it_from_a_class_path(tmp_path):
         parser.parse_object({"data": values | {"init_args": init_args | {"dataset_name": "other"}}})
 
 
+def test_options_and_the_settings_of_the_equation_are_hyperparameters(make):
+    module = make(n_valid=2, source="simulate", batch_size=3)
+    expected = {"n_train": 3, "n_valid": 2, "source": "simulate", "batch_size": 3, "n_steps_input": 2, "seed": 0}
+    assert expected.items() <= module.hparams.items()
+    assert module.hparams["pde"] == {"class": "CountingWave", **module.simulation.pde.settings}
+    json.dumps(dict(module.hparams))
+
+
 @pytest.mark.parametrize("option", [{"n_train": 0}, {"n_valid": 0}, {"n_test": -1}, {"seed": -1}], ids=str)
 def test_counts_that_are_too_small_are_named(make, option):
     ((name, value),) = option.items()

@@ -1,10 +1,14 @@
 import logging
+import re
+from dataclasses import replace
 
 import h5py
 import lightning as L
 import numpy as np
 import pytest
 import torch
+import yaml
+from lightning.pytorch.loggers import TensorBoardLogger
 from torch.utils.data import Dataset
 
 from fno_lightning.data import Batch, FieldDataModule, FieldSpec, WellDataModule, WellFormatError, write_well_file
@@ -166,6 +170,19 @@ class Shift(L.LightningModule):
         return torch.optim.SGD(self.parameters(), lr=0.1)
 
 
+def test_options_are_logged_and_rebuild_the_datamodule_from_a_checkpoint(data_set, make_trainer, tmp_path):
+    data = module_of(data_set(), fields=("velocity", "density"), subsample=2, batch_size=6)
+    assert data.hparams["fields"] == ["velocity", "density"]
+    assert data.hparams["batch_size"] == 6
+    trainer = make_trainer(logger=TensorBoardLogger(tmp_path, name="log", version=0))
+    trainer.fit(Shift(), data)
+    assert yaml.safe_load((tmp_path / "log" / "version_0" / "hparams.yaml").read_text()) == dict(data.hparams)
+    trainer.save_checkpoint(tmp_path / "a.ckpt")
+    again = WellDataModule.load_from_checkpoint(tmp_path / "a.ckpt", weights_only=True)
+    assert again.spec == data.spec
+    assert len(again.dataset("train")) == len(data.dataset("train"))
+
+
 @pytest.mark.parametrize("num_workers", [0, 1])
 def test_the_trainer_runs_on_it(data_set, make_trainer, num_workers):
     module, data = Shift(), module_of(data_set(), batch_size=6, eval_batch_size=9, num_workers=num_workers)
@@ -301,6 +318,47 @@ def test_different_grids_in_two_files(data_set, random_trajectories):
         module_of(root).setup("fit")
 
 
+def add_file(root, trajectories):
+    write_well_file(root / "data" / "valid" / "c.hdf5", trajectories, dataset_name="waves")
+
+
+@pytest.mark.parametrize(
+    "change", [lambda x: 2 * x, lambda x: x + 1 / 12, lambda x: x**2], ids=["scale", "shift", "map"]
+)
+def test_different_coordinates_in_two_files(data_set, random_trajectories, change):
+    root, other = data_set(), random_trajectories((6, 4))
+    add_file(root, replace(other, coordinates=other.coordinates | {"x": change(other.coordinates["x"])}))
+    expected = (
+        r"valid/c\.hdf5 has the x coordinates 0\.\d+, .*, but .*train/a\.hdf5 has 0\.08333\d*, 0\.25, .*, 0\.9166667"
+    )
+    with pytest.raises(WellFormatError, match=expected):
+        module_of(root).setup("fit")
+
+
+def test_coordinates_that_differ_by_round_off_agree(data_set, random_trajectories):
+    root, other = data_set(), random_trajectories((6, 4))
+    add_file(root, replace(other, coordinates={axis: x * (1 + 1e-6) for axis, x in other.coordinates.items()}))
+    module_of(root).setup("fit")
+
+
+def test_different_boundaries_in_two_files(data_set, random_trajectories):
+    root, other = data_set(), random_trajectories((6, 4))
+    add_file(root, replace(other, boundaries={"x": ("open", "open"), "y": ("open", "wall")}))
+    with pytest.raises(
+        WellFormatError, match=r"valid/c\.hdf5 has the boundaries .*, but .*train/a\.hdf5 has \(\('periodic"
+    ):
+        module_of(root).setup("fit")
+
+
+def test_different_frame_intervals_in_two_files_are_mentioned(data_set, random_trajectories, caplog):
+    root, other = data_set(), random_trajectories((6, 4))
+    module_of(root).setup("fit")
+    assert "every" not in caplog.text
+    add_file(root, replace(other, time=0.5 * other.time))
+    module_of(root).setup("fit")
+    assert re.search(r"valid/c\.hdf5 has a frame every 0\.125, but .*train/a\.hdf5 every 0\.25", caplog.text)
+
+
 @pytest.mark.parametrize(("group", "noun"), [("t0_fields", "time-dependent fields"), ("scalars", "scalars")])
 def test_names_in_another_order(data_set, group, noun):
     root = data_set()
@@ -333,6 +391,12 @@ def test_a_failed_download_names_the_command_that_simulates(tmp_path, monkeypatc
     with pytest.raises(ConnectionError, match=r"27 of 27 files .* https://.*tcool.* --data.init_args.source simulate"):
         module.prepare_data()
     assert tried == [(str(tmp_path), "turbulent_radiative_layer_2D")]
+
+
+def test_a_failed_download_of_another_data_set_names_no_command_that_does_not_help(tmp_path, monkeypatch):
+    monkeypatch.setattr("the_well.utils.download.well_download", lambda *_: None)
+    with pytest.raises(ConnectionError, match=r"run the same command again to resume$"):
+        WellDataModule("active_matter", str(tmp_path), source="download").prepare_data()
 
 
 def test_a_download_asks_only_for_what_is_missing(data_set, tmp_path, monkeypatch):

@@ -45,7 +45,7 @@ def test_whole_trajectories_end_with_the_last_frame_unless_capped():
     assert [window.n_steps_output for window in whole_trajectories(keys, 4, max_steps=5)] == [5, 3]
 
 
-@pytest.mark.parametrize(("n_frames", "dt_stride"), itertools.product(range(5, 14), (1, 2, 3)))
+@pytest.mark.parametrize(("n_frames", "dt_stride"), list(itertools.product(range(5, 14), (1, 2, 3))))
 def test_whole_trajectories_use_every_frame_that_the_stride_reaches(n_frames, dt_stride):
     (window,) = whole_trajectories([TrajectoryKey(0, 0, n_frames)], 2, dt_stride)
     assert 2 + window.n_steps_output == len(range(0, n_frames, dt_stride))
