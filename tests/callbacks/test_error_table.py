@@ -66,7 +66,8 @@ def test_says_where_pictures_are_if_there_are_any(make_trainer, tmp_path, capsys
     make_trainer(rollouts, ErrorTable()).test(make_module(data), datamodule=data, verbose=False)
     folder = tmp_path / "log" / "version_0" / "pictures" / "test"
     assert folder.is_dir() == bool(n_pictures)
-    assert (f"pictures:    {folder}" in capsys.readouterr().out) == bool(n_pictures)
+    said = [line for line in capsys.readouterr().out.splitlines() if line.startswith("pictures:")]
+    assert said == [f"pictures:    {folder}"] * n_pictures
 
 
 def test_infinite_errors_are_null_in_json(make_trainer, tmp_path):
