@@ -86,6 +86,8 @@ def _check_checkpoint(subcommand: str, path: str | None) -> None:
     if subcommand != "fit":
         # it matters where a training is resumed; an evaluation has a folder of its own
         warnings.filterwarnings("ignore", message="The dirpath has changed from")
+        # our batches are as many as the processes need, and no sample is repeated
+        warnings.filterwarnings("ignore", message="Using `DistributedSampler` with the dataloaders")
 
 
 def main(args: ArgsType = None) -> FNOCLI:

@@ -12,6 +12,7 @@ from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
 from lightning.pytorch.utilities import rank_zero_info, rank_zero_warn
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
+from torchmetrics import MeanMetric
 
 from fno_lightning.data import Batch, FieldDataModule, FieldSpec, Statistics
 from fno_lightning.losses import MSE, Loss
@@ -95,8 +96,8 @@ class ForecastModule(L.LightningModule, ABC):
         self.increments = ZScore(len(self.spec.fields))
         self.constants = ZScore(len(self.spec.constant_fields))
         self.scalars = ZScore(len(self.spec.scalars))
-        self.val_vrmse = VRMSE(n_dims=self.spec.n_dims)
-        self.test_vrmse = VRMSE(n_dims=self.spec.n_dims)
+        self.val_loss, self.test_loss = MeanMetric(), MeanMetric()
+        self.val_vrmse, self.test_vrmse = VRMSE(n_dims=self.spec.n_dims), VRMSE(n_dims=self.spec.n_dims)
 
     # --- what a subclass overrides ---------------------------------------------------------------------------------
 
@@ -184,21 +185,22 @@ class ForecastModule(L.LightningModule, ABC):
 
     def validation_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
         """Returns the loss and the prediction in physical units, for callbacks."""
-        return self._evaluation_step(batch, "val", self.val_vrmse)
+        return self._evaluation_step(batch, "val/loss", self.val_loss, self.val_vrmse)
 
     def test_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
         """Returns the loss and the prediction in physical units, for callbacks."""
-        return self._evaluation_step(batch, "test", self.test_vrmse)
+        return self._evaluation_step(batch, "test/loss", self.test_loss, self.test_vrmse)
 
     def predict_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Returns the forecast of every target frame, in physical units."""
         return self.forecast(batch.history, batch.constants, batch.scalars, batch.target.shape[1])
 
-    def _evaluation_step(self, batch: Batch, stage: str, metric: VRMSE) -> dict[str, Tensor]:
+    def _evaluation_step(self, batch: Batch, loss_name: str, mean_loss: MeanMetric, vrmse: VRMSE) -> dict[str, Tensor]:
         loss, prediction = self.step(batch)
         prediction = self._decode(prediction)
-        metric.update(prediction, batch.target)
-        self.log(f"{stage}/loss", loss, sync_dist=True, prog_bar=True, batch_size=len(batch.target))
+        vrmse.update(prediction, batch.target)
+        mean_loss.update(loss, weight=len(batch.target))  # processes and batches may differ in their numbers of samples
+        self.log(loss_name, mean_loss, prog_bar=True, batch_size=len(batch.target))
         return {"loss": loss, "prediction": prediction}
 
     def on_validation_epoch_end(self) -> None:
@@ -212,8 +214,9 @@ class ForecastModule(L.LightningModule, ABC):
     def _log_vrmse(self, stage: str, metric: VRMSE) -> None:
         by_field = metric.compute().mean(dim=0)
         metric.reset()
-        self.log(f"{stage}/vrmse", by_field.mean(), prog_bar=True)
-        self.log_dict({f"{stage}/vrmse/{name}": error for name, error in zip(self.spec.fields, by_field, strict=True)})
+        self.log(f"{stage}/vrmse", by_field.mean(), prog_bar=True, sync_dist=True)
+        errors = {f"{stage}/vrmse/{name}": error for name, error in zip(self.spec.fields, by_field, strict=True)}
+        self.log_dict(errors, sync_dist=True)
 
     # --- life cycle --------------------------------------------------------------------------------------------------
 
