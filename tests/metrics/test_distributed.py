@@ -14,7 +14,7 @@ SHARES = {"uneven": ((0, 3), (3, 4)), "one process has nothing": ((0, 4), (4, 4)
 
 def samples():
     generator = torch.Generator().manual_seed(2)
-    prediction, target = torch.randn(2, 4, 2, 3, 12, generator=generator)
+    prediction, target = torch.randn(2, 4, 2, 3, 12, generator=generator, dtype=torch.float64)
     prediction[3, 1, 0] = torch.nan
     return prediction, target
 
