@@ -46,6 +46,8 @@ class FNOCLI(LightningCLI):
         subcommand = self.config.get("subcommand")
         if subcommand:
             _check_checkpoint(subcommand, self.config[subcommand].get("ckpt_path"))
+        if subcommand != "fit":
+            _quiet_evaluation()
 
     def before_validate(self) -> None:
         """Shows what matters."""
@@ -83,11 +85,14 @@ def _check_checkpoint(subcommand: str, path: str | None) -> None:
         raise SystemExit(f"--ckpt_path {path}: there is no such file")
     if Path(path).is_file() and not zipfile.is_zipfile(path):
         raise SystemExit(f"--ckpt_path {path}: this is not a checkpoint, or only a part of one")
-    if subcommand != "fit":
-        # it matters where a training is resumed; an evaluation has a folder of its own
-        warnings.filterwarnings("ignore", message="The dirpath has changed from")
-        # our batches are as many as the processes need, and no sample is repeated
-        warnings.filterwarnings("ignore", message="Using `DistributedSampler` with the dataloaders")
+
+
+def _quiet_evaluation() -> None:
+    """Leaves out what Lightning warns of in every evaluation, and what does not hold here."""
+    # it matters where a training is resumed; an evaluation has a folder of its own
+    warnings.filterwarnings("ignore", message="The dirpath has changed from")
+    # our batches are as many as the processes need, and no sample is repeated
+    warnings.filterwarnings("ignore", message="Using `DistributedSampler` with the dataloaders")
 
 
 def main(args: ArgsType = None) -> FNOCLI:

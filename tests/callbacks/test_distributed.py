@@ -1,6 +1,5 @@
 """Two processes that share out the trajectories, one of them without any, log what one process logs."""
 
-import os
 import socket
 
 import pytest
@@ -12,6 +11,7 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from fno_lightning.callbacks import ErrorTable, OneStepErrors, PredictionWriter, RolloutEvaluation
 from fno_lightning.metrics import VRMSE
 from tests.callbacks.waves import WaveData, make_module
+from tests.two_processes import join
 
 CASES = {"uneven shares": 2, "nothing for one process": 3}
 
@@ -44,17 +44,7 @@ def evaluate(folder, rollout_batch_size, *, strategy="auto", n_processes=1):
 
 
 def work(rank, port, folder, results):
-    os.environ |= {
-        "TORCHELASTIC_RUN_ID": "test",
-        "MASTER_ADDR": "127.0.0.1",
-        "MASTER_PORT": str(port),
-        "WORLD_SIZE": "2",
-        "LOCAL_WORLD_SIZE": "2",
-        "GROUP_RANK": "0",
-        "RANK": str(rank),
-        "LOCAL_RANK": str(rank),
-    }
-    torch.set_num_threads(1)
+    join(rank, port)
     results[rank] = {
         case: evaluate(f"{folder}/{size}" if rank == 0 else f"{folder}/other", size, strategy="ddp", n_processes=2)
         for case, size in CASES.items()

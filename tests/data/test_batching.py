@@ -2,7 +2,6 @@
 
 import itertools
 import json
-import os
 import socket
 
 import lightning as L
@@ -14,6 +13,7 @@ from torchmetrics import MeanMetric
 
 from fno_lightning.data import Batch, FieldDataModule, FieldSpec
 from fno_lightning.data.batching import shared_batches
+from tests.two_processes import join
 
 
 @pytest.mark.parametrize(("n_samples", "size"), [(1, 3), (3, 3), (7, 3), (9, 3), (0, 2)])
@@ -101,17 +101,7 @@ def train_and_test(make_trainer, **options):
 
 
 def work(rank, port, folder):
-    os.environ |= {
-        "TORCHELASTIC_RUN_ID": "test",
-        "MASTER_ADDR": "127.0.0.1",
-        "MASTER_PORT": str(port),
-        "WORLD_SIZE": "2",
-        "LOCAL_WORLD_SIZE": "2",
-        "GROUP_RANK": "0",
-        "RANK": str(rank),
-        "LOCAL_RANK": str(rank),
-    }
-    torch.set_num_threads(1)
+    join(rank, port)
 
     def make_trainer(**options):
         return L.Trainer(
