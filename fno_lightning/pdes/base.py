@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import Field, dataclass, field, fields, is_dataclass
 from typing import Any, ClassVar
 
 from torch import Tensor
@@ -39,16 +39,31 @@ class PDE(ABC):
     """An equation with its solver: parameters in, :class:`Trajectories` out.
 
     A subclass is constructed from plain values only (numbers, strings, sequences of them), so that a YAML file can
-    name it and :attr:`settings` can identify the data that it makes.
+    name it and :attr:`settings` can identify the data that it makes. Most are frozen dataclasses with an argument
+    ``resolution``: then :attr:`settings` and :meth:`at_resolution` need not be written.
     """
 
     dataset_name: ClassVar[str]
     """Name of the data set that the trajectories form, in The Well's spelling where one exists."""
 
+    solver: ClassVar[str] = "version 1"
+    """What solves the equation, and its version: to be changed when the same arguments begin to make other data."""
+
     @property
-    @abstractmethod
     def settings(self) -> dict[str, Any]:
         """Every plain value that the trajectories depend on, solver version included; JSON-serialisable."""
+        return {argument.name: getattr(self, argument.name) for argument in _arguments(self)} | {"solver": self.solver}
+
+    def at_resolution(self, resolution: Sequence[int]) -> PDE:
+        """Returns the same equation on another grid; the same seeds then mean the same functions.
+
+        Raises:
+            ValueError: if the equation has no argument ``resolution``, or does not accept this one.
+        """
+        arguments = {argument.name: getattr(self, argument.name) for argument in _arguments(self) if argument.init}
+        if "resolution" not in arguments:
+            raise ValueError(f"{type(self).__name__} has no argument resolution, so it has no other grids")
+        return type(self)(**arguments | {"resolution": tuple(resolution)})
 
     @property
     @abstractmethod
@@ -61,13 +76,17 @@ class PDE(ABC):
         """
 
     @property
-    @abstractmethod
     def parameter_sets(self) -> Sequence[Mapping[str, float]]:
-        """The equation's parameters, one mapping for each file of a split (``[{}]``: a single file)."""
+        """Parameters that all trajectories of a file share, one mapping for each file; ``[{}]``: there are none.
 
-    @abstractmethod
+        Those that differ between the trajectories of a file are drawn by :meth:`simulate`, and are not here.
+        """
+        return [{}]
+
     def file_name(self, parameters: Mapping[str, float]) -> str:
         """Name of the HDF5 file that holds the trajectories of one parameter set."""
+        values = "".join(f"_{name}_{value:g}" for name, value in parameters.items())
+        return f"{self.dataset_name}{values}.hdf5"
 
     @abstractmethod
     def simulate(
@@ -84,9 +103,16 @@ class PDE(ABC):
             parameters: One entry of :attr:`parameter_sets`.
             seeds: Seeds of the initial conditions. A trajectory depends on its own seed alone (up to round-off), not
                 on the batch that it is computed in.
-            device: Device of the computation; the result is returned on the CPU in float32.
+            device: Device of the computation; the result is in float32, on this device or on the CPU.
             progress: Called now and then with the fraction of the work that is done, from 0 to 1.
 
         Raises:
             FloatingPointError: if the solution stops being finite or physical; names the time and the seed.
         """
+
+
+def _arguments(pde: Any) -> Sequence[Field[Any]]:
+    """The arguments of an equation that is a dataclass."""
+    if not is_dataclass(pde):
+        raise TypeError(f"{type(pde).__name__} is not a dataclass, so it must override settings and at_resolution")
+    return fields(pde)

@@ -1,0 +1,79 @@
+"""Poisson's equation with anisotropic diffusion."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import KW_ONLY, dataclass
+from typing import ClassVar
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from fno_lightning.pdes.gaussian_sources import GaussianSources
+from fno_lightning.pdes.linear_problem import Coefficients, LinearProblem, anisotropic_diffusion
+from fno_lightning.pdes.periodic_box import PeriodicBox
+from fno_lightning.pdes.requirements import require_positive, require_range, require_resolution
+
+
+@dataclass(frozen=True)
+class Poisson(LinearProblem):
+    r"""Poisson's equation with a random anisotropic diffusion tensor on the periodic unit square.
+
+    .. math:: -\nabla \cdot (D \nabla u) = f, \qquad D = d_0\, R^T \mathrm{diag}(1, e)\, R
+
+    with the rotation R by an angle uniform in [0, 2π) and the eigenvalue e uniform in ``eigenvalues``. Source and
+    solution have no mean. This is SYS-1 of the transfer-learning study; its ``k1_5`` is ``eigenvalues=(1, 5)``.
+
+    Constant field: ``source``, ``(batch, x, y)``; scalars: ``diffusion_xx``, ``diffusion_yy``, ``diffusion_xy``;
+    solution: ``solution``.
+
+    Args:
+        resolution: Points along x and y.
+        eigenvalues: Range of e.
+        diffusion: d₀.
+        n_gaussians: Gaussians of a source along each axis, see :class:`~fno_lightning.pdes.GaussianSources`.
+        sigma: Width of a Gaussian.
+        sparsities: Shares of the Gaussians that are left out, equally likely.
+
+    Raises:
+        ValueError: if a value is impossible, a range empty, or the grid too coarse for the sources.
+
+    Good values: 128 x 128 points, eigenvalues in (1, 5) to pre-train, (5, 10) or (10, 20) for a shift.
+
+    Reference: Subramanian et al., NeurIPS 2023, arXiv:2306.00258, section 3.
+    """
+
+    dataset_name: ClassVar[str] = "poisson"
+    scalar_names: ClassVar[tuple[str, ...]] = ("diffusion_xx", "diffusion_yy", "diffusion_xy")
+
+    resolution: tuple[int, ...] = (128, 128)
+    eigenvalues: tuple[float, float] = (1.0, 5.0)
+    _: KW_ONLY
+    diffusion: float = 0.01
+    n_gaussians: int = 12
+    sigma: float = 1 / 32
+    sparsities: tuple[float, ...] = (0.2, 0.4, 0.6, 0.8)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "resolution", require_resolution(self.resolution, n_dims=2))
+        object.__setattr__(self, "eigenvalues", tuple(self.eigenvalues))
+        object.__setattr__(self, "sparsities", tuple(self.sparsities))
+        require_positive(diffusion=self.diffusion, eigenvalues=self.eigenvalues)
+        require_range(eigenvalues=self.eigenvalues)
+        self._sources.require_resolved(self.resolution)
+
+    @property
+    def _sources(self) -> GaussianSources:
+        return GaussianSources(self.n_gaussians, self.sigma, self.sparsities)
+
+    def draw(self, seeds: Sequence[int], box: PeriodicBox) -> tuple[Float[Tensor, "batch x y"], Coefficients]:
+        """Source and coefficients of each sample."""
+        generators = [np.random.default_rng(seed) for seed in seeds]
+        x, y = box.coordinates
+        source = self._sources.evaluate(self._sources.draw(generators), x, y)
+        diffusion = self.diffusion * anisotropic_diffusion(generators, self.eigenvalues).to(x)
+        zero = torch.zeros_like(diffusion[0])
+        xx, yy, xy = diffusion
+        return source - source.mean(dim=(1, 2), keepdim=True), Coefficients(xx, yy, xy, zero, zero, zero)

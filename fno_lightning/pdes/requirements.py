@@ -1,0 +1,73 @@
+"""Checks of an equation's arguments that many equations share."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+
+def require_positive(**arguments: float | Sequence[float]) -> None:
+    """Checks that arguments are positive and finite, each of a sequence.
+
+    Raises:
+        ValueError: if one is not, or a sequence is empty; names it.
+    """
+    for name, value in arguments.items():
+        values = value if isinstance(value, Sequence) else (value,)
+        if not values:
+            raise ValueError(f"{name} is empty, expected at least one number")
+        if not all(0 < number < math.inf for number in values):
+            raise ValueError(f"{name} is {value}, expected positive, finite numbers")
+
+
+def require_range(lower: float = -math.inf, upper: float = math.inf, **arguments: tuple[float, float]) -> None:
+    """Checks that arguments are ranges (lowest, highest) within bounds.
+
+    Args:
+        lower: Least value that a range may hold.
+        upper: Greatest value that a range may hold.
+        **arguments: The ranges by name.
+
+    Raises:
+        ValueError: if one is empty, not finite or out of bounds; names it.
+    """
+    for name, (lowest, highest) in arguments.items():
+        if not (math.isfinite(lowest) and math.isfinite(highest) and lowest <= highest):
+            raise ValueError(f"{name} is {(lowest, highest)}, expected (lowest, highest) with lowest <= highest")
+        if lowest < lower or highest > upper:
+            raise ValueError(f"{name} is {(lowest, highest)}, but it must lie within {lower:g} and {upper:g}")
+
+
+def require_resolution(resolution: Sequence[int], n_dims: int | None = None, minimum: int = 4) -> tuple[int, ...]:
+    """Checks the number of grid points along each axis, and returns it as a tuple.
+
+    Raises:
+        ValueError: if there are too few points, or not ``n_dims`` axes.
+    """
+    if n_dims is not None and len(resolution) != n_dims:
+        raise ValueError(f"resolution is {list(resolution)}, expected {n_dims} numbers of points, one for each axis")
+    if not resolution or min(resolution) < minimum:
+        raise ValueError(f"resolution is {list(resolution)}, expected at least {minimum} points along each axis")
+    return tuple(resolution)
+
+
+def require_at_least(minimum: int, **arguments: int) -> None:
+    """Checks that arguments are at least a minimum.
+
+    Raises:
+        ValueError: if one is not; names it.
+    """
+    for name, value in arguments.items():
+        if value < minimum:
+            raise ValueError(f"{name} is {value}, expected at least {minimum}")
+
+
+def require_distinct(**arguments: Sequence[float]) -> None:
+    """Checks that no two numbers agree to six digits, where each names a file.
+
+    Raises:
+        ValueError: if two do; names the argument.
+    """
+    for name, values in arguments.items():
+        if len({f"{value:g}" for value in values}) < len(values):
+            raise ValueError(f"{name} are {tuple(values)}, but two of them agree to six digits, as would their files")

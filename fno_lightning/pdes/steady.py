@@ -1,0 +1,133 @@
+"""What steady problems share: from coefficients and sources to a solution."""
+
+from __future__ import annotations
+
+import math
+from abc import abstractmethod
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import ClassVar, Literal, NamedTuple
+
+import torch
+from torch import Tensor
+
+from fno_lightning.pdes.base import PDE, Trajectories
+
+POINTS_AT_ONCE = {"cpu": 2**19, "cuda": 2**24}
+"""Grid points that are solved for in one batch by type of device: what a cache holds, or what keeps a GPU busy."""
+
+
+class Solution(NamedTuple):
+    """Solved samples, in the precision of the solver.
+
+    Attributes:
+        constant_fields: Coefficients and sources by name, ``(batch, *grid)``.
+        scalars: Parameters that differ between the samples by name, ``(batch,)``.
+        solution: The field that solves the equation, ``(batch, *grid)``.
+        residual: Norm of the discrete equation's residual over that of its right-hand side, ``(batch,)``.
+    """
+
+    constant_fields: dict[str, Tensor]
+    scalars: dict[str, Tensor]
+    solution: Tensor
+    residual: Tensor
+
+
+class SteadyProblem(PDE):
+    """An equation without time: draws a sample for each seed and solves it.
+
+    A subclass is a frozen dataclass with an argument ``resolution``, names its fields, and overrides :meth:`solve` and
+    :attr:`grid`. Its data have one frame, and are used with ``n_steps_input=0``.
+    """
+
+    resolution: tuple[int, ...]
+    constant_field_names: ClassVar[tuple[str, ...]]
+    scalar_names: ClassVar[tuple[str, ...]] = ()
+    solution_name: ClassVar[str] = "solution"
+    boundary: ClassVar[Literal["periodic", "wall", "open"]] = "periodic"
+    max_residual: ClassVar[float] = 1e-6
+    """Samples with a larger relative residual are refused."""
+
+    @property
+    @abstractmethod
+    def grid(self) -> Mapping[str, Tensor]:
+        """Coordinates of each axis by name."""
+
+    @abstractmethod
+    def solve(self, seeds: Sequence[int], device: str) -> Solution:
+        """Draws and solves one sample for each seed."""
+
+    @property
+    def schema(self) -> Trajectories:
+        """One sample without its values."""
+        field = torch.empty(1, *self.resolution, device="meta")
+        return self._samples(
+            Solution(
+                constant_fields=dict.fromkeys(self.constant_field_names, field),
+                scalars=dict.fromkeys(self.scalar_names, torch.tensor(0.0)),
+                solution=field,
+                residual=torch.zeros(1),
+            )
+        )
+
+    @torch.no_grad()
+    def simulate(
+        self,
+        parameters: Mapping[str, float],
+        seeds: Sequence[int],
+        *,
+        device: str = "cpu",
+        progress: Callable[[float], None] | None = None,
+    ) -> Trajectories:
+        """Solves one sample for each seed; see :meth:`PDE.simulate`.
+
+        Raises:
+            FloatingPointError: if a solution is not finite or does not satisfy the equation; names the seeds.
+        """
+        if not seeds:
+            raise ValueError("there is nothing to solve: seeds is empty; give one seed for each sample")
+        parts = []
+        for first, last in self._pieces(len(seeds), torch.device(device).type):
+            part = self.solve(seeds[first:last], device)
+            self._require_solved(part, seeds[first:last])
+            parts.append(self._samples(part))
+            if progress is not None:
+                progress(last / len(seeds))
+        return _joined(parts)
+
+    def _pieces(self, n_samples: int, device_type: str) -> Iterator[tuple[int, int]]:
+        size = max(1, POINTS_AT_ONCE[device_type] // math.prod(self.resolution))
+        for first in range(0, n_samples, size):
+            yield first, min(first + size, n_samples)
+
+    def _require_solved(self, part: Solution, seeds: Sequence[int]) -> None:
+        values = (part.solution, *part.constant_fields.values())
+        finite = torch.stack([value.isfinite().flatten(1).all(dim=1) for value in values]).all(dim=0)
+        solved = finite & (part.residual <= self.max_residual)
+        if not bool(solved.all()):
+            bad = (~solved).nonzero()[:, 0].tolist()
+            raise FloatingPointError(
+                f"{type(self).__name__} is not solved for seeds {[seeds[i] for i in bad]}: relative residuals "
+                f"{[f'{part.residual[i].item():.2g}' for i in bad]}, allowed {self.max_residual:g}; nothing of them is "
+                "kept. Choose a milder range of coefficients or a finer grid"
+            )
+
+    def _samples(self, part: Solution) -> Trajectories:
+        return Trajectories(
+            time=torch.zeros(1),
+            coordinates=self.grid,
+            boundaries=dict.fromkeys(self.grid, (self.boundary, self.boundary)),
+            scalars={name: part.scalars[name].float() for name in self.scalar_names},
+            scalar_fields={self.solution_name: part.solution[:, None].float()},
+            constant_fields={name: part.constant_fields[name].float() for name in self.constant_field_names},
+        )
+
+
+def _joined(parts: Sequence[Trajectories]) -> Trajectories:
+    """Concatenates batches of samples."""
+
+    def join(name: str) -> dict[str, Tensor]:
+        return {key: torch.cat([getattr(part, name)[key] for part in parts]) for key in getattr(parts[0], name)}
+
+    first = parts[0]
+    groups = {name: join(name) for name in ("scalars", "scalar_fields", "constant_fields")}
+    return Trajectories(time=first.time, coordinates=first.coordinates, boundaries=first.boundaries, **groups)
