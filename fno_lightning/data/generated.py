@@ -37,6 +37,7 @@ class GeneratedDataModule(WellDataModule):
         source: ``auto``: the real data set if it is on disk, else a simulation; ``download``: the real data set,
             downloaded from The Well; ``simulate``: a simulation.
         device: Device of the simulation; ``auto``: a GPU if there is one.
+        n_processes: Processes that simulate a large data set side by side on a CPU, each with one thread.
         **options: Windows, filters and loaders, see :class:`WellDataModule`.
 
     Raises:
@@ -54,6 +55,7 @@ class GeneratedDataModule(WellDataModule):
         seed: int = 0,
         source: Literal["auto", "download", "simulate"] = "auto",
         device: Literal["auto", "cpu", "cuda"] = "auto",
+        n_processes: int = 1,
         **options: Any,
     ) -> None:
         super().__init__(
@@ -71,13 +73,15 @@ class GeneratedDataModule(WellDataModule):
                 "seed": seed,
                 "source": source,
                 "device": device,
+                "n_processes": n_processes,
             }
         )
-        require_at_least(1, n_train=n_train, n_valid=n_valid, n_test=n_test)
+        require_at_least(1, n_train=n_train, n_valid=n_valid, n_test=n_test, n_processes=n_processes)
         require_at_least(0, seed=seed)
         self.simulation = Simulation(pde, {"train": n_train, "valid": n_valid, "test": n_test}, seed)
         self.may_use_real = source != "simulate"
         self.device = device
+        self.n_processes = n_processes
 
     @cached_property
     def is_simulated(self) -> bool:
@@ -103,7 +107,7 @@ class GeneratedDataModule(WellDataModule):
         if device == "auto":
             device = "cuda" if torch.cuda.is_available() else "cpu"
         with folder_lock(self.root):
-            self.simulation.run(self.root, device)
+            self.simulation.run(self.root, device, self.n_processes)
 
     @property
     def _simulated_root(self) -> Path:

@@ -33,6 +33,13 @@ def progress_bar(description: str, console: Console | None = None) -> Iterator[C
         yield lambda fraction: progress.update(task, completed=fraction)
 
 
+def duration(seconds: float) -> str:
+    """Writes a duration for people, e.g. ``45 s``, ``12 min`` or ``3.5 h``."""
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
+
+
 def part_of(report: Callable[[float], None], number: int, n_parts: int) -> Callable[[float], None]:
     """Returns a function that reports the progress of one of several equal parts."""
     return lambda fraction: report((number + fraction) / n_parts)

@@ -1,4 +1,4 @@
-"""A data set that an equation makes, file by file."""
+"""A data set that an equation makes: which files there are, and what is in them."""
 
 from __future__ import annotations
 
@@ -7,22 +7,23 @@ import json
 import logging
 import shutil
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from hashlib import sha256
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-import numpy as np
+import torch
 from rich.filesize import decimal
-from torch import Tensor
 
 from fno_lightning.data.atomic_file import PART_SUFFIX, atomic_file
 from fno_lightning.data.base import Split
-from fno_lightning.data.progress import part_of, progress_bar
-from fno_lightning.data.well_writer import trajectory_bytes, write_well_file
-from fno_lightning.pdes import PDE, Trajectories
+from fno_lightning.data.progress import duration, progress_bar
+from fno_lightning.data.seeds import trajectory_seeds
+from fno_lightning.data.simulation_batch import SimulatedFile, SimulationBatch, seconds_per_trajectory, simulate_batches
+from fno_lightning.data.well_writer import trajectory_bytes
+from fno_lightning.pdes import PDE
 from fno_lightning.version import __version__
 
 logger = logging.getLogger(__name__)
@@ -30,10 +31,18 @@ logger = logging.getLogger(__name__)
 FORMAT_VERSION = 1
 """To be raised when the same settings begin to make other files."""
 
+SPLITS: tuple[Split, ...] = ("train", "valid", "test")
+
+FILE_BYTES = 2**27
+"""Most bytes of fields in a file that holds several trajectories; what a kill can cost, and what is held in memory."""
+
+BATCH_BYTES = {"cpu": 2**27, "cuda": 2**31}
+"""Most bytes of fields that are simulated at once, by type of device, if that is more than one file."""
+
 
 @dataclass(frozen=True)
 class Simulation:
-    """A data set that an equation makes: a file for each split and set of parameters.
+    """A data set that an equation makes: for each split and set of parameters a file, or several if it would be large.
 
     Args:
         pde: The equation.
@@ -68,102 +77,89 @@ class Simulation:
         return sha256(canonical.encode()).hexdigest()[:12]
 
     def seeds(self, split: Split, parameter_set: int) -> list[int]:
-        """Returns the seeds of a file's trajectories; no two trajectories of the data set share one.
+        """Returns the seeds of a split's trajectories; no two trajectories of the data set share one.
 
-        They do not depend on the number of trajectories, so that a larger train split begins with the smaller one. All
-        are below 2^32, because more bits are lost on generators such as the Mersenne Twister; multiplication by an odd
-        number maps those integers one to one onto themselves.
+        They do not depend on the number of trajectories, so that a larger train split begins with the smaller one.
         """
-        offset = int(np.random.SeedSequence(self.seed).generate_state(1)[0])
-        splits, n_sets = ("train", "valid", "test"), len(self.pde.parameter_sets)
-        first, step = splits.index(split) + len(splits) * parameter_set, len(splits) * n_sets
-        return [(offset + 2654435761 * (first + step * k)) % 2**32 for k in range(self.n_trajectories[split])]
+        n_sets = len(self.pde.parameter_sets)
+        first, step = SPLITS.index(split) + len(SPLITS) * parameter_set, len(SPLITS) * n_sets
+        return trajectory_seeds(self.seed, (first + step * k for k in range(self.n_trajectories[split])))
 
-    def run(self, root: Path, device: str) -> None:
-        """Simulates what is missing in a folder, one set of parameters after the other.
+    def files(self) -> Iterator[SimulatedFile]:
+        """Yields all files of the data set, by set of parameters and then by split."""
+        n_most = max(1, FILE_BYTES // trajectory_bytes(self.pde.schema))
+        for parameter_set, parameters in enumerate(self.pde.parameter_sets):
+            name = Path(self.pde.file_name(parameters))
+            for split in self.n_trajectories:
+                seeds = self.seeds(split, parameter_set)
+                for number, first in enumerate(range(0, len(seeds), n_most)):
+                    part = f"_part_{number:05d}" if len(seeds) > n_most else ""
+                    path = Path("data", split, f"{name.stem}{part}{name.suffix}")
+                    yield SimulatedFile(path, parameter_set, tuple(seeds[first : first + n_most]))
+
+    def batches(self, root: Path, device: str) -> list[SimulationBatch]:
+        """Returns the files that a folder lacks, in batches that are simulated at once."""
+        size = trajectory_bytes(self.pde.schema)
+        n_most = BATCH_BYTES[torch.device(device).type] // size
+        batches: list[SimulationBatch] = []
+        missing = (file for file in self.files() if not (root / file.path).exists())
+        for _, files in groupby(missing, key=lambda file: file.parameter_set):
+            batch: list[SimulatedFile] = []
+            for file in files:
+                if batch and sum(len(other.seeds) for other in batch) + len(file.seeds) > n_most:
+                    batches.append(self._batch(batch))
+                    batch = []
+                batch.append(file)
+            batches.append(self._batch(batch))
+        return batches
+
+    def run(self, root: Path, device: str, n_processes: int = 1) -> None:
+        """Simulates what is missing in a folder.
 
         Each file appears when it is complete; after an interruption the next run simulates the rest.
 
         Args:
             root: Folder of the data set; no other process may work in it at the same time.
             device: Device of the computation.
+            n_processes: Processes that simulate side by side, each a batch with one thread.
 
         Raises:
             OSError: if the missing files do not fit onto the disk, or cannot be written.
             FloatingPointError: if a simulation fails.
         """
-        missing = [self._missing(root, index) for index in range(len(self.pde.parameter_sets))]
-        jobs = [(index, splits) for index, splits in enumerate(missing) if splits]
-        if not jobs:
+        batches = self.batches(root, device)
+        if not batches:
             return
-        self._begin(root, [split for splits in missing for split in splits])
+        self._begin(root, batches, device, n_processes)
         begin = time.monotonic()
         with progress_bar(f"Simulating {self.pde.dataset_name}") as report:
-            for number, (index, splits) in enumerate(jobs):
-                self._simulate(root, index, splits, device, part_of(report, number, len(jobs)))
-                report((number + 1) / len(jobs))
-        logger.info("simulated %s in %.0f s", root, time.monotonic() - begin)
+            simulate_batches(batches, root, device, n_processes, report)
+        logger.info("simulated %s in %s", root, duration(time.monotonic() - begin))
 
-    def _path(self, root: Path, split: Split, parameter_set: int) -> Path:
-        return root / "data" / split / self.pde.file_name(self.pde.parameter_sets[parameter_set])
+    def _batch(self, files: Sequence[SimulatedFile]) -> SimulationBatch:
+        parameters = self.pde.parameter_sets[files[0].parameter_set]
+        provenance = {"source": self.source, "settings": json.dumps(self.settings)}
+        return SimulationBatch(self.pde, parameters, tuple(files), provenance)
 
-    def _missing(self, root: Path, parameter_set: int) -> list[Split]:
-        return [split for split in self.n_trajectories if not self._path(root, split, parameter_set).exists()]
-
-    def _begin(self, root: Path, missing: Sequence[Split]) -> None:
-        """Clears what a kill left behind, checks the free space and writes down the settings."""
+    def _begin(self, root: Path, batches: Sequence[SimulationBatch], device: str, n_processes: int) -> None:
+        """Clears what a kill left behind, checks the free space, writes down the settings, and says what is coming."""
         for leftover in root.rglob(f".*{PART_SUFFIX}"):
             leftover.unlink()
         with atomic_file(root / "settings.json") as temporary:
             temporary.write_text(json.dumps(self.settings, indent=2) + "\n")
-        n_trajectories = sum(self.n_trajectories[split] for split in missing)
+        n_trajectories = sum(batch.n_trajectories for batch in batches)
+        n_files = sum(len(batch.files) for batch in batches)
         n_bytes = n_trajectories * trajectory_bytes(self.pde.schema)
         free = shutil.disk_usage(root).free
-        size = f"{n_trajectories} trajectories in {len(missing)} files, {decimal(n_bytes)}"
+        size = f"{n_trajectories} trajectories in {n_files} files, {decimal(n_bytes)}"
         if n_bytes > free:
             raise OSError(
                 errno.ENOSPC,
                 f"cannot simulate {size}, in {root}: only {decimal(free)} are free there. Free some space, choose "
                 "another base_path, or ask for fewer trajectories or a smaller grid",
             )
-        logger.info("simulating %s, in %s (%s free)", size, root, decimal(free))
-
-    def _simulate(
-        self, root: Path, parameter_set: int, missing: Sequence[Split], device: str, progress: Callable[[float], None]
-    ) -> None:
-        """Simulates one set of parameters for several splits as one batch, and writes a file for each."""
-        parameters = self.pde.parameter_sets[parameter_set]
-        seeds = {split: self.seeds(split, parameter_set) for split in missing}
-        all_seeds = [seed for split in missing for seed in seeds[split]]
-        trajectories = self.pde.simulate(parameters, all_seeds, device=device, progress=progress)
-        first = 0
-        for split in missing:
-            last = first + len(seeds[split])
-            write_well_file(
-                self._path(root, split, parameter_set),
-                _take(trajectories, slice(first, last)),
-                dataset_name=self.pde.dataset_name,
-                provenance={
-                    "source": self.source,
-                    "settings": json.dumps(self.settings),
-                    "parameters": json.dumps(dict(parameters)),
-                    "seeds": json.dumps(seeds[split]),
-                    "created": datetime.now(UTC).isoformat(timespec="seconds"),
-                },
-            )
-            first = last
-
-
-def _take(trajectories: Trajectories, rows: slice) -> Trajectories:
-    """Some trajectories of a batch."""
-
-    def take(fields: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        return {name: values[rows] if values.ndim else values for name, values in fields.items()}
-
-    return replace(
-        trajectories,
-        scalars=take(trajectories.scalars),
-        scalar_fields=take(trajectories.scalar_fields),
-        vector_fields=take(trajectories.vector_fields),
-        constant_fields=take(trajectories.constant_fields),
-    )
+        estimate = ""
+        if n_bytes > FILE_BYTES:
+            seconds = n_trajectories * seconds_per_trajectory(batches[0], device) / min(n_processes, len(batches))
+            estimate = f", about {duration(seconds)}"
+        logger.info("simulating %s%s, in %s (%s free)", size, estimate, root, decimal(free))
