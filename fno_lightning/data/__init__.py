@@ -5,6 +5,7 @@ from fno_lightning.data.batch import Batch
 from fno_lightning.data.batching import collate
 from fno_lightning.data.generated import GeneratedDataModule
 from fno_lightning.data.hdf5_entry import WellFormatError
+from fno_lightning.data.on_the_fly import OnTheFlyDataModule
 from fno_lightning.data.spec import FieldSpec
 from fno_lightning.data.statistics import Statistics
 from fno_lightning.data.well import WellDataModule
@@ -18,6 +19,7 @@ __all__ = [
     "FieldDataModule",
     "FieldSpec",
     "GeneratedDataModule",
+    "OnTheFlyDataModule",
     "Split",
     "Statistics",
     "WellDataModule",

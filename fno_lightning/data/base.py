@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import Any, Literal, TypeAlias
 
 import torch
@@ -104,6 +105,16 @@ class FieldDataModule(LightningDataModule, ABC):
     @abstractmethod
     def rollout_dataset(self, split: Split) -> Dataset[Batch]:
         """Returns full trajectories: the first frames as history, all that follow as target."""
+
+    def at_resolution(self, resolution: Sequence[int]) -> FieldDataModule:
+        """Returns the same data on another grid, of which validation and test can be used.
+
+        Raises:
+            ValueError: if the data have no such grid.
+        """
+        raise ValueError(
+            f"{type(self).__name__} has its data on one grid only, asked for {list(resolution)}: override at_resolution"
+        )
 
     def rollout_batches(self, split: Split) -> list[list[int]]:
         """Returns which items of :meth:`rollout_dataset` share a batch; they must have the same shape."""

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
 
-from fno_lightning.data.base import require_at_least
+from fno_lightning.data.base import Split, require_at_least
 from fno_lightning.data.folder_lock import folder_lock
 from fno_lightning.data.schema import schema_file
 from fno_lightning.data.simulation import Simulation
@@ -108,6 +109,19 @@ class GeneratedDataModule(WellDataModule):
             device = "cuda" if torch.cuda.is_available() else "cpu"
         with folder_lock(self.root):
             self.simulation.run(self.root, device, self.n_processes)
+
+    def at_resolution(self, resolution: Sequence[int]) -> WellDataModule:
+        """Returns the same data on another grid: simulated there, validation and test only, from the same seeds.
+
+        Of a real data set, a coarser grid among its points; see :meth:`WellDataModule.at_resolution`.
+        """
+        if not self.is_simulated:
+            return super().at_resolution(resolution)
+        if tuple(resolution) == schema_file(self.simulation.pde, "").grid_shape:
+            return self
+        pde = self.simulation.pde.at_resolution(resolution)
+        counts: dict[Split, int] = {split: n for split, n in self.simulation.n_trajectories.items() if split != "train"}
+        return self._changed(simulation=Simulation(pde, counts, self.simulation.seed))
 
     @property
     def _simulated_root(self) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 from collections import defaultdict
 from collections.abc import Sequence
@@ -12,8 +13,9 @@ from typing import Any, Literal
 from fno_lightning.data.base import FieldDataModule, Split, require_at_least
 from fno_lightning.data.batching import consecutive
 from fno_lightning.data.download import download_well
+from fno_lightning.data.file_spec import file_spec
 from fno_lightning.data.folder_lock import folder_lock
-from fno_lightning.data.spec import FieldSpec, cell_edges
+from fno_lightning.data.spec import FieldSpec
 from fno_lightning.data.statistics import Statistics
 from fno_lightning.data.stats_file import load_statistics
 from fno_lightning.data.well_dataset import WellWindows
@@ -48,6 +50,7 @@ class WellDataModule(FieldDataModule):
         exclude_filters: Leave out files whose name contains one of these.
         subsample: Use every how many-th trajectory of the train split, counted over the sorted files, so that the
             parameters stay balanced; for studies of how much data a model needs.
+        grid_stride: Use every how many-th grid point along each axis, to train or test at a lower resolution.
         max_rollout_steps: Largest number of steps in a full trajectory's target; all unless given.
         source: ``local``: the data are on disk; ``download``: what is missing is downloaded from The Well.
         **loader_options: Batch sizes and options of the loaders, see :class:`FieldDataModule`.
@@ -70,6 +73,7 @@ class WellDataModule(FieldDataModule):
         include_filters: Sequence[str] = (),
         exclude_filters: Sequence[str] = (),
         subsample: int = 1,
+        grid_stride: int = 1,
         max_rollout_steps: int | None = None,
         source: Literal["local", "download"] = "local",
         **loader_options: Any,
@@ -88,6 +92,7 @@ class WellDataModule(FieldDataModule):
                 "include_filters": list(include_filters),
                 "exclude_filters": list(exclude_filters),
                 "subsample": subsample,
+                "grid_stride": grid_stride,
                 "max_rollout_steps": max_rollout_steps,
                 "source": source,
             }
@@ -95,6 +100,7 @@ class WellDataModule(FieldDataModule):
         require_at_least(0, n_steps_input=n_steps_input)
         require_at_least(1, n_steps_output=n_steps_output, dt_stride=dt_stride, max_rollout_steps=max_rollout_steps)
         require_at_least(1, window_stride=window_stride, eval_window_stride=eval_window_stride, subsample=subsample)
+        require_at_least(1, grid_stride=grid_stride)
         if fields is not None and not fields:
             raise ValueError("fields is empty, expected at least one name: leave it out to use all fields")
         self.dataset_name = dataset_name
@@ -108,6 +114,7 @@ class WellDataModule(FieldDataModule):
         self.include_filters = include_filters
         self.exclude_filters = exclude_filters
         self.subsample = subsample
+        self.grid_stride = grid_stride
         self.max_rollout_steps = max_rollout_steps
         self.source = source
         self._files: dict[Split, list[WellFile]] = {}
@@ -127,17 +134,12 @@ class WellDataModule(FieldDataModule):
         if file.time_varying_scalars:
             logger.warning("scalars that depend on time are left out: %s", ", ".join(file.time_varying_scalars))
         is_steady = self.n_steps_input == 0 or file.n_frames == 1
-        return FieldSpec(
-            dataset_name=file.dataset_name,
+        return file_spec(
+            file,
             fields=self._selected(file),
-            grid_shape=file.grid_shape,
-            constant_fields=file.components(time_varying=False),
-            scalars=tuple(file.scalars),
-            axes=file.axes,
-            extent=tuple(cell_edges(points.tolist()) for points in file.coordinates),
-            boundaries=file.boundaries,
-            time_step=None if is_steady else float(f"{self.dt_stride * file.frame_interval:.7g}"),
+            time_step=None if is_steady else self.dt_stride * file.frame_interval,
             source=file.source or f"{self.source}: {self.root}",
+            grid_stride=self.grid_stride,
         )
 
     @cached_property
@@ -190,6 +192,30 @@ class WellDataModule(FieldDataModule):
             groups[window.n_steps_output].append(index)
         return [batch for group in groups.values() for batch in consecutive(group, self.rollout_batch_size)]
 
+    def at_resolution(self, resolution: Sequence[int]) -> WellDataModule:
+        """Returns the same data on a coarser grid, whose points are every second, third and so on of the files'.
+
+        Raises:
+            ValueError: if there is no such grid among the files' points.
+        """
+        grid = tuple(len(points) for points in self._reference.coordinates)
+        stride = round(grid[0] / resolution[0])
+        if tuple(-(-n // stride) for n in grid) != tuple(resolution):
+            grids = ", ".join(str([-(-n // every) for n in grid]) for every in range(1, 5))
+            raise ValueError(
+                f"there are no data at the resolution {list(resolution)}: the files of {self.dataset_name} hold every "
+                f"n-th point of their grid, {grids} and so on"
+            )
+        return self._changed(grid_stride=stride)
+
+    def _changed(self, **attributes: Any) -> WellDataModule:
+        """Returns a data module with other attributes that has read nothing yet."""
+        other = copy.copy(self)
+        known = ("spec", "statistics", "_reference", "is_simulated")
+        other.__dict__ = {name: value for name, value in vars(self).items() if name not in known}
+        vars(other).update(attributes, _files={}, _datasets={}, _rollout_datasets={})
+        return other
+
     @cached_property
     def _reference(self) -> WellFile:
         """The file that says what the data set is: the first of the first split there is."""
@@ -233,6 +259,7 @@ class WellDataModule(FieldDataModule):
             fields=spec.fields,
             constant_fields=spec.constant_fields,
             scalars=spec.scalars,
+            grid_stride=self.grid_stride,
         )
 
     def _selected(self, file: WellFile) -> tuple[str, ...]:

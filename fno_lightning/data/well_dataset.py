@@ -27,6 +27,7 @@ class WellWindows(Dataset[Batch]):
         fields: Components of time-dependent fields, in the order of the files.
         constant_fields: Components of the fields without time dependence, in the order of the files.
         scalars: Names of the scalars that are constant in time.
+        grid_stride: Distance between successive grid points.
     """
 
     def __init__(
@@ -38,14 +39,15 @@ class WellWindows(Dataset[Batch]):
         fields: Sequence[str],
         constant_fields: Sequence[str],
         scalars: Sequence[str],
+        grid_stride: int = 1,
     ) -> None:
         self.windows = windows
         self.n_steps_input = n_steps_input
         self.dt_stride = dt_stride
         self.fields = tuple(fields)
         self.constant_fields = tuple(constant_fields)
-        self.grid_shape = files[0].grid_shape
-        self._reader = WellReader(files, fields, constant_fields)
+        self.grid_shape = tuple(-(-n // grid_stride) for n in files[0].grid_shape)
+        self._reader = WellReader(files, fields, constant_fields, grid_stride)
         self._scalars = [_scalar_table(file, scalars) for file in files]
 
     def __len__(self) -> int:

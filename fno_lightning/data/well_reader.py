@@ -24,11 +24,13 @@ class Channels(NamedTuple):
         field: The field.
         components: Numbers of the chosen components.
         channels: The channels that they fill.
+        grid_stride: Distance between successive grid points.
     """
 
     field: WellField
     components: list[int]
     channels: slice
+    grid_stride: int
 
     def arrange(self, values: np.ndarray, n_leading: int) -> np.ndarray:
         """Brings stored values into the order of a batch.
@@ -42,6 +44,8 @@ class Channels(NamedTuple):
         """
         values = values.reshape(*values.shape[:n_leading], *self.field.grid, len(self.field.components))
         values = np.moveaxis(values, -1, n_leading)
+        index: Any = (..., *(slice(None, None, self.grid_stride),) * len(self.field.grid))
+        values = values[index]
         if len(self.components) == len(self.field.components):
             return values
         return values.take(self.components, axis=n_leading)
@@ -58,12 +62,19 @@ class WellReader:
         files: Metadata of the files.
         fields: Components of time-dependent fields, in the order of the files.
         constant_fields: Components of the fields without time dependence, in the order of the files.
+        grid_stride: Distance between successive grid points.
     """
 
-    def __init__(self, files: Sequence[WellFile], fields: Sequence[str], constant_fields: Sequence[str]) -> None:
+    def __init__(
+        self,
+        files: Sequence[WellFile],
+        fields: Sequence[str],
+        constant_fields: Sequence[str],
+        grid_stride: int = 1,
+    ) -> None:
         self.files = tuple(files)
-        self._varying = [_channels(file, fields, time_varying=True) for file in self.files]
-        self._constant = [_channels(file, constant_fields, time_varying=False) for file in self.files]
+        self._varying = [_channels(file, fields, grid_stride, time_varying=True) for file in self.files]
+        self._constant = [_channels(file, constant_fields, grid_stride, time_varying=False) for file in self.files]
         self._open = _OpenFiles()
 
     def read_frames(
@@ -134,13 +145,13 @@ def _source(file: WellFile, field: WellField, handle: h5py.File) -> Any:
     return dataset[()] if is_small else dataset
 
 
-def _channels(file: WellFile, names: Sequence[str], *, time_varying: bool) -> list[Channels]:
+def _channels(file: WellFile, names: Sequence[str], grid_stride: int, *, time_varying: bool) -> list[Channels]:
     wanted = set(names)
     result: list[Channels] = []
     first = 0
     for field in file.fields:
         components = [number for number, name in enumerate(field.components) if name in wanted]
         if field.time_varying is time_varying and components:
-            result.append(Channels(field, components, slice(first, first + len(components))))
+            result.append(Channels(field, components, slice(first, first + len(components)), grid_stride))
             first += len(components)
     return result

@@ -428,3 +428,15 @@ def test_which_statistics_are_used_is_logged(data_set, caplog):
     module_of(root).setup("fit")
     assert "computing them from 2 files" in caplog.text
     assert f"normalising with the statistics in {root / 'stats.yaml'}" in caplog.text
+
+
+@pytest.mark.parametrize("grid", [(6, 4), (7, 5)])
+def test_a_grid_stride_uses_every_second_point(data_set, grid):
+    root = data_set(grid)
+    full, strided = (WellDataModule(root.name, str(root.parent), grid_stride=stride) for stride in (1, 2))
+    shape = tuple(-(-n // 2) for n in grid)
+    assert strided.spec.grid_shape == shape
+    for one, other in zip(full.dataset("train")[3], strided.dataset("train")[3], strict=True):
+        assert torch.equal(one[..., ::2, ::2] if one.ndim > 1 else one, other)
+    assert full.at_resolution(shape).spec == strided.spec
+    assert full.spec.grid_shape == grid

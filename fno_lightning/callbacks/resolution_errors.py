@@ -1,0 +1,104 @@
+"""Errors of one operator on several grids."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.utilities import rank_zero_only
+from rich.console import Console
+from rich.table import Table
+from torch import Tensor
+
+from fno_lightning.callbacks.comparison import Comparison, log_agreed, log_values, source_prefix
+from fno_lightning.callbacks.contract import field_data, forecast_module, tensorboard_logger
+from fno_lightning.callbacks.trajectories import undisturbed
+from fno_lightning.data import Batch, FieldDataModule
+from fno_lightning.data.atomic_file import atomic_file
+from fno_lightning.metrics import NRMSE, VRMSE, MetricFactory
+from fno_lightning.modules import ForecastModule
+
+METRICS: Mapping[str, MetricFactory] = {"nrmse": NRMSE, "vrmse": VRMSE}
+
+
+class ResolutionErrors(Callback):
+    """Tests an operator on other grids than the one it was trained on, in the same ``test`` run.
+
+    The test split is taken at each resolution from the datamodule's ``at_resolution``: a generated data set is
+    simulated there from the same seeds, of stored data every n-th point is used. Logs
+    ``test/resolution_<64x64>/<metric>`` and the same by field and for both baselines, prints a table, and with a
+    TensorBoard logger writes ``resolutions.md`` beside its log.
+
+    Args:
+        resolutions: Grids, points along each axis; the data's own is added.
+        metrics: Which errors, by the name that they have in the logs; ``None``: ``nrmse`` (relative L2) and ``vrmse``.
+
+    Raises:
+        ValueError: if there are no resolutions; when testing starts, if the data have no such grid.
+    """
+
+    def __init__(
+        self, resolutions: Sequence[Sequence[int]], metrics: Mapping[str, MetricFactory] | None = None
+    ) -> None:
+        if not resolutions:
+            raise ValueError("resolutions is empty, expected at least one grid, e.g. [[128, 128]]")
+        self.resolutions = [tuple(resolution) for resolution in resolutions]
+        self.metrics = METRICS if metrics is None else metrics
+        self._data: dict[tuple[int, ...], FieldDataModule] = {}
+        self._rows: list[list[str]] = []
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Prepares the data at every resolution."""
+        if stage != "test":
+            return
+        data = field_data(trainer)
+        for resolution in sorted({*self.resolutions, data.spec.grid_shape}):
+            self._data[resolution] = data.at_resolution(resolution)
+            self._data[resolution].prepare_data()
+
+    def on_test_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Evaluates the test split at every resolution."""
+        module = forecast_module(pl_module)
+        self._rows = []
+        for resolution, data in self._data.items():
+            name = "x".join(map(str, resolution))
+            values = self._evaluate(trainer, module, data)
+            log_agreed(module, {f"test/resolution_{name}/{key}": value for key, value in values.items()})
+            self._rows.append([name, *(f"{values[metric].item():.3g}" for metric in self.metrics)])
+
+    def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Prints and writes the table."""
+        self._report(trainer, forecast_module(pl_module))
+
+    def _evaluate(self, trainer: Trainer, module: ForecastModule, data: FieldDataModule) -> dict[str, Tensor]:
+        comparison = Comparison(self.metrics, module)
+        with undisturbed(module):
+            for on_host in data.test_dataloader():
+                batch: Batch = trainer.strategy.batch_to_device(on_host)
+                history, constants, scalars = (trainer.precision_plugin.convert_input(part) for part in batch[:3])
+                with trainer.precision_plugin.forward_context():
+                    prediction = module.forecast(history, constants, scalars, batch.target.shape[1])
+                comparison.update(prediction.to(batch.target.dtype), batch)
+        values: dict[str, Tensor] = {}
+        for source, by_name in comparison.compute().items():
+            for name, errors in by_name.items():
+                values |= log_values(errors, module.spec.fields, f"{source_prefix(source)}{name}")
+        return values
+
+    @rank_zero_only
+    def _report(self, trainer: Trainer, module: ForecastModule) -> None:
+        trained = "x".join(map(str, module.spec.grid_shape))
+        title = f"Test errors on {module.spec.dataset_name} by resolution, trained at {trained}"
+        table = Table("resolution", *self.metrics, title=title)
+        for row in self._rows:
+            table.add_row(*row)
+        Console().print(table)
+        logger = tensorboard_logger(trainer)
+        if logger is not None:
+            header = ["resolution", *self.metrics]
+            lines = [f"| {' | '.join(cells)} |" for cells in (header, ["---"] * len(header), *self._rows)]
+            text = f"# {title}\n\n" + "\n".join(lines) + "\n"
+            logger.experiment.add_text("test/resolutions", text, trainer.global_step)
+            with atomic_file(Path(logger.log_dir) / "resolutions.md") as path:
+                path.write_text(text, encoding="utf-8")

@@ -1,0 +1,33 @@
+"""From what a file holds to what a data set is."""
+
+from __future__ import annotations
+
+from fno_lightning.data.spec import FieldSpec, cell_edges
+from fno_lightning.data.well_file import WellFile
+
+
+def file_spec(
+    file: WellFile, *, fields: tuple[str, ...], time_step: float | None, source: str, grid_stride: int = 1
+) -> FieldSpec:
+    """Describes the data set that a file is a part of.
+
+    Args:
+        file: Metadata of the file.
+        fields: Components of time-dependent fields that are used.
+        time_step: Time between two steps; ``None`` for a steady problem.
+        source: Where the data came from, for people to read.
+        grid_stride: Distance between the grid points that are used.
+    """
+    coordinates = [points[::grid_stride] for points in file.coordinates]
+    return FieldSpec(
+        dataset_name=file.dataset_name,
+        fields=fields,
+        grid_shape=tuple(len(points) for points in coordinates),
+        constant_fields=file.components(time_varying=False),
+        scalars=tuple(file.scalars),
+        axes=file.axes,
+        extent=tuple(cell_edges(points.tolist()) for points in coordinates),
+        boundaries=file.boundaries,
+        time_step=None if time_step is None else float(f"{time_step:.7g}"),
+        source=source,
+    )

@@ -1,0 +1,82 @@
+import pytest
+import torch
+
+from fno_lightning.callbacks import ResolutionErrors
+from fno_lightning.data import GeneratedDataModule, OnTheFlyDataModule, WellDataModule
+from fno_lightning.metrics.nrmse import nrmse
+from fno_lightning.modules import FNOModule
+from fno_lightning.pdes import Poisson
+from tests.callbacks.waves import WaveData, make_module
+
+POISSON = Poisson(resolution=(32, 32))
+
+
+def generated(folder, **options):
+    options = {"n_train": 2, "n_valid": 1, "n_test": 3, "n_steps_input": 0, "batch_size": 2} | options
+    return GeneratedDataModule(POISSON, str(folder), **options)
+
+
+def make_operator(data):
+    module = FNOModule(data.spec, (8, 8), 4, n_layers=1, n_steps_input=0)
+    module.fit_normalization(data.statistics)
+    return module
+
+
+@pytest.mark.parametrize("on_the_fly", [False, True])
+def test_one_test_run_gives_an_error_for_each_resolution(make_trainer, tmp_path, capsys, on_the_fly):
+    data = generated(tmp_path / "data")
+    if on_the_fly:
+        data = OnTheFlyDataModule(POISSON, n_valid=1, n_test=3, n_statistics=2, batch_size=2)
+    data.prepare_data()
+    module = make_operator(data)
+    trainer = make_trainer(ResolutionErrors([(64, 64), (48, 40)]))
+    trainer.test(module, datamodule=data, verbose=False)
+    printed = capsys.readouterr().out
+    logged = trainer.callback_metrics
+    for grid in ((32, 32), (48, 40), (64, 64)):
+        other = data.at_resolution(grid)
+        samples = [other.dataset("test")[i] for i in range(3)]
+        assert samples[0].target.shape[-2:] == grid
+        batch = [torch.stack(part) for part in zip(*samples, strict=True)]
+        expected = nrmse(module.forecast(*batch[:3]), batch[3], n_dims=2).mean().item()
+        name = f"{grid[0]}x{grid[1]}"
+        assert logged[f"test/resolution_{name}/nrmse"].item() == pytest.approx(expected, rel=1e-5)
+        (row,) = (line for line in printed.splitlines() if line.startswith(f"│ {name}"))
+        assert f"{expected:.3g}" in row
+    assert "trained at 32x32" in printed
+    (markdown,) = tmp_path.rglob("resolutions.md")
+    assert "| 64x64 |" in markdown.read_text()
+
+
+def test_the_train_split_is_not_simulated_again(make_trainer, tmp_path):
+    data = generated(tmp_path)
+    finer = data.at_resolution((64, 64))
+    finer.prepare_data()
+    assert sorted(path.name for path in (finer.root / "data").iterdir()) == ["test", "valid"]
+    assert finer.root != data.root
+    coarse, fine = (module.simulation.seeds("test", 0) for module in (data, finer))
+    assert coarse == fine
+    assert data.at_resolution((32, 32)) is data
+
+
+def test_stored_data_are_taken_on_a_coarser_grid(make_trainer, tmp_path):
+    simulated = generated(tmp_path)
+    simulated.prepare_data()
+    stored = WellDataModule(simulated.root.name, str(tmp_path), n_steps_input=0, batch_size=2)
+    trainer = make_trainer(ResolutionErrors([(16, 16)]))
+    trainer.test(make_operator(stored), datamodule=stored, verbose=False)
+    assert {"test/resolution_16x16/nrmse", "test/resolution_32x32/nrmse"} <= trainer.callback_metrics.keys()
+    with pytest.raises(ValueError, match=r"no data at the resolution \[20, 20\]: the files of poisson-\w+ hold every n-th"):
+        stored.at_resolution((20, 20))
+
+
+def test_data_without_other_grids_say_so(make_trainer):
+    data = WaveData()
+    trainer = make_trainer(ResolutionErrors([(16, 12)]))
+    with pytest.raises(ValueError, match=r"WaveData has its data on one grid only, asked for"):
+        trainer.test(make_module(data), datamodule=data, verbose=False)
+
+
+def test_no_resolutions_are_refused():
+    with pytest.raises(ValueError, match="resolutions is empty"):
+        ResolutionErrors([])
