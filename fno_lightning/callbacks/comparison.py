@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import torch
 from jaxtyping import Float
 from lightning.pytorch import LightningModule
 from torch import Tensor
@@ -29,7 +30,7 @@ class Comparison:
 
     def __init__(self, metrics: Mapping[str, MetricFactory], module: ForecastModule) -> None:
         n_dims = module.spec.n_dims
-        self._mean = module.fields.mean.view(-1, *(1,) * n_dims)
+        self._normalizer = module.normalizer
         sources = SOURCES if module.n_steps_input else ("model", "mean")
         self._errors: dict[str, dict[str, FieldMetric]] = {
             source: {name: factory(n_dims).to(module.device) for name, factory in metrics.items()} for source in sources
@@ -38,7 +39,8 @@ class Comparison:
     def update(self, prediction: Float[Tensor, "batch time field *grid"], batch: Batch) -> None:
         """Adds samples: predictions of the batch's target, or of its first frames."""
         target = batch.target[:, : prediction.shape[1]]
-        forecasts = {"model": prediction, "mean": self._mean.expand_as(target)}
+        mean = self._normalizer.decode(torch.zeros_like(target), batch.scalars)
+        forecasts = {"model": prediction, "mean": mean}
         if "persistence" in self._errors:
             forecasts["persistence"] = batch.history[:, -1:].expand_as(target)
         for source, errors in self._errors.items():

@@ -25,10 +25,13 @@ class FieldSpec:
         extent: Lower and upper edge of the domain along each axis, in the units of the coordinates.
         boundaries: Condition at the lower and the upper side of each axis: ``periodic``, ``wall`` or ``open``.
         time_step: Time between two steps of a trajectory; ``None`` for a steady problem.
+        members: Names of the data sets that a mixture is made of; the last of its ``scalars`` is then ``member``, the
+            number of the data set that a sample is from.
         source: Where the data came from, for people to read: a path, a download, a simulation with its solver.
 
     Raises:
-        ValueError: if ``axes``, ``extent`` or ``boundaries`` do not have one entry for each axis of ``grid_shape``.
+        ValueError: if ``axes``, ``extent`` or ``boundaries`` do not have one entry for each axis of ``grid_shape``, or
+            the scalars of a mixture do not end with ``member``.
     """
 
     dataset_name: str
@@ -40,6 +43,7 @@ class FieldSpec:
     extent: tuple[tuple[float, float], ...] = ()
     boundaries: tuple[tuple[str, str], ...] = ()
     time_step: float | None = None
+    members: tuple[str, ...] = ()
     source: str = "unknown"
 
     def __post_init__(self) -> None:
@@ -48,6 +52,8 @@ class FieldSpec:
             n_entries = len(getattr(self, name))
             if n_entries not in (0, n_dims):
                 raise ValueError(f"{name} has {n_entries} entries, but the grid {self.grid_shape} has {n_dims} axes")
+        if self.members and self.scalars[-1:] != ("member",):
+            raise ValueError(f"the scalars of a mixture end with 'member', got {self.scalars}")
 
     @property
     def n_dims(self) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 import lightning as L
@@ -18,11 +19,20 @@ from fno_lightning.data import Batch, FieldDataModule, FieldSpec, Statistics
 from fno_lightning.losses import MSE, Loss
 from fno_lightning.metrics import VRMSE
 from fno_lightning.modules.compatibility import require_same_fields, require_same_history
-from fno_lightning.modules.normalization import ZScore
+from fno_lightning.modules.initial_weights import freeze_parts, load_weights, read_weights
+from fno_lightning.modules.normalizer import Normalization, Normalizer
 from fno_lightning.modules.schedules import lightning_schedule
 from fno_lightning.rollout import rollout
 
-_RUN_TIME_ARGUMENTS = ("loss", "optimizer", "lr_scheduler", "compile")
+_RUN_TIME_ARGUMENTS = (
+    "loss",
+    "optimizer",
+    "lr_scheduler",
+    "compile",
+    "initial_weights",
+    "refit_normalization",
+    "freeze",
+)
 
 
 class ForecastModule(L.LightningModule, ABC):
@@ -38,8 +48,8 @@ class ForecastModule(L.LightningModule, ABC):
 
     A subclass says which network: it stores its arguments and overrides :meth:`build_network`. Arguments that rebuild
     the network are hyper-parameters and must be plain values; a checkpoint then reloads without data and without
-    arguments, and takes and returns physical units. ``loss``, ``optimizer``, ``lr_scheduler`` and ``compile`` are
-    choices of a run and are not stored.
+    arguments, and takes and returns physical units. The other arguments (``loss``, ``optimizer``, ``lr_scheduler``,
+    ``compile``, ``initial_weights``, ``refit_normalization`` and ``freeze``) are choices of a run and are not stored.
 
     Logs ``train/loss``, ``val/loss``, ``val/vrmse``, ``val/vrmse/<field>`` and the same for ``test``.
 
@@ -50,18 +60,23 @@ class ForecastModule(L.LightningModule, ABC):
         residual: Predict the change from the last frame, in units of its spread, rather than the next frame. On the
             simulated turbulent_radiative_layer_2D of 32 x 96 points it made no better step (VRMSE 0.243 and 0.239 after
             8 epochs) and worse rollouts (0.611 and 0.482 over steps 6:12), one seed.
+        normalization: ``zscore``, or ``source_norm`` for linear steady equations; see
+            :class:`~fno_lightning.modules.Normalizer`.
         loss: Compares normalised prediction and target; ``None``: :class:`~fno_lightning.losses.MSE`.
         optimizer: Makes the optimizer from the parameters; ``None``: AdamW, lr 1e-3, weight decay 1e-4.
         lr_scheduler: Makes the schedule from the optimizer; ``None``: constant learning rate.
         compile: Compile the network with ``torch.compile``, in place.
+        initial_weights: Start the training from these weights: a checkpoint, or a file with the state dict of a
+            network. Unlike ``fit --ckpt_path``, which continues a training, it takes nothing else over.
+        refit_normalization: Take the statistics of the new data although ``initial_weights`` bring a normalisation.
+        freeze: Names of parts of the network that are not trained, e.g. ``lifting`` or ``blocks.0``.
 
     Raises:
-        ValueError: if ``n_steps_input`` is negative, or 0 when there is nothing else to predict from.
+        ValueError: if ``n_steps_input`` is negative, or 0 when there is nothing else to predict from; when training
+            starts, if ``initial_weights`` do not fit or ``freeze`` names no part of the network.
     """
 
     network: nn.Module | None
-    is_normalized: Tensor
-    """Whether the statistics of a train split have been taken over; a checkpoint brings them along."""
 
     def __init__(
         self,
@@ -69,10 +84,14 @@ class ForecastModule(L.LightningModule, ABC):
         n_steps_input: int = 4,
         *,
         residual: bool = False,
+        normalization: Normalization = "zscore",
         loss: Loss | None = None,
         optimizer: OptimizerCallable | None = None,
         lr_scheduler: LRSchedulerCallable | None = None,
         compile: bool = False,  # noqa: A002 (torch's own name for it)
+        initial_weights: str | None = None,
+        refit_normalization: bool = False,
+        freeze: Sequence[str] = (),
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -89,13 +108,12 @@ class ForecastModule(L.LightningModule, ABC):
         self.optimizer = optimizer
         self.lr_scheduler = lr_scheduler
         self.compile_network = compile
+        self.initial_weights = initial_weights
+        self.refit_normalization = refit_normalization
+        self.freeze_parts = freeze
         self.network = None
-
-        self.register_buffer("is_normalized", torch.tensor(False))
-        self.fields = ZScore(len(self.spec.fields))
-        self.increments = ZScore(len(self.spec.fields))
-        self.constants = ZScore(len(self.spec.constant_fields))
-        self.scalars = ZScore(len(self.spec.scalars))
+        self._is_restored = False
+        self.normalizer = Normalizer(self.spec, normalization)
         self.val_loss, self.test_loss = MeanMetric(), MeanMetric()
         self.val_vrmse, self.test_vrmse = VRMSE(n_dims=self.spec.n_dims), VRMSE(n_dims=self.spec.n_dims)
 
@@ -109,7 +127,8 @@ class ForecastModule(L.LightningModule, ABC):
     def in_channels(self) -> int:
         """Channels that the network sees: past frames, constant fields and scalars."""
         spec = self.spec
-        return self.n_steps_input * len(spec.fields) + len(spec.constant_fields) + len(spec.scalars)
+        n_scalars = len(spec.scalars) - bool(spec.members)  # which member a sample is from is no input
+        return self.n_steps_input * len(spec.fields) + len(spec.constant_fields) + n_scalars
 
     @property
     def out_channels(self) -> int:
@@ -126,7 +145,7 @@ class ForecastModule(L.LightningModule, ABC):
         n_steps: int = 1,
     ) -> Float[Tensor, "batch T_out field *grid"]:
         """Predicts the ``n_steps`` frames after the history, in physical units."""
-        return self._decode(self._advance(history, constants, scalars, n_steps))
+        return self.normalizer.decode(self._advance(history, constants, scalars, n_steps), scalars)
 
     @torch.no_grad()
     def forecast(
@@ -147,35 +166,22 @@ class ForecastModule(L.LightningModule, ABC):
     def _advance(self, history: Tensor, constants: Tensor, scalars: Tensor, n_steps: int) -> Tensor:
         """Predicts ``n_steps`` normalised frames from a history in physical units."""
         self.configure_model()
-        history = self.fields.encode(history, self.spec.n_dims)
-        context = self._context(constants, scalars)
-        return rollout(lambda frames: self._next_frame(frames, context), history, n_steps)
+        history = self.normalizer.encode(history, scalars)
+        context = self.normalizer.context(constants, scalars)
+        return rollout(lambda frames: self._next_frame(frames, context, scalars), history, n_steps)
 
-    def _context(self, constants: Tensor, scalars: Tensor) -> Tensor:
-        """What stays the same during a forecast: constant fields, and each scalar as a constant plane."""
-        n_dims = self.spec.n_dims
-        grid = constants.shape[2:]
-        planes = self.scalars.encode(scalars, 0).view(*scalars.shape, *(1,) * n_dims).expand(*scalars.shape, *grid)
-        return torch.cat((self.constants.encode(constants, n_dims), planes), dim=1)
-
-    def _next_frame(self, frames: Tensor, context: Tensor) -> Tensor:
+    def _next_frame(self, frames: Tensor, context: Tensor, scalars: Tensor) -> Tensor:
         """One application of the network to normalised frames ``(batch, T_in, field, *grid)``."""
         assert self.network is not None
         output: Tensor = self.network(torch.cat((frames.flatten(1, 2), context), dim=1))
-        if not self.residual:
-            return output
-        step = self.increments.decode(output, self.spec.n_dims)
-        return frames[:, -1] + step / self.fields.std.view(-1, *(1,) * self.spec.n_dims)
-
-    def _decode(self, frames: Tensor) -> Tensor:
-        return self.fields.decode(frames, self.spec.n_dims)
+        return frames[:, -1] + self.normalizer.as_change(output, scalars) if self.residual else output
 
     # --- training and evaluation -----------------------------------------------------------------------------------
 
     def step(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Returns the loss and the normalised prediction ``(batch, T_out, field, *grid)`` of a batch."""
         prediction = self._advance(batch.history, batch.constants, batch.scalars, batch.target.shape[1])
-        return self.loss(prediction, self.fields.encode(batch.target, self.spec.n_dims)), prediction
+        return self.loss(prediction, self.normalizer.encode(batch.target, batch.scalars)), prediction
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Returns the loss of a batch."""
@@ -197,7 +203,7 @@ class ForecastModule(L.LightningModule, ABC):
 
     def _evaluation_step(self, batch: Batch, loss_name: str, mean_loss: MeanMetric, vrmse: VRMSE) -> dict[str, Tensor]:
         loss, prediction = self.step(batch)
-        prediction = self._decode(prediction)
+        prediction = self.normalizer.decode(prediction, batch.scalars)
         vrmse.update(prediction, batch.target)
         mean_loss.update(loss, weight=len(batch.target))  # processes and batches may differ in their numbers of samples
         self.log(loss_name, mean_loss, prog_bar=True, batch_size=len(batch.target))
@@ -228,7 +234,7 @@ class ForecastModule(L.LightningModule, ABC):
             require_same_history(self.n_steps_input, data.n_steps_input, "the module")
         if stage != "fit":
             return
-        if self.is_normalized:
+        if self.normalizer.is_fitted:
             rank_zero_info("the module keeps the normalisation that it has; fit_normalization() changes it")
         elif isinstance(data, FieldDataModule):
             self.fit_normalization(data.statistics)
@@ -240,26 +246,33 @@ class ForecastModule(L.LightningModule, ABC):
 
     def fit_normalization(self, statistics: Statistics) -> None:
         """Takes over the statistics of a train split; with a Trainer and a datamodule this happens by itself, once."""
-        self.fields.fit(statistics.mean, statistics.std)
-        self.increments.fit(statistics.mean_delta, statistics.std_delta)
-        self.constants.fit(statistics.constant_mean, statistics.constant_std)
-        self.scalars.fit(statistics.scalar_mean, statistics.scalar_std)
-        self.is_normalized.fill_(True)
+        self.normalizer.fit(statistics)
+
+    def on_fit_start(self) -> None:
+        """Takes over the initial weights, unless a training is resumed."""
+        if self.initial_weights is None or self._is_restored:
+            return
+        state, saved = read_weights(self.initial_weights)
+        self._require_compatible(saved)
+        load_weights(self, state, with_normalization=not self.refit_normalization)
+        rank_zero_info(f"starting from the weights in {self.initial_weights}")
 
     def configure_model(self) -> None:
         """Builds the network once, and compiles it if asked to; call it yourself when you use no Trainer."""
         if self.network is not None:
             return
         self.network = self.build_network()
+        freeze_parts(self.network, self.freeze_parts)
         if self.compile_network:
             self.network.compile()
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Returns the optimizer and, if there is one, its schedule."""
+        trained = [parameter for parameter in self.parameters() if parameter.requires_grad]
         if self.optimizer is None:
-            optimizer: torch.optim.Optimizer = torch.optim.AdamW(self.parameters(), lr=1e-3, weight_decay=1e-4)
+            optimizer: torch.optim.Optimizer = torch.optim.AdamW(trained, lr=1e-3, weight_decay=1e-4)
         else:
-            optimizer = self.optimizer(self.parameters())
+            optimizer = self.optimizer(trained)
         if self.lr_scheduler is None:
             return optimizer
         schedule = lightning_schedule(self.lr_scheduler(optimizer), lambda: self.trainer.estimated_stepping_batches)
@@ -267,7 +280,10 @@ class ForecastModule(L.LightningModule, ABC):
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Refuses a checkpoint whose fields or history are not this module's."""
-        saved = checkpoint.get("hyper_parameters", {})
+        self._require_compatible(checkpoint.get("hyper_parameters", {}))
+        self._is_restored = True
+
+    def _require_compatible(self, saved: Mapping[str, Any]) -> None:
         if "spec" in saved:
             require_same_fields(FieldSpec.from_dict(saved["spec"]), self.spec, "the checkpoint")
             require_same_history(saved["n_steps_input"], self.n_steps_input, "the checkpoint")

@@ -18,7 +18,7 @@ def require_same_fields(expected: FieldSpec, given: FieldSpec, owner: str) -> No
     Raises:
         ValueError: if fields, constant fields, scalars or the number of axes differ.
     """
-    for kind in ("fields", "constant_fields", "scalars"):
+    for kind in ("fields", "constant_fields", "scalars", "members"):
         wanted, found = list(getattr(expected, kind)), list(getattr(given, kind))
         if wanted != found:
             raise ValueError(

@@ -150,7 +150,7 @@ def test_targets_of_several_steps_are_reached_autoregressively(make_data, make_t
         one_by_one.append(frame)
         history = torch.cat((history[:, 1:], frame), dim=1)
     _, prediction = module.step(batch)
-    expected = module.fields.encode(torch.cat(one_by_one, dim=1), n_dims=1)
+    expected = module.normalizer.fields.encode(torch.cat(one_by_one, dim=1), n_dims=1)
     torch.testing.assert_close(prediction, expected, rtol=1e-4, atol=1e-5)
 
 
@@ -235,7 +235,7 @@ def test_a_loaded_module_keeps_its_normalization_on_other_data(make_data, make_t
     other = make_data(seed=1)
     assert not torch.equal(other_mean(other), data.statistics.mean)
     make_trainer(max_steps=1).fit(loaded, other)
-    assert torch.equal(loaded.fields.mean, data.statistics.mean)
+    assert torch.equal(loaded.normalizer.fields.mean, data.statistics.mean)
 
 
 def other_mean(data):

@@ -1,0 +1,95 @@
+"""Starting a training from the weights of another."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+NETWORK = "network."
+NORMALIZER = "normalizer."
+
+
+def read_weights(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Reads weights from a checkpoint, or from a file with the state dict of a network.
+
+    Returns:
+        The state of a :class:`~fno_lightning.modules.ForecastModule`, or a part of it, and the hyper-parameters that
+        were saved with it, none for a plain state dict.
+
+    Raises:
+        ValueError: if there is no such file, or it holds something else.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise ValueError(f"initial_weights: there is no file {path}")
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise ValueError(
+            f"initial_weights: {path} holds more than tensors and plain values, which may run any code when it is "
+            "loaded. If you trust it (neuralop's own files are such), convert it once: "
+            "torch.save(fno_lightning.from_neuralop(torch.load(path, weights_only=False)).state_dict(), new_path)"
+        ) from error
+    except (EOFError, RuntimeError) as error:
+        raise ValueError(f"initial_weights: {path} is not a checkpoint, or only a part of one: {error}") from error
+    state = content.get("state_dict", content) if isinstance(content, dict) else {}
+    if not state or not all(isinstance(value, Tensor) for value in state.values()):
+        raise ValueError(f"initial_weights: {path} is neither a checkpoint nor the state dict of a network")
+    if not any(name.startswith(NETWORK) for name in state):
+        state = {NETWORK + name: value for name, value in state.items()}
+    return state, content.get("hyper_parameters", {})
+
+
+def load_weights(module: nn.Module, state: Mapping[str, Tensor], *, with_normalization: bool) -> None:
+    """Loads the weights of the network and, if there is one and it is wanted, the normalisation.
+
+    Raises:
+        ValueError: if the network has other weights; names them with their shapes.
+    """
+    parts = (NETWORK, NORMALIZER) if with_normalization else (NETWORK,)
+    given = {name: value for name, value in state.items() if name.startswith(parts)}
+    own = {name: value for name, value in module.state_dict().items() if name.startswith(parts)}
+    if not any(name.startswith(NORMALIZER) for name in given):
+        own = {name: value for name, value in own.items() if name.startswith(NETWORK)}
+    differing = [
+        f"{name} {_shape(given.get(name))} instead of {_shape(own.get(name))}"
+        for name in sorted(own.keys() | given.keys())
+        if _shape(given.get(name)) != _shape(own.get(name))
+    ]
+    if differing:
+        shown = "; ".join(differing[:4]) + ("; ..." if len(differing) > 4 else "")
+        raise ValueError(
+            f"initial_weights do not fit the network, {len(differing)} of {len(own)} entries differ: {shown}. Give the "
+            "module the options that the weights were trained with, and data with the same channels"
+        )
+    module.load_state_dict(given, strict=False)
+
+
+def freeze_parts(network: nn.Module, parts: Sequence[str]) -> None:
+    """Excludes parts of a network from training.
+
+    Args:
+        network: The network.
+        parts: Names of submodules or parameters, e.g. ``lifting`` or ``blocks.0``.
+
+    Raises:
+        ValueError: if a name is none of the network's, or nothing is left to train.
+    """
+    for part in parts:
+        chosen = [p for name, p in network.named_parameters() if f"{name}.".startswith(f"{part}.")]
+        if not chosen:
+            known = [name for name, _ in network.named_children()]
+            raise ValueError(f"freeze: the network has no part {part!r} with weights, it has {known}")
+        for parameter in chosen:
+            parameter.requires_grad_(False)
+    if not any(parameter.requires_grad for parameter in network.parameters()):
+        raise ValueError(f"freeze={list(parts)} leaves no weights to train")
+
+
+def _shape(value: Tensor | None) -> str:
+    return "missing" if value is None else str(tuple(value.shape))

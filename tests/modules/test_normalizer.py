@@ -1,0 +1,125 @@
+"""What a network sees: z-scores, the invariance under the source's norm, mixtures with statistics of their own."""
+
+import dataclasses
+
+import pytest
+import torch
+
+from fno_lightning.data import FieldSpec, Statistics
+from fno_lightning.modules import FNOModule, Normalizer
+from fno_lightning.pdes.linear_problem import Coefficients, solve_linear
+from fno_lightning.pdes.periodic_box import PeriodicBox
+
+SPEC = FieldSpec(
+    dataset_name="poisson",
+    fields=("solution",),
+    grid_shape=(8, 8),
+    constant_fields=("source",),
+    scalars=("diffusion_xx", "diffusion_yy"),
+)
+
+
+def statistics(members=()):
+    """Numbers without a pattern."""
+    generator = torch.Generator().manual_seed(0)
+
+    def numbers(n, *lead):
+        return torch.rand(*lead, n, generator=generator) + 0.5
+
+    lead = (len(members),) if members else ()
+    time = {name: numbers(1, *lead) for name in ("mean", "std", "rms", "mean_delta", "std_delta", "rms_delta")}
+    scalar = {"scalar_mean": numbers(2), "scalar_std": numbers(2)}
+    return Statistics(**time, constant_mean=numbers(1, *lead), constant_std=numbers(1, *lead), **scalar)
+
+
+def samples(n=3):
+    generator = torch.Generator().manual_seed(1)
+    source = torch.randn(n, 1, 8, 8, generator=generator)
+    return source - source.mean(dim=(2, 3), keepdim=True), torch.rand(n, 2, generator=generator) + 0.1
+
+
+def test_zscore_sees_fields_and_planes_of_scalars():
+    normalizer, table = Normalizer(SPEC), statistics()
+    normalizer.fit(table)
+    source, scalars = samples()
+    context = normalizer.context(source, scalars)
+    assert context.shape == (3, 3, 8, 8)
+    torch.testing.assert_close(context[:, :1], (source - table.constant_mean) / table.constant_std)
+    planes = (scalars - table.scalar_mean) / table.scalar_std
+    torch.testing.assert_close(context[:, 1:], planes[:, :, None, None].expand(3, 2, 8, 8))
+
+
+@pytest.mark.parametrize("factor", [1e-3, 7.0])
+def test_source_norm_maps_all_pairs_with_one_solution_to_one_input(factor):
+    normalizer = Normalizer(SPEC, "source_norm")
+    normalizer.fit(statistics())
+    source, scalars = samples()
+    box = PeriodicBox((8, 8), (1.0, 1.0))
+
+    def solve(source, scalars):
+        zero = torch.zeros(3)
+        return solve_linear(source[:, 0].double(), Coefficients(*scalars.T.double(), *(zero,) * 4), box)
+
+    torch.testing.assert_close(solve(factor * source, factor * scalars), solve(source, scalars))
+    context = normalizer.context(source, scalars)
+    torch.testing.assert_close(normalizer.context(factor * source, factor * scalars), context)
+    assert not torch.allclose(normalizer.context(source, factor * scalars), context)
+    plain = Normalizer(SPEC)
+    plain.fit(statistics())
+    assert not torch.allclose(plain.context(factor * source, factor * scalars), plain.context(source, scalars))
+
+
+def test_source_norm_gives_sources_the_spread_of_the_train_split():
+    normalizer, table = Normalizer(SPEC, "source_norm"), statistics()
+    normalizer.fit(table)
+    source, scalars = samples()
+    seen = normalizer.context(source, scalars)[:, :1] * table.constant_std + table.constant_mean
+    rms = (table.constant_mean**2 + table.constant_std**2).sqrt()
+    torch.testing.assert_close(seen.square().mean(dim=(1, 2, 3)).sqrt(), rms.expand(3))
+    assert normalizer.context(torch.zeros_like(source), scalars).isfinite().all()
+
+
+def test_members_have_statistics_of_their_own_and_share_those_of_the_scalars():
+    spec = dataclasses.replace(SPEC, scalars=(*SPEC.scalars, "member"), members=("poisson", "helmholtz"))
+    mixed, table = Normalizer(spec), statistics(spec.members)
+    mixed.fit(table)
+    source, scalars = samples()
+    member = torch.tensor([1, 0, 1])
+    labelled = torch.cat((scalars, member[:, None]), dim=1)
+    frames = torch.randn(3, 2, 1, 8, 8)
+    assert mixed.context(source, labelled).shape == (3, 3, 8, 8)
+    for row, number in enumerate(member.tolist()):
+        own = Normalizer(SPEC)
+        scalar = {"scalar_mean": table.scalar_mean, "scalar_std": table.scalar_std}
+        parts = {name: value[number] for name, value in vars(table).items() if name not in scalar}
+        own.fit(Statistics(**parts, **scalar))
+        row = slice(row, row + 1)
+        torch.testing.assert_close(mixed.context(source, labelled)[row], own.context(source[row], scalars[row]))
+        torch.testing.assert_close(mixed.encode(frames, labelled)[row], own.encode(frames[row], scalars[row]))
+        torch.testing.assert_close(
+            mixed.as_change(frames[:, 0], labelled)[row], own.as_change(frames[row, 0], scalars[row])
+        )
+    torch.testing.assert_close(mixed.decode(mixed.encode(frames, labelled), labelled), frames)
+
+
+def test_the_network_of_a_mixture_does_not_see_the_number_of_the_member():
+    spec = dataclasses.replace(SPEC, scalars=(*SPEC.scalars, "member"), members=("poisson", "helmholtz"))
+    module = FNOModule(spec, (4, 4), 4, n_layers=1, n_steps_input=0)
+    assert module.in_channels == 3
+    source, scalars = samples()
+    predictions = [
+        module.forecast(torch.empty(3, 0, 1, 8, 8), source, torch.cat((scalars, torch.full((3, 1), m)), dim=1))
+        for m in (0.0, 1.0)
+    ]
+    torch.testing.assert_close(*predictions)  # before fit all statistics are alike
+
+
+def test_source_norm_needs_a_source():
+    spec = dataclasses.replace(SPEC, constant_fields=("permeability",))
+    with pytest.raises(ValueError, match=r"normalization=source_norm divides by .* constant fields \['permeability'\]"):
+        FNOModule(spec, (4, 4), n_steps_input=0, normalization="source_norm")
+
+
+def test_members_need_their_number_among_the_scalars():
+    with pytest.raises(ValueError, match="the scalars of a mixture end with 'member'"):
+        dataclasses.replace(SPEC, members=("poisson",))
