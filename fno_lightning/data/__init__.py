@@ -5,6 +5,7 @@ from fno_lightning.data.batch import Batch
 from fno_lightning.data.batching import collate
 from fno_lightning.data.generated import GeneratedDataModule
 from fno_lightning.data.hdf5_entry import WellFormatError
+from fno_lightning.data.mixed import MixedDataModule
 from fno_lightning.data.on_the_fly import OnTheFlyDataModule
 from fno_lightning.data.spec import FieldSpec
 from fno_lightning.data.statistics import Statistics
@@ -19,6 +20,7 @@ __all__ = [
     "FieldDataModule",
     "FieldSpec",
     "GeneratedDataModule",
+    "MixedDataModule",
     "OnTheFlyDataModule",
     "Split",
     "Statistics",

@@ -1,0 +1,174 @@
+"""Several data sets as one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import fields, replace
+from functools import cached_property
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from fno_lightning.data.base import FieldDataModule, Split
+from fno_lightning.data.batch import Batch
+from fno_lightning.data.mixed_samples import Aligned, MixedSamples
+from fno_lightning.data.on_the_fly import OnTheFlyDataModule
+from fno_lightning.data.spec import FieldSpec
+from fno_lightning.data.statistics import Statistics
+
+MEMBER = "member"
+"""Name of the scalar that says which data set a sample is from."""
+
+
+class MixedDataModule(FieldDataModule):
+    """Interleaves several data sets, to train one model on all of them.
+
+    The members share their fields, constant fields and grid. Their scalars are aligned by name: a sample has those of
+    all members, and 0 for those that its own data set lacks, as a term that is absent from its equation has the
+    coefficient 0. Constant fields are aligned likewise. The last scalar, ``member``, is the number of the sample's data
+    set; by it the module normalises the fields of each member with its own statistics, while scalars share theirs.
+
+    A checkpoint of a mixture is fine-tuned on, or tested with, one of its members, or a shifted version of it: a
+    mixture of that one member whose ``names`` and ``scalars`` are those of the checkpoint.
+
+    Args:
+        members: The data sets by name.
+        names: Names of all members that there may be, in the order of their numbers; those of ``members`` unless given.
+        scalars: Names of all scalars that there may be; the members' in the order of their appearance unless given.
+        **loader_options: Batch sizes and options of the loaders, see :class:`FieldDataModule`; those of the members do
+            not matter.
+
+    Raises:
+        ValueError: if the members do not fit together, or have names or scalars that are not listed.
+    """
+
+    def __init__(
+        self,
+        members: dict[str, FieldDataModule],
+        *,
+        names: Sequence[str] | None = None,
+        scalars: Sequence[str] | None = None,
+        **loader_options: Any,
+    ) -> None:
+        super().__init__(**loader_options)
+        self.save_hyperparameters(
+            {
+                "members": {name: dict(member.hparams) for name, member in members.items()},
+                "names": names,
+                **loader_options,
+            }
+        )
+        if not members:
+            raise ValueError("members is empty, expected at least one data set by name")
+        self.members = dict(members)
+        self.names = tuple(names or members)
+        self.scalars = None if scalars is None else tuple(scalars)
+        if fresh := [name for name, member in members.items() if isinstance(member, OnTheFlyDataModule)]:
+            raise ValueError(f"the members {fresh} have no stored samples: use GeneratedDataModule in a mixture")
+        if unknown := [name for name in members if name not in self.names]:
+            raise ValueError(f"members {unknown} are not among the names {list(self.names)}: list them there too")
+        self.n_steps_input = next(iter(members.values())).n_steps_input
+        for name, member in members.items():
+            if member.n_steps_input != self.n_steps_input:
+                raise ValueError(
+                    f"the member {name!r} has n_steps_input={member.n_steps_input}, but the first one has "
+                    f"{self.n_steps_input}: all must have the same"
+                )
+
+    @cached_property
+    def spec(self) -> FieldSpec:
+        """What the members have in common, with the constant fields and scalars of all."""
+        specs = {name: member.spec for name, member in self.members.items()}
+        first = next(iter(specs.values()))
+        for name, spec in specs.items():
+            for attribute in ("fields", "grid_shape", "axes", "boundaries", "time_step"):
+                found, expected = getattr(spec, attribute), getattr(first, attribute)
+                if found != expected:
+                    raise ValueError(
+                        f"the member {name!r} has {attribute} {found}, but the first one has {expected}: the members "
+                        "of a mixture must agree"
+                    )
+        scalars = _union(spec.scalars for spec in specs.values())
+        if self.scalars is not None:
+            if unknown := [name for name in scalars if name not in self.scalars]:
+                raise ValueError(f"the members' scalars {unknown} are not among the scalars {list(self.scalars)}")
+            scalars = self.scalars
+        return replace(
+            first,
+            dataset_name="+".join(self.members),
+            constant_fields=_union(spec.constant_fields for spec in specs.values()),
+            scalars=(*scalars, MEMBER),
+            members=self.names,
+            source="; ".join(f"{name}: {spec.source}" for name, spec in specs.items()),
+        )
+
+    @cached_property
+    def statistics(self) -> Statistics:
+        """Statistics of the fields of each member, ``(member, channel)``, and of the scalars of all, ``(scalar,)``."""
+        own = {name: member.statistics for name, member in self.members.items()}
+        sizes = [len(member.dataset("train")) for member in self.members.values()]  # type: ignore[arg-type]
+        tables: dict[str, Tensor] = {}
+        for name in (field.name for field in fields(Statistics)):
+            channels = self.spec.constant_fields if name.startswith("constant_") else self.spec.fields
+            fallback = 1.0 if "std" in name else 0.0
+            tables[name] = torch.full((len(self.names), len(channels)), fallback)
+            for member, statistics in own.items():
+                known = self.members[member].spec
+                present = known.constant_fields if name.startswith("constant_") else known.fields
+                if not name.startswith("scalar_"):
+                    columns = [channels.index(channel) for channel in present]
+                    tables[name][self.names.index(member), columns] = getattr(statistics, name)
+        mean, std = self._pooled_scalars(own, sizes)
+        return Statistics(**tables | {"scalar_mean": mean, "scalar_std": std})
+
+    def prepare_data(self) -> None:
+        """Prepares every member."""
+        for member in self.members.values():
+            member.prepare_data()
+
+    def setup(self, stage: str | None = None) -> None:
+        """Sets every member up, and checks that they fit together."""
+        for member in self.members.values():
+            member.trainer = self.trainer
+            member.setup(stage)  # type: ignore[arg-type]
+        _ = self.spec
+
+    def dataset(self, split: Split) -> Dataset[Batch]:
+        """Returns the samples of all members, one member after the other."""
+        return self._mixed({name: member.dataset(split) for name, member in self.members.items()})
+
+    def rollout_dataset(self, split: Split) -> Dataset[Batch]:
+        """Returns the full trajectories of all members."""
+        return self._mixed({name: member.rollout_dataset(split) for name, member in self.members.items()})
+
+    def at_resolution(self, resolution: Sequence[int]) -> MixedDataModule:
+        """Returns the same mixture on another grid."""
+        members = {name: member.at_resolution(resolution) for name, member in self.members.items()}
+        sizes = {"batch_size": self.batch_size, "eval_batch_size": self.eval_batch_size}
+        return MixedDataModule(members, names=self.names, scalars=self.spec.scalars[:-1], **sizes)
+
+    def _mixed(self, datasets: Mapping[str, Dataset[Batch]]) -> MixedSamples:
+        aligned = [
+            Aligned(self.members[name].spec, self.spec, self.names.index(name), dataset)
+            for name, dataset in datasets.items()
+        ]
+        return MixedSamples(aligned)
+
+    def _pooled_scalars(self, own: Mapping[str, Statistics], sizes: Sequence[int]) -> tuple[Tensor, Tensor]:
+        """Mean and standard deviation of each scalar over the samples of all members; 0 where a member lacks it."""
+        names = self.spec.scalars[:-1]
+        mean, square = (torch.zeros(len(self.members), len(names), dtype=torch.float64) for _ in range(2))
+        for row, (member, statistics) in enumerate(own.items()):
+            columns = [names.index(name) for name in self.members[member].spec.scalars]
+            mean[row, columns] = statistics.scalar_mean.double()
+            square[row, columns] = statistics.scalar_mean.double().square() + statistics.scalar_std.double().square()
+        weights = torch.tensor(sizes, dtype=torch.float64) / sum(sizes)
+        mean, square = weights @ mean, weights @ square
+        return mean.float(), (square - mean.square()).clamp(min=0).sqrt().float()
+
+
+def _union(groups: Any) -> tuple[str, ...]:
+    """All names, in the order of their first appearance."""
+    return tuple(dict.fromkeys(name for group in groups for name in group))
