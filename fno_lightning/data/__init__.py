@@ -3,6 +3,7 @@
 from fno_lightning.data.base import FieldDataModule, Split
 from fno_lightning.data.batch import Batch
 from fno_lightning.data.batching import collate
+from fno_lightning.data.check import Fault, check
 from fno_lightning.data.generated import GeneratedDataModule
 from fno_lightning.data.hdf5_entry import WellFormatError
 from fno_lightning.data.mixed import MixedDataModule
@@ -17,6 +18,7 @@ from fno_lightning.data.well_writer import write_well_file
 
 __all__ = [
     "Batch",
+    "Fault",
     "FieldDataModule",
     "FieldSpec",
     "GeneratedDataModule",
@@ -28,6 +30,7 @@ __all__ = [
     "WellFile",
     "WellFormatError",
     "WellWindows",
+    "check",
     "collate",
     "read_well_file",
     "write_well_file",

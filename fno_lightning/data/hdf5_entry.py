@@ -16,6 +16,25 @@ class WellFormatError(ValueError):
     """A file or a folder that is not valid in The Well's format."""
 
 
+class EntryError(WellFormatError):
+    """An entry of a file that is not valid in The Well's format.
+
+    Args:
+        path: The file.
+        place: Path of the entry inside the file; empty for the file itself.
+        found: What is wrong with it and what to do, as the rest of a sentence that begins with the place.
+    """
+
+    def __init__(self, path: Path, place: str, found: str) -> None:
+        super().__init__(path, place, found)
+        self.path = path
+        self.place = place
+        self.found = found
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.place} {self.found}" if self.place else f"{self.path} {self.found}"
+
+
 @dataclass(frozen=True)
 class Entry:
     """A group or a data set of an HDF5 file.
@@ -29,20 +48,24 @@ class Entry:
     handle: Any
 
     @property
-    def where(self) -> str:
-        """The file and the place in it, for error messages."""
-        return f"{self.path}: {self.handle.name}"
+    def place(self) -> str:
+        """Path of the entry inside the file."""
+        return str(self.handle.name)
 
     @property
     def shape(self) -> tuple[int, ...]:
         """Shape of a data set."""
         return tuple(self.handle.shape)
 
+    def error(self, found: str) -> EntryError:
+        """Returns an error that names the file and the place in it, and says what was found there."""
+        return EntryError(self.path, self.place, found)
+
     def group(self, name: str) -> Entry:
         """Returns a group of this group.
 
         Raises:
-            WellFormatError: if there is no such group.
+            EntryError: if there is no such group.
         """
         return self._child(name, h5py.Group, "group")
 
@@ -50,7 +73,7 @@ class Entry:
         """Returns a data set of this group.
 
         Raises:
-            WellFormatError: if there is no such data set.
+            EntryError: if there is no such data set.
         """
         return self._child(name, h5py.Dataset, "data set")
 
@@ -58,11 +81,11 @@ class Entry:
         """Returns an attribute.
 
         Raises:
-            WellFormatError: if there is no such attribute.
+            EntryError: if there is no such attribute.
         """
         if name not in self.handle.attrs:
-            raise WellFormatError(
-                f"{self.where} has no attribute '{name}' (it has: {sorted(self.handle.attrs)}), which The Well's "
+            raise self.error(
+                f"has no attribute '{name}' (it has: {sorted(self.handle.attrs)}), which The Well's "
                 "format requires: rewrite the file with it"
             )
         return self.handle.attrs[name]
@@ -85,41 +108,41 @@ class Entry:
         """Returns an attribute that holds an integer.
 
         Raises:
-            WellFormatError: if it holds something else.
+            EntryError: if it holds something else.
         """
         value = self.attribute(name)
         if np.size(value) != 1 or int(np.ravel(value)[0]) != np.ravel(value)[0]:
-            raise WellFormatError(f"{self.where}: attribute '{name}' is {value!r}, expected one integer")
+            raise self.error(f"has the attribute '{name}' = {value!r}, expected one integer")
         return int(np.ravel(value)[0])
 
     def finite_values(self) -> np.ndarray:
         """Reads a small data set of numbers as float64.
 
         Raises:
-            WellFormatError: if a value is not finite.
+            EntryError: if a value is not finite.
         """
         values = np.asarray(self.handle[()], dtype=np.float64)
         if not np.isfinite(values).all():
-            raise WellFormatError(f"{self.where} holds values that are not finite: simulate or download the file again")
+            raise self.error("holds values that are not finite: simulate or download the file again")
         return values
 
     def check_shape(self, *expected: tuple[int, ...]) -> None:
         """Checks the shape of a data set.
 
         Raises:
-            WellFormatError: if it is none of those expected.
+            EntryError: if it is none of those expected.
         """
         if self.shape not in expected:
-            raise WellFormatError(
-                f"{self.where} has the shape {self.shape}, but n_trajectories, the dimensions and its flags "
+            raise self.error(
+                f"has the shape {self.shape}, but n_trajectories, the dimensions and its flags "
                 f"(sample_varying, time_varying, dim_varying) imply {expected[0]}: correct the flags or the data"
             )
 
     def _child(self, name: str, kind: type, noun: str) -> Entry:
         child = self.handle.get(name)
         if not isinstance(child, kind):
-            raise WellFormatError(
-                f"{self.where} has no {noun} '{name}' (it has: {sorted(self.handle)}), which The Well's format "
+            raise self.error(
+                f"has no {noun} '{name}' (it has: {sorted(self.handle)}), which The Well's format "
                 "requires: rewrite the file with it, or leave it out with exclude_filters"
             )
         return Entry(self.path, child)
@@ -131,7 +154,7 @@ def open_hdf5(path: Path) -> Iterator[Entry]:
 
     Raises:
         FileNotFoundError: if there is no such file.
-        WellFormatError: if it is not an HDF5 file, or only the beginning of one.
+        EntryError: if it is not an HDF5 file, or only the beginning of one.
     """
     try:
         file = h5py.File(path, "r")
@@ -143,7 +166,7 @@ def open_hdf5(path: Path) -> Iterator[Entry]:
             found = f"is not an HDF5 file ({size} bytes, beginning with {_first_bytes(path)!r})"
         else:
             found = f"is a damaged HDF5 file, probably truncated ({size} bytes: {error})"
-        raise WellFormatError(f"{path} {found}: delete it, then download or simulate it again") from error
+        raise EntryError(path, "", f"{found}: delete it, then download or simulate it again") from error
     with file:
         yield Entry(path, file)
 

@@ -120,7 +120,9 @@ def _select(table: Table, fields: Mapping[str, WellField], files: Sequence[WellF
     mean, std = channels("mean", spec.fields), channels("std", spec.fields)
     mean_delta, std_delta = channels("mean_delta", spec.fields), channels("std_delta", spec.fields)
     scalars = torch.tensor([[v for file in files for v in file.scalars[name]] for name in spec.scalars])
-    scalar_std, scalar_mean = torch.var_mean(scalars.double().reshape(len(spec.scalars), -1), dim=1, correction=0)
+    scalars = scalars.double().reshape(len(spec.scalars), sum(file.n_trajectories for file in files))
+    scalar_mean = scalars.mean(dim=1, keepdim=True)
+    scalar_std = (scalars - scalar_mean).square().mean(dim=1).sqrt()
     return Statistics(
         mean=mean,
         std=std,
@@ -130,6 +132,6 @@ def _select(table: Table, fields: Mapping[str, WellField], files: Sequence[WellF
         rms_delta=torch.hypot(mean_delta, std_delta),
         constant_mean=channels("mean", spec.constant_fields),
         constant_std=channels("std", spec.constant_fields),
-        scalar_mean=scalar_mean.float(),
-        scalar_std=scalar_std.sqrt().float(),
+        scalar_mean=scalar_mean[:, 0].float(),
+        scalar_std=scalar_std.float(),
     )

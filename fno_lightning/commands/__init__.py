@@ -1,0 +1,1 @@
+"""Commands beside Lightning's: data made and checked without training."""

@@ -1,0 +1,68 @@
+"""``fno-lightning check``: lists what is wrong with files and data sets in The Well's format."""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.text import Text
+
+from fno_lightning.data.check import Fault, check, files_at
+
+STYLES = {"error": "bold red", "warning": "yellow"}
+
+
+def main(args: Sequence[str]) -> int:
+    """Checks what the arguments name and prints every fault.
+
+    Returns:
+        The exit status: 0 if all is well, 1 if there is a fault that counts, 2 if the arguments are wrong.
+    """
+    try:
+        options = _parser().parse_args(args)
+    except SystemExit as stop:  # argparse has said why
+        return int(stop.code or 0)
+    try:
+        n_files = len({file for path in options.paths for file in files_at(path)})
+        faults = check(options.paths)
+    except FileNotFoundError as error:
+        Console(stderr=True).print(Text(f"error: {error}"), soft_wrap=True)
+        return 2
+    console = Console()
+    _show(faults, console)
+    n_errors = sum(fault.severity == "error" for fault in faults)
+    n_warnings = len(faults) - n_errors
+    counts = f"{_count(n_errors, 'error')}, {_count(n_warnings, 'warning')}"
+    console.print(f"{_count(n_files, 'file')}, {counts}" if faults else f"{_count(n_files, 'file')}: no faults")
+    return int(n_errors > 0 or (options.warnings_as_errors and n_warnings > 0))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="fno-lightning check", description="Lists what is wrong with files and data sets in The Well's format."
+    )
+    parser.add_argument(
+        "paths",
+        nargs="+",
+        metavar="FILES",
+        help="files in The Well's format, folders of such files, or folders of data sets, which hold data/train, "
+        "data/valid and data/test",
+    )
+    parser.add_argument("--warnings-as-errors", action="store_true", help="exit with status 1 on warnings too")
+    return parser
+
+
+def _show(faults: Sequence[Fault], console: Console) -> None:
+    """Prints one line for each fault, and an empty one after those of each file."""
+    ordered = sorted(faults, key=lambda fault: str(fault.path))
+    for _, group in itertools.groupby(ordered, key=lambda fault: fault.path):
+        for fault in group:
+            label = Text(fault.severity.upper(), style=STYLES[fault.severity])
+            console.print(Text.assemble(label, f"  {fault}"), soft_wrap=True)
+        console.print()
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"

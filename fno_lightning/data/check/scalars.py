@@ -1,0 +1,62 @@
+"""Checks the scalars, and the parameters that the root repeats."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import h5py
+import numpy as np
+
+from fno_lightning.data.check.attributes import checked_flag, checked_names
+from fno_lightning.data.check.dimensions import Dimensions
+from fno_lightning.data.check.findings import Findings
+from fno_lightning.data.check.listing import checked_listing
+from fno_lightning.data.check.numbers import are_numbers
+from fno_lightning.data.hdf5_entry import Entry
+
+SAME = 1e-5
+"""Relative difference of a parameter from the same in single precision and maybe a few digits less."""
+
+
+def check_scalars(root: Entry, dimensions: Dimensions, findings: Findings) -> None:
+    """Checks ``/scalars``, and ``simulation_parameters`` against it."""
+    group = findings.attempt(root.group, "scalars")
+    entries = checked_listing(group, findings) if group else []
+    values = {entry.place: _check_scalar(entry, dimensions, findings) for entry in entries}
+    _check_parameters(root, {place: value for place, value in values.items() if value is not None}, findings)
+
+
+def _check_scalar(entry: Entry, dimensions: Dimensions, findings: Findings) -> np.ndarray | None:
+    sample_varying = checked_flag(entry, "sample_varying", findings)
+    time_varying = checked_flag(entry, "time_varying", findings)
+    if sample_varying is None or time_varying is None or not are_numbers(entry, findings):
+        return None
+    expected = dimensions.shape(*["time"] * time_varying, sample_varying=sample_varying)
+    if expected is not None:
+        also = () if expected else ((1,),)  # The Well's documentation, against its files
+        findings.attempt(entry.check_shape, expected, *also)
+    return findings.attempt(entry.finite_values)
+
+
+def _check_parameters(root: Entry, scalars: Mapping[str, np.ndarray], findings: Findings) -> None:
+    group = root.handle.get("scalars")
+    for name in checked_names(root, "simulation_parameters", findings) or ():
+        if name not in root.handle.attrs:
+            findings.error(root.place, f"names '{name}' in simulation_parameters, but has no such attribute: add it")
+        if isinstance(group, h5py.Group) and name not in group:
+            findings.warning(
+                group.name, f"has no data set '{name}', which simulation_parameters names: readers do not see it"
+            )
+        place = f"/scalars/{name}"
+        if name in root.handle.attrs and place in scalars:
+            _compare(place, name, root.handle.attrs[name], scalars[place], findings)
+
+
+def _compare(place: str, name: str, attribute: Any, values: np.ndarray, findings: Findings) -> None:
+    stated, found = np.ravel(attribute), values.ravel()
+    are_comparable = stated.dtype.kind in "fiub" and stated.size in (1, found.size)
+    if not are_comparable or not np.allclose(found, stated, rtol=SAME, atol=0.0):
+        shown = ", ".join(f"{value:.7g}" for value in found[:3])
+        message = f"holds {shown}, but the root's attribute '{name}' is {attribute}: correct one of them"
+        findings.error(place, message)
