@@ -13,7 +13,7 @@ from torch import Tensor
 
 from fno_lightning.pdes.base import PDE, Trajectories
 from fno_lightning.pdes.cooling import RadiativeCooling
-from fno_lightning.pdes.euler import Conserved, EulerSolver, Primitive, UnphysicalStateError, to_conserved, to_primitive
+from fno_lightning.pdes.euler import EulerSolver, Primitive, frames, to_conserved, to_primitive
 from fno_lightning.pdes.mixing_layer import mixing_layer
 
 LOWER_EDGE = (-0.5, -1.0)
@@ -136,13 +136,11 @@ class TurbulentRadiativeLayer2D(PDE):
         if not seeds:
             raise ValueError("there is nothing to simulate: seeds is empty; give one seed for each trajectory")
         solver = self._solver(parameters["tcool"], len(seeds), device)
-        state = to_conserved(self.initial_state(seeds, device), self.gamma)
+        start = to_conserved(self.initial_state(seeds, device), self.gamma)
         density = torch.empty(len(seeds), self.n_frames, *self.resolution)
         pressure = torch.empty_like(density)
         velocity = torch.empty(*density.shape, 2)
-        for frame in range(self.n_frames):
-            if frame > 0:
-                state = self._next_frame(solver, state, frame, seeds)
+        for frame, state in enumerate(frames(solver, start, self.n_frames, self.frame_interval, seeds)):
             density[:, frame], velocity[:, frame, ..., 0], velocity[:, frame, ..., 1], pressure[:, frame] = (
                 to_primitive(state, self.gamma)
             )
@@ -176,15 +174,6 @@ class TurbulentRadiativeLayer2D(PDE):
         )
         spacing = (EXTENT[0] / self.resolution[0], EXTENT[1] / self.resolution[1])
         return EulerSolver(spacing, ("periodic", "open"), self.gamma, source=cooling, compile=self.compile)
-
-    def _next_frame(self, solver: EulerSolver, state: Conserved, frame: int, seeds: Sequence[int]) -> Conserved:
-        try:
-            return solver.advance(state, self.frame_interval)
-        except UnphysicalStateError as error:
-            broken = [seeds[trajectory] for trajectory in error.trajectories]
-            raise FloatingPointError(
-                f"the simulation of seeds {broken} broke down before time {frame * self.frame_interval:.4g}: {error}"
-            ) from error
 
     def _trajectories(self, cooling_time: float, density: Tensor, pressure: Tensor, velocity: Tensor) -> Trajectories:
         x, y = self._cell_centres()

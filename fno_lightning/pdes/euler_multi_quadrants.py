@@ -1,0 +1,205 @@
+"""The two-dimensional Riemann problems of The Well."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import KW_ONLY, dataclass
+from typing import Any, ClassVar, Literal
+
+import torch
+from torch import Tensor
+
+from fno_lightning.pdes.base import PDE, Trajectories
+from fno_lightning.pdes.euler import Conserved, EulerSolver, frames, require_conserved, to_primitive
+from fno_lightning.pdes.quadrants import Quadrants
+from fno_lightning.pdes.requirements import (
+    require_at_least,
+    require_distinct,
+    require_positive,
+    require_range,
+    require_resolution,
+)
+
+GASES = {
+    1.13: "C3H8_16",
+    1.22: "C2H6_15",
+    1.3: "CO2_20",
+    1.33: "H2O_20",
+    1.365: "Dry_air_1000",
+    1.4: "Dry_air_20",
+    1.404: "H2_100_Dry_air_-15",
+    1.453: "H2_-76",
+    1.597: "H2_-181",
+    1.76: "Ar_-180",
+}
+"""The Well's ratios of specific heats, and the gases in degrees Celsius that have them."""
+
+
+@dataclass(frozen=True)
+class EulerMultiQuadrants(PDE):
+    r"""Shocks, rarefactions and vortices that start from rectangles of gas in different states.
+
+    .. math:: \partial_t U + \nabla \cdot F(U) = 0
+
+    the compressible Euler equations of an ideal gas (:class:`~fno_lightning.pdes.euler.EulerSolver`) on the unit
+    square, from random :class:`~fno_lightning.pdes.quadrants.Quadrants`. Dimensionless: with density and pressure of
+    about 1, sound crosses the square in a time of about 1. The two data sets of The Well with periodic and with open
+    (zero gradient) boundaries are :class:`EulerMultiQuadrantsPeriodicBC` and :class:`EulerMultiQuadrantsOpenBC`.
+
+    Trajectories have the layout and the gases of The Well's ``euler_multi_quadrants_*`` (Ohana et al., NeurIPS 2024).
+    The states of its rectangles are not published; the ranges here give about its means, and its spread of density and
+    momentum.
+
+    Scalar fields: ``energy`` per volume, ``density`` and ``pressure``, ``(batch, time, x, y)``, averages over cells;
+    vector field: ``momentum`` per volume, ``(batch, time, x, y, 2)``; scalar: ``gamma``. The first frame is the initial
+    state. Where nothing can leave, mass, momentum and energy must stay to round-off.
+
+    Args:
+        resolution: Number of cells along x and y.
+        gammas: Ratios of specific heats γ > 1, one file of trajectories for each.
+        n_frames: Stored frames of a trajectory.
+        frame_interval: Time between two frames.
+        interfaces: Least and greatest number of interfaces across each axis, where the states change; periodic ones are
+            at least 2.
+        density: Range of the densities.
+        pressure: Range of the pressures.
+        speed: Greatest initial velocity along x and y.
+        precision: Floating-point type of the simulation; the frames are stored in float32 either way.
+        compile: Whether to compile the time step; does not change the trajectories beyond round-off.
+
+    Raises:
+        ValueError: if a value is impossible: not positive, an empty list, one that repeats itself, a wrong range.
+
+    Good values: 64² cells for a demonstration, 512² for The Well's resolution.
+
+    Reference: Lax and Liu, SIAM J. Sci. Comput. 19 (1998), section 3, whose problems have one interface on each axis.
+    """
+
+    boundary: ClassVar[Literal["periodic", "open"]]
+    """Condition on all sides."""
+    solver: ClassVar[str] = "Euler, MUSCL-Hancock, HLLC; version 1"
+
+    resolution: tuple[int, int] = (512, 512)
+    gammas: Sequence[float] = tuple(GASES)
+    n_frames: int = 101
+    frame_interval: float = 0.015
+    _: KW_ONLY
+    interfaces: tuple[int, int] = (2, 4)
+    density: tuple[float, float] = (0.1, 1.8)
+    pressure: tuple[float, float] = (0.1, 1.8)
+    speed: float = 0.75
+    precision: Literal["float32", "float64"] = "float64"
+    compile: bool = True
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "resolution", require_resolution(self.resolution, n_dims=2))
+        for name in ("gammas", "interfaces", "density", "pressure"):
+            object.__setattr__(self, name, tuple(getattr(self, name)))
+        require_at_least(1, n_frames=self.n_frames)
+        require_positive(frame_interval=self.frame_interval, speed=self.speed)
+        require_positive(density=self.density, pressure=self.pressure)
+        require_range(density=self.density, pressure=self.pressure)
+        fewest = 2 if self.boundary == "periodic" else 1
+        if not fewest <= self.interfaces[0] <= self.interfaces[1]:
+            raise ValueError(
+                f"interfaces is {self.interfaces}, expected (least, greatest), the least at least {fewest}"
+            )
+        if not self.gammas or not all(1 < gamma < math.inf for gamma in self.gammas):
+            raise ValueError(f"gammas is {self.gammas}, expected at least one number, all finite and above 1")
+        require_distinct(gammas=self.gammas)
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Every value that the trajectories depend on."""
+        settings = super().settings
+        del settings["compile"]
+        return settings
+
+    @property
+    def schema(self) -> Trajectories:
+        """One trajectory without its values."""
+        field = torch.empty(1, self.n_frames, *self.resolution, device="meta")
+        return self._trajectories(self.gammas[0], field, field, field, torch.stack([field, field], dim=-1))
+
+    @property
+    def parameter_sets(self) -> Sequence[Mapping[str, float]]:
+        """One gas for each file."""
+        return [{"gamma": gamma} for gamma in self.gammas]
+
+    def file_name(self, parameters: Mapping[str, float]) -> str:
+        """Name of the file of one gas, as in The Well."""
+        gamma = parameters["gamma"]
+        gas = f"_{GASES[gamma]}" if gamma in GASES else ""
+        return f"{self.dataset_name}_gamma_{gamma:g}{gas}.hdf5"
+
+    @torch.no_grad()
+    def simulate(
+        self,
+        parameters: Mapping[str, float],
+        seeds: Sequence[int],
+        *,
+        device: str = "cpu",
+        progress: Callable[[float], None] | None = None,
+    ) -> Trajectories:
+        """Simulates one trajectory for each seed; see :meth:`PDE.simulate`.
+
+        Raises:
+            FloatingPointError: also if mass, momentum or energy change where nothing can leave.
+        """
+        if not seeds:
+            raise ValueError("there is nothing to simulate: seeds is empty; give one seed for each trajectory")
+        gamma = parameters["gamma"]
+        spacing = (1 / self.resolution[0], 1 / self.resolution[1])
+        solver = EulerSolver(spacing, (self.boundary, self.boundary), gamma, compile=self.compile)
+        start = self.initial_state(seeds, gamma, device)
+        energy = torch.empty(len(seeds), self.n_frames, *self.resolution)
+        density, pressure = torch.empty_like(energy), torch.empty_like(energy)
+        momentum = torch.empty(*energy.shape, 2)
+        for number, state in enumerate(frames(solver, start, self.n_frames, self.frame_interval, seeds)):
+            if self.boundary == "periodic":
+                require_conserved(start, state, seeds, number * self.frame_interval)
+            density[:, number], momentum[:, number, ..., 0], momentum[:, number, ..., 1], energy[:, number] = state
+            pressure[:, number] = to_primitive(state, gamma).pressure
+            if progress is not None:
+                progress((number + 1) / self.n_frames)
+        return self._trajectories(gamma, energy, density, pressure, momentum)
+
+    def initial_state(self, seeds: Sequence[int], gamma: float, device: str = "cpu") -> Conserved:
+        """The quadrants, averaged over cells, ``(batch, x, y)``."""
+        quadrants = Quadrants(self.interfaces, self.density, self.pressure, self.speed, self.boundary == "periodic")
+        dtype = torch.float64 if self.precision == "float64" else torch.float32
+        state = quadrants.sample(seeds, self.resolution, gamma)
+        return Conserved(*(field.to(device=device, dtype=dtype) for field in state))
+
+    def _trajectories(
+        self, gamma: float, energy: Tensor, density: Tensor, pressure: Tensor, momentum: Tensor
+    ) -> Trajectories:
+        centres = {
+            name: ((torch.arange(n_cells, dtype=torch.float64) + 0.5) / n_cells).float()
+            for name, n_cells in zip("xy", self.resolution, strict=True)
+        }
+        return Trajectories(
+            time=self.frame_interval * torch.arange(self.n_frames, dtype=torch.float32),
+            coordinates=centres,
+            boundaries=dict.fromkeys(centres, (self.boundary, self.boundary)),
+            scalars={"gamma": torch.tensor(gamma, dtype=torch.float32)},
+            scalar_fields={"energy": energy, "density": density, "pressure": pressure},
+            vector_fields={"momentum": momentum},
+        )
+
+
+@dataclass(frozen=True)
+class EulerMultiQuadrantsPeriodicBC(EulerMultiQuadrants):
+    """Rectangles of gas on a periodic square; see :class:`EulerMultiQuadrants`."""
+
+    dataset_name: ClassVar[str] = "euler_multi_quadrants_periodicBC"
+    boundary: ClassVar[Literal["periodic", "open"]] = "periodic"
+
+
+@dataclass(frozen=True)
+class EulerMultiQuadrantsOpenBC(EulerMultiQuadrants):
+    """Rectangles of gas on a square with open sides; see :class:`EulerMultiQuadrants`."""
+
+    dataset_name: ClassVar[str] = "euler_multi_quadrants_openBC"
+    boundary: ClassVar[Literal["periodic", "open"]] = "open"
