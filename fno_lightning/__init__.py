@@ -1,7 +1,15 @@
 """PyTorch Lightning plug-ins for Fourier neural operators."""
 
-from fno_lightning.callbacks import ErrorTable, OneStepErrors, RolloutEvaluation
-from fno_lightning.data import Batch, FieldDataModule, FieldSpec, GeneratedDataModule, WellDataModule
+from fno_lightning.callbacks import ErrorTable, OneStepErrors, ResolutionErrors, RolloutEvaluation
+from fno_lightning.data import (
+    Batch,
+    FieldDataModule,
+    FieldSpec,
+    GeneratedDataModule,
+    MixedDataModule,
+    OnTheFlyDataModule,
+    WellDataModule,
+)
 from fno_lightning.models import FNO, TFNO, from_neuralop
 from fno_lightning.modules import FNOModule, ForecastModule, NetworkModule, TFNOModule
 from fno_lightning.rollout import rollout
@@ -17,8 +25,11 @@ __all__ = [
     "FieldSpec",
     "ForecastModule",
     "GeneratedDataModule",
+    "MixedDataModule",
     "NetworkModule",
+    "OnTheFlyDataModule",
     "OneStepErrors",
+    "ResolutionErrors",
     "RolloutEvaluation",
     "TFNOModule",
     "WellDataModule",

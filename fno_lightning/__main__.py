@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from fno_lightning.cli import main
+from fno_lightning.cli import main, prepare_process
+from fno_lightning.commands import check, generate, transfer
+
+COMMANDS = {"check": check.main, "generate": generate.main, "transfer": transfer.main}
+"""Commands beside those of LightningCLI."""
 
 TRACEBACK = "FNO_LIGHTNING_TRACEBACK"
 """Environment variable that, if set, shows where an error was raised."""
@@ -15,6 +20,9 @@ TRACEBACK = "FNO_LIGHTNING_TRACEBACK"
 def run() -> None:
     """Runs the command line; of an error in what the user gave, shows what the package says about it."""
     try:
+        if sys.argv[1:2] and sys.argv[1] in COMMANDS:
+            prepare_process()
+            raise SystemExit(COMMANDS[sys.argv[1]](sys.argv[2:]))
         main()
     except Exception as error:
         said = next((cause for cause in _chain(error) if _is_said_by_package(cause)), None)

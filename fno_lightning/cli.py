@@ -101,7 +101,7 @@ def main(args: ArgsType = None) -> FNOCLI:
     Args:
         args: Arguments as on the command line; ``None``: those of the process.
     """
-    _prepare_process()
+    prepare_process()
     return FNOCLI(
         ForecastModule,
         FieldDataModule,
@@ -111,12 +111,16 @@ def main(args: ArgsType = None) -> FNOCLI:
         save_config_kwargs={"overwrite": True},
         seed_everything_default=0,
         auto_configure_optimizers=False,
-        parser_kwargs={"version": f"fno_lightning {__version__}"},
+        parser_kwargs={
+            "version": f"fno_lightning {__version__}",
+            "description": "Trains and evaluates neural operators. Beside the subcommands below: check FILES..., which "
+            "checks data sets; generate, which makes data without training; transfer, a transfer-learning study.",
+        },
         args=args,
     )
 
 
-def _prepare_process() -> None:
+def prepare_process() -> None:
     """What only a program of its own may do: import path, log lines, warnings."""
     here = str(Path.cwd())
     if here not in sys.path:  # the console script does not look for a user's own classes in the current directory
@@ -127,3 +131,7 @@ def _prepare_process() -> None:
         logger.setLevel(logging.INFO)
     # Lightning 2.6 on torch 2.13, in every run: lightning/pytorch/utilities/_pytree.py
     warnings.filterwarnings("ignore", message=r"`isinstance\(treespec, LeafSpec\)` is deprecated")
+    # the equations make tuples of lists themselves; jsonargparse cannot know inside MixedDataModule's members
+    warnings.filterwarnings(
+        "ignore", message=r"\s*Dump of a value that does not round-trip: a tuple is serialized as list"
+    )

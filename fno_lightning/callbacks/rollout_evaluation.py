@@ -147,7 +147,8 @@ class RolloutEvaluation(Callback):
             pictures.draw_forecasts(forecasts, animation=animation)
             name = next(iter(self.metrics))
             by_source = {source: by_name[name] for source, by_name in errors.items()}
-            pictures.draw_errors(by_source, module.spec, name, windows)
+            if n_steps > 1:
+                pictures.draw_errors(by_source, module.spec, name, windows)
         self._is_animated |= animation
         values = _values(errors, module.spec.fields, windows) | {"diverged": diverged / total}
         return {f"{stage}/rollout/{name}": value for name, value in values.items()}
@@ -162,7 +163,8 @@ class RolloutEvaluation(Callback):
 
     def _windows_within(self, n_steps: int) -> list[tuple[int, int]]:
         """Returns the windows that a forecast of this length reaches; says which it does not."""
-        if too_long := [window for window in self.windows if window[1] > n_steps]:
+        too_long = [window for window in self.windows if window[1] > n_steps]
+        if too_long and n_steps > 1:
             rank_zero_info(
                 f"rollout windows {too_long} are left out: the trajectories have {n_steps} frames to predict"
             )
@@ -192,5 +194,6 @@ def _values(
 
 def _first_forecasts(n: int, prediction: Tensor, batch: Batch, module: ForecastModule) -> list[Forecast]:
     """Returns the first ``n`` forecasts of a batch, on the CPU."""
-    parts = zip(batch.target[:n].cpu(), prediction[:n].cpu(), batch.scalars[:n].cpu(), strict=True)
+    drawn = (batch.target, prediction, batch.scalars, batch.constants)
+    parts = zip(*(part[:n].cpu() for part in drawn), strict=True)
     return [Forecast(module.spec, *part) for part in parts]

@@ -15,7 +15,16 @@ from matplotlib.image import AxesImage
 from matplotlib.lines import Line2D
 from PIL import Image
 
-from fno_lightning.callbacks.figures.axes import STYLE, Array, Scale, axis_names, extent, name_axes, panel_shape
+from fno_lightning.callbacks.figures.axes import (
+    STYLE,
+    Array,
+    Scale,
+    axis_names,
+    extent,
+    name_axes,
+    panel_shape,
+    set_title,
+)
 from fno_lightning.callbacks.figures.forecast import Forecast
 from fno_lightning.data.atomic_file import atomic_file
 
@@ -46,7 +55,7 @@ def write_animation(
 def _frames(forecast: Forecast, field: str, steps: range) -> Iterator[Array]:
     """Draws what stands still once, and over it what moves."""
     figure, parts = (_curves if forecast.spec.n_dims == 1 else _maps)(forecast, field)
-    figure.suptitle(forecast.title(field))
+    set_title(figure, forecast.title(field))
     clock = figure.supxlabel(_clock(forecast, 0))
     moving: Moving = (*parts, (clock, lambda step: clock.set_text(_clock(forecast, step))))
     for artist, _ in moving:

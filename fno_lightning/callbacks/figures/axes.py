@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
@@ -10,11 +11,15 @@ import matplotlib as mpl
 import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 
 from fno_lightning.data import FieldSpec
 
 Array: TypeAlias = npt.NDArray[Any]
+
+CHARACTERS_PER_INCH = 14
+"""How many characters of a title fit into an inch, at the size below."""
 
 STYLE: dict[Any, Any] = {
     "figure.dpi": 150,
@@ -93,6 +98,13 @@ def panel_shape(spec: FieldSpec, area: float) -> tuple[float, float, Literal["eq
     legible = min(max(ratio, 0.25), 4.0)
     width = float(np.sqrt(area / legible))
     return width, width * legible, "equal" if legible == ratio else "auto"
+
+
+def set_title(figure: Figure, title: str) -> None:
+    """Sets a figure's title, broken into lines that fit its width."""
+    n_characters = int(CHARACTERS_PER_INCH * figure.get_figwidth())
+    lines = [textwrap.fill(line, n_characters, break_long_words=False) for line in title.splitlines()]
+    figure.suptitle("\n".join(lines))
 
 
 def name_axes(panel: Axes, spec: FieldSpec, offsets: Sequence[float] = (0.0,)) -> None:

@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from fno_lightning.callbacks.figures.axes import STYLE, Array
+from fno_lightning.callbacks.figures.axes import STYLE, Array, set_title
 from fno_lightning.data import FieldSpec
 
 _CURVES: Mapping[str, Any] = {
@@ -65,7 +65,7 @@ def error_figure(
     figure.supxlabel("lead time" if spec.time_step else "step")
     figure.supylabel(name)
     simulated = ", simulated data" if "simulated" in spec.source.lower() else ""
-    figure.suptitle(f"{name} against lead time, {spec.dataset_name}{simulated}")
+    set_title(figure, f"{name} against lead time, {spec.dataset_name}{simulated}")
     return figure
 
 

@@ -25,12 +25,19 @@ class Forecast:
         reference: Frames to be predicted, ``(time, field, *grid)``; the first is at lead time one.
         prediction: Predicted frames, of the same shape.
         scalars: Parameters of the trajectory, ``(scalar,)``.
+        constants: Fields without time dependence, ``(constant_field, *grid)``; ``None``: not to be drawn.
     """
 
     spec: FieldSpec
     reference: Float[Tensor, "time field *grid"]
     prediction: Float[Tensor, "time field *grid"]
     scalars: Float[Tensor, " scalar"]
+    constants: Tensor | None = None
+
+    @property
+    def is_steady(self) -> bool:
+        """Whether it is the solution of a steady problem."""
+        return self.spec.time_step is None and self.n_steps == 1
 
     @property
     def n_steps(self) -> int:
@@ -41,6 +48,13 @@ class Forecast:
         """Returns reference and prediction of one field, ``(time, *grid)``; of three dimensions the middle plane."""
         channel = self.spec.fields.index(field)
         return self._plane(self.reference[:, channel]), self._plane(self.prediction[:, channel])
+
+    def inputs(self) -> dict[str, Array]:
+        """Returns the fields without time dependence by name, ``(*grid)``; of three dimensions the middle plane."""
+        if self.constants is None:
+            return {}
+        planes = zip(self.spec.constant_fields, self._plane(self.constants), strict=True)
+        return dict(planes)
 
     def lead_time(self, step: int) -> str:
         """Returns how far ahead the frame with this index lies, in steps and in the data's units of time."""

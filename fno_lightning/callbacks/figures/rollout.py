@@ -10,8 +10,18 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from fno_lightning.callbacks.figures.axes import STYLE, Array, Scale, axis_names, extent, name_axes, panel_shape
+from fno_lightning.callbacks.figures.axes import (
+    STYLE,
+    Array,
+    Scale,
+    axis_names,
+    extent,
+    name_axes,
+    panel_shape,
+    set_title,
+)
 from fno_lightning.callbacks.figures.forecast import Forecast
+from fno_lightning.callbacks.figures.steady import steady_figure
 
 
 @mpl.rc_context(STYLE)
@@ -21,7 +31,11 @@ def rollout_figure(forecast: Forecast, field: str) -> Figure:
     Reference and prediction share one scale of colours, taken from the reference; errors have a scale symmetric about
     zero. Two dimensions: a column for each of several lead times. Three dimensions: likewise, in the middle plane of
     the third axis. One dimension: the whole forecast over space and time, or curves for a steady problem.
+
+    A steady problem in more than one dimension: a row with what is given, reference, prediction and error.
     """
+    if forecast.is_steady and forecast.spec.n_dims > 1:
+        return steady_figure(forecast, field)
     if forecast.spec.n_dims > 1:
         return _maps(forecast, field)
     return _space_time(forecast, field) if forecast.n_steps > 1 else _curves(forecast, field)
@@ -70,7 +84,7 @@ def _curves(forecast: Forecast, field: str) -> Figure:
     values.set_ylabel(field)
     error.plot(x, prediction - reference, color="C3")
     error.set(ylabel="error", xlabel=axis_names(forecast.spec)[0])
-    figure.suptitle(forecast.title(field))
+    set_title(figure, forecast.title(field))
     return figure
 
 
@@ -106,5 +120,5 @@ def _finished(figure: Figure, panels: Any, title: str) -> Figure:
     for name, panel in zip(("reference", "prediction", "error"), panels, strict=True):
         panel.set_ylabel(f"{name}\n{panel.get_ylabel()}")
         panel.spines[:].set_visible(False)
-    figure.suptitle(title)
+    set_title(figure, title)
     return figure

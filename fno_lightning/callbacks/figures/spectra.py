@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter
 from torch import Tensor
 
-from fno_lightning.callbacks.figures.axes import STYLE, extent
+from fno_lightning.callbacks.figures.axes import STYLE, extent, set_title
 from fno_lightning.callbacks.figures.forecast import Forecast
 from fno_lightning.data import FieldSpec
 from fno_lightning.metrics import shell_power
@@ -55,7 +55,7 @@ def spectra_figure(forecast: Forecast, n_times: int = 4) -> Figure:
     handles, labels = panels[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=len(steps), frameon=False)
     figure.supylabel("power")
-    figure.suptitle(forecast.title("power spectra, prediction dashed"))
+    set_title(figure, forecast.title("power spectra, prediction dashed"))
     return figure
 
 
