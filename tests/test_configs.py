@@ -27,7 +27,8 @@ def test_an_experiment_trains_and_tests(experiment, tmp_path, monkeypatch, capsy
     best = trained.trainer.checkpoint_callback.best_model_path
     tested = main(["test", *made_small(experiment), "--ckpt_path", best])
     assert 0 < tested.trainer.callback_metrics["test/vrmse"] < float("inf")
-    assert "persistence" in capsys.readouterr().out
+    baseline = "persistence" if trained.datamodule.n_steps_input else "mean"  # a steady problem has no last frame
+    assert f"│ {baseline}" in capsys.readouterr().out
     assert list(Path("runs").glob("*/version_*/errors.md"))
 
 

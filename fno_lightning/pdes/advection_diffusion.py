@@ -66,14 +66,14 @@ class AdvectionDiffusion(LinearProblem):
         "velocity_y",
     )
 
-    resolution: tuple[int, ...] = (128, 128)
+    resolution: tuple[int, int] = (128, 128)
     ratios: tuple[float, float] = (0.2, 1.0)
     _: KW_ONLY
     eigenvalues: tuple[float, float] = (1.0, 5.0)
     diffusion: float = 0.01
     n_gaussians: int = 12
     sigma: float = 1 / 32
-    sparsities: tuple[float, ...] = (0.2, 0.4, 0.6, 0.8)
+    sparsities: Sequence[float] = (0.2, 0.4, 0.6, 0.8)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "resolution", require_resolution(self.resolution, n_dims=2))
@@ -85,7 +85,7 @@ class AdvectionDiffusion(LinearProblem):
 
     @property
     def _sources(self) -> GaussianSources:
-        return GaussianSources(self.n_gaussians, self.sigma, self.sparsities)
+        return GaussianSources(self.n_gaussians, self.sigma, tuple(self.sparsities))
 
     def draw(self, seeds: Sequence[int], box: PeriodicBox) -> tuple[Float[Tensor, "batch x y"], Coefficients]:
         """Source and coefficients of each sample."""

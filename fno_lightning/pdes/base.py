@@ -1,7 +1,6 @@
 """What every equation offers to the rest of the package."""
 
-from __future__ import annotations
-
+# No postponed annotations: a subclass in another file could not resolve them, and its arguments would go unchecked.
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import Field, dataclass, field, fields, is_dataclass
@@ -54,7 +53,7 @@ class PDE(ABC):
         """Every plain value that the trajectories depend on, solver version included; JSON-serialisable."""
         return {argument.name: getattr(self, argument.name) for argument in _arguments(self)} | {"solver": self.solver}
 
-    def at_resolution(self, resolution: Sequence[int]) -> PDE:
+    def at_resolution(self, resolution: Sequence[int]) -> "PDE":
         """Returns the same equation on another grid; the same seeds then mean the same functions.
 
         Raises:

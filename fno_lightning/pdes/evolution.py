@@ -1,7 +1,6 @@
 """What equations in time on a periodic box share: a pseudo-spectral method with exponential time differencing."""
 
-from __future__ import annotations
-
+# No postponed annotations: a subclass in another file could not resolve them, and its arguments would go unchecked.
 import math
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
@@ -16,6 +15,10 @@ from fno_lightning.pdes.budget import Budget as Budget
 from fno_lightning.pdes.budget import BudgetAccount
 from fno_lightning.pdes.etdrk4 import ETDRK4
 from fno_lightning.pdes.periodic_box import PeriodicBox
+
+STEPS_BETWEEN_TAILS = 10
+STEPS_WITHOUT_BUDGET = 10
+"""At the start: rough initial data lose their finest scales in them, faster than the trapezoidal rule can follow."""
 
 Spectrum = Complex[Tensor, "batch channel *frequency"]
 """Fourier coefficients of the state."""
@@ -37,21 +40,26 @@ class SpectralEvolution(PDE):
     r"""An equation :math:`\partial_t u = L u + N(u)` on a periodic box, with L diagonal in Fourier space.
 
     A subclass is a frozen dataclass with the arguments ``resolution``, ``n_frames``, ``frame_interval`` and
-    ``precision``; it states L, N, the initial state, how long a time step may be, and one budget. Time steps are those
-    of :class:`~fno_lightning.pdes.etdrk4.ETDRK4`. Every simulation is refused unless it stays finite and its budget
-    closes: the change of the amount must equal the integral of the rate.
+    ``precision``; it states L, N, the initial state, how long a time step may be, and one budget. With an argument
+    ``refinement`` it is simulated on a finer grid, whose points are stored at ``resolution``. Time steps are those of
+    :class:`~fno_lightning.pdes.etdrk4.ETDRK4`. Every simulation is refused unless it stays finite, its budget closes
+    (the change of the amount must equal the integral of the rate), and its spectrum falls off before the grid ends,
+    which a budget does not tell: that of a truncated Fourier series closes on any grid.
     """
 
     resolution: tuple[int, ...]
     n_frames: int
     frame_interval: float
     precision: Literal["float32", "float64"]
+    refinement: int = 1
 
     scalar_field_names: ClassVar[tuple[str, ...]] = ()
     vector_field_names: ClassVar[tuple[str, ...]] = ()
     budget_name: ClassVar[str] = "energy"
     budget_tolerance: ClassVar[float] = 1e-3
     """Largest error of the budget, relative to the amount and all that was gained and lost."""
+    max_tail: ClassVar[float] = math.inf
+    """Largest share of the variance in the highest tenth of the frequencies, see :meth:`PeriodicBox.tail`."""
 
     @abstractmethod
     def box(self, device: str = "cpu") -> PeriodicBox:
@@ -82,6 +90,16 @@ class SpectralEvolution(PDE):
         """A quantity, and its rate of change by the equation's terms."""
 
     @property
+    def dtype(self) -> torch.dtype:
+        """Floating-point type of the simulation."""
+        return torch.float64 if self.precision == "float64" else torch.float32
+
+    @property
+    def simulated_resolution(self) -> tuple[int, ...]:
+        """Points along each axis of the grid that is simulated."""
+        return tuple(n * self.refinement for n in self.resolution)
+
+    @property
     def warm_up(self) -> float:
         """Time that is simulated before the first frame."""
         return 0.0
@@ -106,7 +124,8 @@ class SpectralEvolution(PDE):
         """Simulates one trajectory for each seed; see :meth:`PDE.simulate`.
 
         Raises:
-            FloatingPointError: if a solution stops being finite or its budget does not close; names the seeds.
+            FloatingPointError: if a solution stops being finite, its budget does not close or the grid does not resolve
+                it; names the seeds.
         """
         if not seeds:
             raise ValueError("there is nothing to simulate: seeds is empty; give one seed for each trajectory")
@@ -118,19 +137,25 @@ class SpectralEvolution(PDE):
             if number > 0:
                 run.advance(self.frame_interval)
             self._require_finite(run.spectrum, seeds, self.warm_up + number * self.frame_interval)
-            for store, fields in zip(frames, self.frame(run.spectrum, box, parameters), strict=True):
-                for name, values in fields.items():
-                    if name not in store:
-                        store[name] = values.new_empty(len(seeds), self.n_frames, *values.shape[1:], dtype=torch.float)
-                    store[name][:, number] = values
+            self._store(self.frame(run.spectrum, box, parameters), number, frames)
             if progress is not None:
                 progress((number + 1) / self.n_frames)
         self._require_balanced(run.account.imbalance, seeds)
+        self._require_resolved(run.tail, seeds)
         return self._trajectories(parameters, *frames)
 
     def scalars(self, parameters: Mapping[str, float]) -> dict[str, Tensor]:
         """Parameters that are stored with the trajectories, by name."""
         return {name: torch.tensor(float(value)) for name, value in parameters.items()}
+
+    def _store(self, frame: Frame, number: int, frames: tuple[dict[str, Tensor], dict[str, Tensor]]) -> None:
+        points = (slice(None), *(slice(None, None, self.refinement),) * len(self.resolution))
+        for store, fields in zip(frames, frame, strict=True):
+            for name, values in fields.items():
+                kept = values[points]
+                if name not in store:
+                    store[name] = kept.new_empty(len(kept), self.n_frames, *kept.shape[1:], dtype=torch.float)
+                store[name][:, number] = kept
 
     def _require_finite(self, spectrum: Tensor, seeds: Sequence[int], time: float) -> None:
         finite = spectrum.isfinite().flatten(1).all(dim=1)
@@ -142,20 +167,28 @@ class SpectralEvolution(PDE):
             )
 
     def _require_balanced(self, imbalance: Tensor, seeds: Sequence[int]) -> None:
-        closes = imbalance <= self.budget_tolerance
-        if not bool(closes.all()):
-            broken = (~closes).nonzero()[:, 0].tolist()
+        fault = f"the {self.budget_name} budget does not close: its relative error is"
+        self._require_below(self.budget_tolerance, imbalance, seeds, fault)
+
+    def _require_resolved(self, tail: Tensor, seeds: Sequence[int]) -> None:
+        fault = "the grid does not resolve the solution: the share of its variance in the highest frequencies is"
+        self._require_below(self.max_tail, tail, seeds, fault)
+
+    def _require_below(self, limit: float, values: Tensor, seeds: Sequence[int], fault: str) -> None:
+        fails = ~(values <= limit)
+        if bool(fails.any()):
+            broken = fails.nonzero()[:, 0].tolist()
             raise FloatingPointError(
-                f"{type(self).__name__}: the {self.budget_name} budget of seeds {[seeds[i] for i in broken]} does not "
-                f"close: relative errors {[f'{imbalance[i].item():.2g}' for i in broken]}, allowed "
-                f"{self.budget_tolerance:g}; nothing of it is kept. Choose a finer grid, a shorter time step or more "
-                "diffusion"
+                f"{type(self).__name__}, seeds {[seeds[i] for i in broken]}: {fault} "
+                f"{', '.join(f'{values[i].item():.2g}' for i in broken)}, allowed {limit:g}; nothing of it is kept. "
+                "Choose a finer grid, a shorter time step or more diffusion"
             )
 
     def _trajectories(
         self, parameters: Mapping[str, float], scalar_fields: dict[str, Tensor], vector_fields: dict[str, Tensor]
     ) -> Trajectories:
-        coordinates = dict(zip("xyz", (x.float() for x in self.box().coordinates), strict=False))
+        axes = (x[:: self.refinement].float() for x in self.box().coordinates)
+        coordinates = dict(zip("xyz", axes, strict=False))
         return Trajectories(
             time=torch.arange(self.n_frames) * self.frame_interval,
             coordinates=coordinates,
@@ -178,7 +211,10 @@ class _Run:
         self._linear = pde.linear(box, parameters)
         self._nonlinear = pde.nonlinear(box, parameters)
         self._steppers: dict[float, ETDRK4] = {}
+        self._n_steps = 0
+        self._tail: Callable[[Tensor], Tensor] | None = box.tail if pde.max_tail < math.inf else None
         self.account = BudgetAccount(self._budget(spectrum))
+        self.tail = torch.zeros_like(self.account.imbalance)
 
     def advance(self, duration: float) -> None:
         """Advances by equal steps, none longer than allowed."""
@@ -191,4 +227,14 @@ class _Run:
         stepper = self._steppers[dt]
         for _ in range(n_steps):
             self.spectrum = stepper.step(self.spectrum)
-            self.account.add(self._budget(self.spectrum), dt)
+            self._check(dt)
+
+    def _check(self, dt: float) -> None:
+        self._n_steps += 1
+        budget = self._budget(self.spectrum)
+        if self._n_steps == STEPS_WITHOUT_BUDGET:
+            self.account = BudgetAccount(budget)
+        else:
+            self.account.add(budget, dt)
+        if self._tail is not None and self._n_steps % STEPS_BETWEEN_TAILS == 0:
+            self.tail = torch.maximum(self.tail, self._tail(self.spectrum).double())

@@ -54,7 +54,7 @@ class Helmholtz(LinearProblem):
     dataset_name: ClassVar[str] = "helmholtz"
     scalar_names: ClassVar[tuple[str, ...]] = ("diffusion_xx", "diffusion_yy", "omega")
 
-    resolution: tuple[int, ...] = (128, 128)
+    resolution: tuple[int, int] = (128, 128)
     omegas: tuple[float, float] = (1.0, 10.0)
     integer: bool = True
     _: KW_ONLY
@@ -62,7 +62,7 @@ class Helmholtz(LinearProblem):
     max_solution: float = 2.0
     n_gaussians: int = 12
     sigma: float = 1 / 32
-    sparsities: tuple[float, ...] = (0.2, 0.4, 0.6, 0.8)
+    sparsities: Sequence[float] = (0.2, 0.4, 0.6, 0.8)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "resolution", require_resolution(self.resolution, n_dims=2))
@@ -76,7 +76,7 @@ class Helmholtz(LinearProblem):
 
     @property
     def _sources(self) -> GaussianSources:
-        return GaussianSources(self.n_gaussians, self.sigma, self.sparsities)
+        return GaussianSources(self.n_gaussians, self.sigma, tuple(self.sparsities))
 
     def draw(self, seeds: Sequence[int], box: PeriodicBox) -> tuple[Float[Tensor, "batch x y"], Coefficients]:
         """Source and coefficients of each sample, drawn again where the solution is too large.

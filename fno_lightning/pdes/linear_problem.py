@@ -1,7 +1,6 @@
 """Steady linear equations with constant coefficients on the periodic unit square."""
 
-from __future__ import annotations
-
+# No postponed annotations: a subclass in another file could not resolve them, and its arguments would go unchecked.
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import ClassVar, NamedTuple

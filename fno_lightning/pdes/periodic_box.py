@@ -57,7 +57,7 @@ class PeriodicBox:
         fields: Tensor = torch.fft.irfftn(spectrum, s=self.resolution, dim=self._axes)
         return fields
 
-    def inner(self, a: Complex[Tensor, "*batch"], b: Complex[Tensor, "*batch"]) -> Float[Tensor, "*batch"]:
+    def inner(self, a: Complex[Tensor, "*a"], b: Complex[Tensor, "*b"]) -> Float[Tensor, "*batch"]:
         """Mean over the box of the product of two real fields, from their Fourier coefficients (Parseval)."""
         products = a.real * b.real + a.imag * b.imag
         total: Tensor = (products * self._multiplicity).sum(dim=self._axes)
@@ -89,10 +89,13 @@ class PeriodicBox:
     @cached_property
     def dealiasing(self) -> Float[Tensor, "*spectrum"]:
         """1 where products of two fields are free of aliasing errors, else 0: the 2/3 rule (Orszag 1971)."""
-        kept = torch.ones((), dtype=self.dtype, device=self.device)
-        for k, length, n in zip(self.wavenumbers, self.lengths, self.resolution, strict=True):
-            kept = kept * (k.abs() < 2 * math.pi / length * n / 3)
-        return kept
+        return self._up_to(1.0)
+
+    def tail(self, spectrum: Complex[Tensor, "batch channel *frequency"]) -> Float[Tensor, " batch"]:
+        """Share of the variance in the highest tenth of the dealiased frequencies of any axis: 0 if well resolved."""
+        highest = self.inner(spectrum * self._highest, spectrum).sum(dim=1)
+        variance = self.inner(spectrum * (self.laplacian != 0), spectrum).sum(dim=1)
+        return torch.where(variance > 0, highest / variance, variance)
 
     @cached_property
     def _multiplicity(self) -> Float[Tensor, " last"]:
@@ -103,6 +106,18 @@ class PeriodicBox:
         if n % 2 == 0:
             counts[-1] = 1
         return counts
+
+    @cached_property
+    def _highest(self) -> Float[Tensor, "*spectrum"]:
+        return self.dealiasing - self._up_to(0.9)
+
+    def _up_to(self, fraction: float) -> Tensor:
+        """1 up to a fraction of the highest dealiased frequency of every axis, else 0."""
+        kept = torch.ones((), dtype=self.dtype, device=self.device)
+        for k, length, n in zip(self.wavenumbers, self.lengths, self.resolution, strict=True):
+            number = (k.abs() * length / (2 * math.pi)).round()
+            kept = kept * (number <= fraction * (math.ceil(n / 3) - 1))
+        return kept
 
     @property
     def _axes(self) -> tuple[int, ...]:

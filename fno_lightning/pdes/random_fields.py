@@ -81,14 +81,14 @@ class GaussianRandomField:
 
     def _functions(self, x: Tensor, n_functions: int) -> Tensor:
         """Orthonormal eigenfunctions of one axis of unit length, ``(points, function)``."""
-        number = torch.arange(n_functions, device=x.device)
+        number = torch.arange(n_functions, dtype=torch.float64, device=x.device)
         if self.boundary == "zero-gradient":
             functions = math.sqrt(2) * torch.cos(math.pi * number * x[:, None])
         else:
             phase = 2 * math.pi * ((number + 1) // 2) * x[:, None]
             functions = math.sqrt(2) * torch.where(number % 2 == 1, torch.cos(phase), torch.sin(phase))
         functions[:, 0] = 1
-        return functions
+        return functions.to(x.dtype)
 
 
 def _noise(seed: int, n_functions: int, n_dims: int) -> npt.NDArray[np.float64]:

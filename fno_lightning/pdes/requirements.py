@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 
 
-def require_positive(**arguments: float | Sequence[float]) -> None:
+def require_positive(**arguments: float | Sequence[float | int]) -> None:
     """Checks that arguments are positive and finite, each of a sequence.
 
     Raises:
@@ -20,7 +20,9 @@ def require_positive(**arguments: float | Sequence[float]) -> None:
             raise ValueError(f"{name} is {value}, expected positive, finite numbers")
 
 
-def require_range(lower: float = -math.inf, upper: float = math.inf, **arguments: tuple[float, float]) -> None:
+def require_range(
+    lower: float = -math.inf, upper: float = math.inf, **arguments: tuple[float | int, float | int]
+) -> None:
     """Checks that arguments are ranges (lowest, highest) within bounds.
 
     Args:

@@ -1,7 +1,6 @@
 """What steady problems share: from coefficients and sources to a solution."""
 
-from __future__ import annotations
-
+# No postponed annotations: a subclass in another file could not resolve them, and its arguments would go unchecked.
 import math
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence

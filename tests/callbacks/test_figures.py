@@ -107,3 +107,25 @@ def test_walls_are_tapered():
     _, tapered = radial_spectrum(ramp, spec)
     _, periodic = radial_spectrum(ramp, make_spec((64,)))
     assert tapered[0, 0, -1] < 1e-3 * periodic[0, 0, -1]
+
+
+def test_a_steady_problem_is_a_row_with_what_is_given():
+    spec = dataclasses.replace(make_spec((8, 6), steady=True), constant_fields=("source", "mask"))
+    shown = dataclasses.replace(forecast((8, 6), n_steps=1, steady=True), spec=spec, constants=torch.randn(2, 8, 6))
+    figure = rollout_figure(shown, "velocity_x")
+    panels = [axes for axes in figure.axes if axes.images and axes.get_title()]
+    assert [panel.get_title() for panel in panels] == ["source", "mask", "reference", "prediction", "error"]
+    images = [np.asarray(panel.images[0].get_array()) for panel in panels]
+    np.testing.assert_array_equal(images[1], shown.constants[1].numpy().T)
+    np.testing.assert_array_equal(images[4], images[3] - images[2])
+    assert panels[2].images[0].get_clim() == panels[3].images[0].get_clim()
+
+
+def test_long_titles_are_broken_into_lines():
+    spec = dataclasses.replace(make_spec((8,)), dataset_name="a data set with a rather long name " * 4)
+    shown = dataclasses.replace(forecast((8,)), spec=spec)
+    figure = rollout_figure(shown, "velocity_x")
+    figure.draw_without_rendering()
+    title = figure._suptitle.get_window_extent()
+    assert title.x0 >= 0
+    assert title.x1 <= figure.bbox.width

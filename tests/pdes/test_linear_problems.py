@@ -186,7 +186,7 @@ def test_a_wrong_solution_is_refused(monkeypatch):
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: Poisson(resolution=(64, 64, 64)), r"resolution is \[64, 64, 64\], expected 2 numbers of points"),
+        (lambda: Poisson(resolution=(64, 2)), r"resolution is \[64, 2\], expected at least 4 points"),
         (
             lambda: Poisson(resolution=(16, 64)),
             r"too coarse for Gaussians of width sigma = 0.03125: choose at least 32",

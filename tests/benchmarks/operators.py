@@ -1,0 +1,99 @@
+"""Test errors of our FNO and neuralop's on the same files with the same budget.
+
+    python -m tests.benchmarks.operators [--names darcy burgers navier_stokes] [--epochs 10] [--folder runs/operators]
+
+Both are trained by the same command line from the same configuration, which names data, loss, optimizer and schedule;
+neuralop's network takes the place of ours (``NetworkModule``), with the same modes, width and number of layers. Printed
+are relative L2 errors (``nrmse``) on the test split, one step ahead, with the baselines, the number of real parameters,
+and the time of a training.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from pathlib import Path
+
+import yaml
+
+from fno_lightning.cli import main as command_line
+
+CONFIGS = Path(__file__).parents[2] / "configs"
+
+
+def neuralop(settings: dict) -> dict:
+    """The same module with neuralop's network."""
+    init_args = dict(settings["model"]["init_args"])
+    network = {name: init_args.pop(name) for name in ("n_modes", "hidden_channels", "n_layers") if name in init_args}
+    init_args["network"] = {"class_path": "neuralop.models.FNO", "init_args": network}
+    return {"class_path": "fno_lightning.modules.NetworkModule", "init_args": init_args}
+
+
+def errors(name: str, kind: str, seed: int, options: argparse.Namespace) -> tuple[dict[str, float], float]:
+    """Trains and tests; returns the errors and the seconds of the training."""
+    settings = yaml.safe_load((CONFIGS / f"{name}.yaml").read_text())
+    folder = Path(options.folder) / f"{name}-{kind}-{seed}"
+    folder.mkdir(parents=True, exist_ok=True)
+    if kind == "neuralop":
+        settings["model"] = neuralop(settings)
+    settings["seed_everything"] = seed
+    settings["trainer"] |= {
+        "max_epochs": options.epochs or settings["trainer"]["max_epochs"],
+        "enable_progress_bar": False,
+        "enable_model_summary": False,
+        "logger": False,
+        "callbacks": [
+            {
+                "class_path": "lightning.pytorch.callbacks.ModelCheckpoint",
+                "init_args": {
+                    "dirpath": str(folder),
+                    "filename": "best",
+                    "monitor": "val/nrmse",
+                    "enable_version_counter": False,
+                },
+            },
+            {"class_path": "fno_lightning.callbacks.OneStepErrors"},
+        ],
+    }
+    config = folder / "config.yaml"
+    config.write_text(yaml.safe_dump(settings))
+    begin = time.perf_counter()
+    trained = command_line(["fit", "--config", str(config)])
+    seconds = time.perf_counter() - begin
+    best = trained.trainer.checkpoint_callback.best_model_path
+    tested = command_line(["test", "--config", str(config), "--ckpt_path", best])
+    values = {key: value.item() for key, value in tested.trainer.callback_metrics.items()}
+    return values | {
+        "parameters": sum(p.numel() * (1 + p.is_complex()) for p in trained.model.network.parameters())
+    }, seconds
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--names", nargs="+", default=["darcy", "burgers", "navier_stokes"])
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0])
+    parser.add_argument("--epochs", type=int, help="instead of the configuration's")
+    parser.add_argument("--folder", default="runs/operators")
+    options = parser.parse_args()
+    sys.argv = sys.argv[:1]
+    lines = [
+        "| data | network | parameters | seed | test nrmse | persistence | mean | training |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for name in options.names:
+        for seed in options.seeds:
+            for kind in ("ours", "neuralop"):
+                values, seconds = errors(name, kind, seed, options)
+                baselines = [
+                    f"{values[k]:.3g}" if k in values else "" for k in ("test/persistence/nrmse", "test/mean/nrmse")
+                ]
+                lines.append(
+                    f"| {name} | {kind} | {values['parameters']} | {seed} | {values['test/nrmse']:.4f} | "
+                    f"{' | '.join(baselines)} | {seconds:.0f} s |"
+                )
+                print("\n".join(lines), flush=True)
+
+
+if __name__ == "__main__":
+    main()
