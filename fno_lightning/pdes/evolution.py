@@ -181,7 +181,7 @@ class SpectralEvolution(PDE):
             raise FloatingPointError(
                 f"{type(self).__name__}, seeds {[seeds[i] for i in broken]}: {fault} "
                 f"{', '.join(f'{values[i].item():.2g}' for i in broken)}, allowed {limit:g}; nothing of it is kept. "
-                "Choose a finer grid, a shorter time step or more diffusion"
+                "Choose a finer grid (or a larger refinement), a shorter time step or more diffusion"
             )
 
     def _trajectories(

@@ -113,9 +113,10 @@ class TransferStudy:
         return path
 
     def _zero_shot(self, shift: str, checkpoint: str) -> Result:
-        folder = self._run_folder(f"{shift}-zero-shot", {"shift": self.downstream[shift], "checkpoint": checkpoint})
+        override = self._data(shift, max(self.sizes), seed=0)
+        folder = self._run_folder(f"{shift}-zero-shot", {"override": override, "checkpoint": checkpoint})
         if not (folder / "result.json").exists():
-            self._write_override(folder, self._data(shift, max(self.sizes), seed=0))
+            self._write_override(folder, override)
             error = self._test(folder, checkpoint)
             Result(shift, "zero-shot", 0, 0, 0.0, error, error).save(folder / "result.json")
         return Result.load(folder / "result.json")
@@ -144,11 +145,14 @@ class TransferStudy:
         return Result.load(folder / "result.json")
 
     def _data(self, shift: str, size: int, seed: int) -> Config:
-        """The downstream data: of its train split, every how many-th example; another seed takes other examples."""
+        """The downstream data: of its train split, every how many-th example; each seed takes others.
+
+        Seed 0 is that of most pre-trainings, whose sources and initial states are not used again.
+        """
         n_train = max(self.sizes)
         init_args = {"n_train": n_train, "subsample": n_train // size, "batch_size": min(self.batch_size, size)}
         return merged(
-            {"data": {"init_args": init_args}}, self.downstream[shift], {"data": {"init_args": {"seed": seed}}}
+            {"data": {"init_args": init_args}}, self.downstream[shift], {"data": {"init_args": {"seed": seed + 1}}}
         )
 
     def _trainer(self) -> Config:
