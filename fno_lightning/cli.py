@@ -45,7 +45,10 @@ class FNOCLI(LightningCLI):
         super().parse_arguments(parser, args)
         subcommand = self.config.get("subcommand")
         if subcommand:
-            _check_checkpoint(subcommand, self.config[subcommand].get("ckpt_path"))
+            config = self.config[subcommand]
+            _check_checkpoint(subcommand, config.get("ckpt_path"))
+            if subcommand == "fit" and config.get("ckpt_path") is None:
+                _check_initial_weights(config.get("model.init_args.initial_weights"))
         if subcommand != "fit":
             _quiet_evaluation()
 
@@ -85,6 +88,12 @@ def _check_checkpoint(subcommand: str, path: str | None) -> None:
         raise SystemExit(f"--ckpt_path {path}: there is no such file")
     if Path(path).is_file() and not zipfile.is_zipfile(path):
         raise SystemExit(f"--ckpt_path {path}: this is not a checkpoint, or only a part of one")
+
+
+def _check_initial_weights(path: str | None) -> None:
+    """Stops before data are made if the weights to start from are not there."""
+    if path is not None and not Path(path).is_file():
+        raise SystemExit(f"initial_weights {path}: there is no such file")
 
 
 def _quiet_evaluation() -> None:

@@ -118,6 +118,12 @@ def test_a_wrong_value_is_told_in_a_line(option, message, here, monkeypatch):
         run()
 
 
+def test_weights_that_are_not_there_are_noticed_before_data_are_made(here):
+    with pytest.raises(SystemExit, match=r"initial_weights nowhere\.ckpt: there is no such file"):
+        fit("--model.init_args.initial_weights=nowhere.ckpt")
+    assert not Path("datasets").exists()
+
+
 def test_a_fault_of_the_program_is_not_hidden(here, monkeypatch):
     monkeypatch.setattr("fno_lightning.__main__.main", lambda: torch.zeros(2).view(3))
     with pytest.raises(RuntimeError):

@@ -1,1 +1,1 @@
-"""Commands beside Lightning's: data made and checked without training."""
+"""Commands beside Lightning's: data made and checked without training, and a transfer-learning study."""

@@ -47,6 +47,6 @@ def _explained(error: OSError, path: Path, n_bytes: int) -> OSError:
     size = f", which needs {decimal(n_bytes)}" if n_bytes else ""
     message = (
         f"cannot write {path}{size} ({decimal(free)} are free there): {error.strerror or error}. "
-        "Free some space or choose another base_path, then run the same command again; finished files are kept"
+        "Free some space or choose another folder, then run the same command again; finished files are kept"
     )
     return OSError(message) if error.errno is None else OSError(error.errno, message)

@@ -88,10 +88,10 @@ def simulate_numbers(pde: PDE, numbers: Sequence[int], seed: int, device: str) -
         device: Device of the simulation and of the result.
     """
     parameter_sets = pde.parameter_sets
-    groups: dict[int, list[int]] = defaultdict(list)
-    for row, number in enumerate(numbers):
-        groups[number // len(SPLITS) % len(parameter_sets)].append(row)
     seeds = trajectory_seeds(seed, numbers)
+    groups: dict[int, list[int]] = defaultdict(list)
+    for row in range(len(numbers)):
+        groups[(seeds[row] >> 16) % len(parameter_sets)].append(row)  # the lowest bits follow the number's
     parts = [
         as_tensors(pde.simulate(parameter_sets[index], [seeds[row] for row in rows], device=device))
         for index, rows in groups.items()

@@ -115,13 +115,15 @@ class GeneratedDataModule(WellDataModule):
 
         Of a real data set, a coarser grid among its points; see :meth:`WellDataModule.at_resolution`.
         """
+        if tuple(resolution) == self.spec.grid_shape:
+            return self
         if not self.is_simulated:
             return super().at_resolution(resolution)
         if tuple(resolution) == schema_file(self.simulation.pde, "").grid_shape:
-            return self
+            return self._changed(grid_stride=1)
         pde = self.simulation.pde.at_resolution(resolution)
         counts: dict[Split, int] = {split: n for split, n in self.simulation.n_trajectories.items() if split != "train"}
-        return self._changed(simulation=Simulation(pde, counts, self.simulation.seed))
+        return self._changed(simulation=Simulation(pde, counts, self.simulation.seed), grid_stride=1)
 
     @property
     def _simulated_root(self) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
 from functools import cached_property
@@ -37,8 +38,8 @@ class MixedDataModule(FieldDataModule):
         members: The data sets by name.
         names: Names of all members that there may be, in the order of their numbers; those of ``members`` unless given.
         scalars: Names of all scalars that there may be; the members' in the order of their appearance unless given.
-        **loader_options: Batch sizes and options of the loaders, see :class:`FieldDataModule`; those of the members do
-            not matter.
+        **loader_options: Batch sizes and options of the loaders, see :class:`FieldDataModule`; of those of the members
+            only ``rollout_batch_size`` matters.
 
     Raises:
         ValueError: if the members do not fit together, or have names or scalars that are not listed.
@@ -57,6 +58,7 @@ class MixedDataModule(FieldDataModule):
             {
                 "members": {name: dict(member.hparams) for name, member in members.items()},
                 "names": names,
+                "scalars": scalars,
                 **loader_options,
             }
         )
@@ -76,6 +78,9 @@ class MixedDataModule(FieldDataModule):
                     f"the member {name!r} has n_steps_input={member.n_steps_input}, but the first one has "
                     f"{self.n_steps_input}: all must have the same"
                 )
+        lengths = {name: getattr(member, "n_steps_output", 1) for name, member in members.items()}
+        if len(set(lengths.values())) > 1:
+            raise ValueError(f"the members have n_steps_output {lengths}: all must have the same")
 
     @cached_property
     def spec(self) -> FieldSpec:
@@ -145,9 +150,19 @@ class MixedDataModule(FieldDataModule):
 
     def at_resolution(self, resolution: Sequence[int]) -> MixedDataModule:
         """Returns the same mixture on another grid."""
-        members = {name: member.at_resolution(resolution) for name, member in self.members.items()}
-        sizes = {"batch_size": self.batch_size, "eval_batch_size": self.eval_batch_size}
-        return MixedDataModule(members, names=self.names, scalars=self.spec.scalars[:-1], **sizes)
+        other = copy.copy(self)
+        other.__dict__ = {name: value for name, value in vars(self).items() if name not in ("spec", "statistics")}
+        other.members = {name: member.at_resolution(resolution) for name, member in self.members.items()}
+        return other
+
+    def rollout_batches(self, split: Split) -> list[list[int]]:
+        """Returns the batches of each member, after one another."""
+        batches, first = [], 0
+        for member in self.members.values():
+            own = member.rollout_batches(split)
+            batches += [[first + index for index in batch] for batch in own]
+            first += sum(map(len, own))
+        return batches
 
     def _mixed(self, datasets: Mapping[str, Dataset[Batch]]) -> MixedSamples:
         aligned = [

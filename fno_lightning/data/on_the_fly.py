@@ -34,7 +34,7 @@ class OnTheFlyDataModule(FieldDataModule):
     samples, which the statistics are taken from.
 
     Args:
-        pde: The equation. If it has several sets of parameters, they take turns.
+        pde: The equation. If it has several sets of parameters, each sample has one of them, equally likely.
         n_steps_input: Frames that a forecast starts from; 0 for a steady problem.
         n_steps_output: Frames to be predicted.
         samples_per_epoch: Training samples of an epoch, of all devices together.

@@ -100,7 +100,7 @@ class Simulation:
     def batches(self, root: Path, device: str) -> list[SimulationBatch]:
         """Returns the files that a folder lacks, in batches that are simulated at once."""
         size = trajectory_bytes(self.pde.schema)
-        n_most = BATCH_BYTES[torch.device(device).type] // size
+        n_most = BATCH_BYTES.get(torch.device(device).type, FILE_BYTES) // size
         batches: list[SimulationBatch] = []
         missing = (file for file in self.files() if not (root / file.path).exists())
         for _, files in groupby(missing, key=lambda file: file.parameter_set):
@@ -145,6 +145,8 @@ class Simulation:
         """Clears what a kill left behind, checks the free space, writes down the settings, and says what is coming."""
         for leftover in root.rglob(f".*{PART_SUFFIX}"):
             leftover.unlink()
+        for statistics in root.glob("stats*.yaml"):  # of fewer files than there will be
+            statistics.unlink()
         with atomic_file(root / "settings.json") as temporary:
             temporary.write_text(json.dumps(self.settings, indent=2) + "\n")
         n_trajectories = sum(batch.n_trajectories for batch in batches)
@@ -160,6 +162,8 @@ class Simulation:
             )
         estimate = ""
         if n_bytes > FILE_BYTES:
-            seconds = n_trajectories * seconds_per_trajectory(batches[0], device) / min(n_processes, len(batches))
+            n_parallel = min(n_processes, len(batches))
+            n_threads = 1 if n_parallel > 1 else torch.get_num_threads()
+            seconds = n_trajectories * seconds_per_trajectory(batches[0], device, n_threads) / n_parallel
             estimate = f", about {duration(seconds)}"
         logger.info("simulating %s%s, in %s (%s free)", size, estimate, root, decimal(free))

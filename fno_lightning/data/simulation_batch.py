@@ -114,8 +114,17 @@ def simulate_batches(
         report((number + 1) / len(batches))
 
 
-def seconds_per_trajectory(batch: SimulationBatch, device: str) -> float:
+def seconds_per_trajectory(batch: SimulationBatch, device: str, n_threads: int) -> float:
     """Estimates the time that a trajectory takes, from a small part of a batch and not longer than a few seconds."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(n_threads)
+    try:
+        return _seconds_per_trajectory(batch, device)
+    finally:
+        torch.set_num_threads(before)
+
+
+def _seconds_per_trajectory(batch: SimulationBatch, device: str) -> float:
     seeds = batch.seeds[: -(-batch.n_trajectories // PROBE_SHARE)]
     marks = [(time.monotonic(), 0.0)]
 
@@ -154,10 +163,12 @@ def _simulate_side_by_side(
             for done in _as_completed(pending, lambda: report(sum(fractions) / len(batches))):
                 done.result()
         except BrokenProcessPool as error:
-            raise RuntimeError(
+            raise ChildProcessError(
                 "a process that simulates has ended: it ran out of memory or was killed, or the calling script starts "
                 'its work at import, which n_processes > 1 does not allow: put it under `if __name__ == "__main__":`'
             ) from error
+        except (FloatingPointError, OSError, ValueError) as error:
+            raise type(error)(str(error)) from error  # here, in the process that the user sees
         finally:
             pool.shutdown(cancel_futures=True)
     report(1.0)

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 import yaml
 from torch import Tensor
@@ -22,7 +23,13 @@ logger = logging.getLogger(__name__)
 
 
 def load_statistics(
-    path: Path, files: Sequence[WellFile], spec: FieldSpec, *, dt_stride: int = 1, save: bool = True
+    path: Path,
+    files: Sequence[WellFile],
+    spec: FieldSpec,
+    *,
+    dt_stride: int = 1,
+    trajectories: Sequence[Sequence[int]] | None = None,
+    save: bool = True,
 ) -> Statistics:
     """Returns the statistics of a train split, from its file where that is complete.
 
@@ -35,6 +42,7 @@ def load_statistics(
         files: Metadata of the files of the train split.
         spec: Which channels are wanted.
         dt_stride: Distance in frames between the two steps of a difference.
+        trajectories: Which trajectories of each file count; all unless given.
         save: Whether to write what had to be computed.
 
     Raises:
@@ -47,13 +55,13 @@ def load_statistics(
     missing = [name for name, field in fields.items() if not _is_complete(table, field)]
     if missing:
         logger.info("%s has no statistics of %s: computing them from %d files", path, ", ".join(missing), len(files))
-        for key, values in compute_statistics(files, missing, dt_stride).items():
+        for key, values in compute_statistics(files, missing, dt_stride, trajectories).items():
             table.setdefault(key, {}).update(values)
         if save:
             _save(path, table, fields)
     else:
         logger.info("normalising with the statistics in %s", path)
-    return _select(table, fields, files, spec)
+    return _select(table, fields, _scalars(files, trajectories, spec), spec)
 
 
 def _is_complete(table: Table, field: WellField) -> bool:
@@ -106,7 +114,17 @@ def _save(path: Path, table: Table, fields: Mapping[str, WellField]) -> None:
         logger.warning("statistics are kept in memory only: %s", error)
 
 
-def _select(table: Table, fields: Mapping[str, WellField], files: Sequence[WellFile], spec: FieldSpec) -> Statistics:
+def _scalars(files: Sequence[WellFile], trajectories: Sequence[Sequence[int]] | None, spec: FieldSpec) -> Tensor:
+    """Scalars of the trajectories that count, ``(scalar, trajectory)``, float64."""
+    chosen = trajectories or [range(file.n_trajectories) for file in files]
+    columns = [
+        [file.scalars[name][list(kept)] for file, kept in zip(files, chosen, strict=True)] for name in spec.scalars
+    ]
+    rows = [torch.from_numpy(np.concatenate(parts)).double() for parts in columns]
+    return torch.stack(rows) if rows else torch.zeros(0, 1, dtype=torch.float64)
+
+
+def _select(table: Table, fields: Mapping[str, WellField], scalars: Tensor, spec: FieldSpec) -> Statistics:
     """Picks the channels of a specification."""
 
     def channels(key: str, names: Sequence[str]) -> Tensor:
@@ -119,8 +137,6 @@ def _select(table: Table, fields: Mapping[str, WellField], files: Sequence[WellF
 
     mean, std = channels("mean", spec.fields), channels("std", spec.fields)
     mean_delta, std_delta = channels("mean_delta", spec.fields), channels("std_delta", spec.fields)
-    scalars = torch.tensor([[v for file in files for v in file.scalars[name]] for name in spec.scalars])
-    scalars = scalars.double().reshape(len(spec.scalars), sum(file.n_trajectories for file in files))
     scalar_mean = scalars.mean(dim=1, keepdim=True)
     scalar_std = (scalars - scalar_mean).square().mean(dim=1).sqrt()
     return Statistics(

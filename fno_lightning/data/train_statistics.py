@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import TypeAlias
 
@@ -21,7 +20,12 @@ Table: TypeAlias = dict[str, dict[str, Tensor]]
 """Each statistic of each field, ``(component,)``, by the names that The Well's ``stats.yaml`` uses."""
 
 
-def compute_statistics(files: Sequence[WellFile], names: Sequence[str], dt_stride: int = 1) -> Table:
+def compute_statistics(
+    files: Sequence[WellFile],
+    names: Sequence[str],
+    dt_stride: int = 1,
+    trajectories: Sequence[Sequence[int]] | None = None,
+) -> Table:
     """Computes mean, standard deviation and root mean square of fields and of their differences between steps.
 
     As in The Well's own statistics, they are pooled over files, trajectories, frames and points, with the population
@@ -31,12 +35,16 @@ def compute_statistics(files: Sequence[WellFile], names: Sequence[str], dt_strid
         files: Metadata of the files.
         names: Names of the fields.
         dt_stride: Distance in frames between the two steps of a difference.
+        trajectories: Which trajectories of each file count; all unless given.
 
     Raises:
         ValueError: if a value is not finite; names the file and the field.
     """
     table: Table = {key: {} for key in ("mean", "std", "rms", "mean_delta", "std_delta", "rms_delta")}
-    n_values = sum(math.prod(file.field(name).shape) for file in files for name in names)
+    chosen = trajectories or [range(file.n_trajectories) for file in files]
+    n_values = sum(
+        _n_values(file, kept, file.field(name)) for file, kept in zip(files, chosen, strict=True) for name in names
+    )
     n_read = 0
     with progress_bar("Computing statistics") as report:
 
@@ -46,7 +54,7 @@ def compute_statistics(files: Sequence[WellFile], names: Sequence[str], dt_strid
             report(n_read / n_values)
 
         for name in names:
-            values, deltas = _moments(files, name, dt_stride, count)
+            values, deltas = _moments(files, chosen, name, dt_stride, count)
             for key, moments in (("", values), ("_delta", deltas)):
                 if moments is not None:
                     table[f"mean{key}"][name] = moments.mean
@@ -55,14 +63,23 @@ def compute_statistics(files: Sequence[WellFile], names: Sequence[str], dt_strid
     return table
 
 
+def _n_values(file: WellFile, trajectories: Sequence[int], field: WellField) -> int:
+    n_samples = len(trajectories) if field.sample_varying else min(1, len(trajectories))
+    return n_samples * (file.n_frames if field.time_varying else 1) * field.frame_size
+
+
 def _moments(
-    files: Sequence[WellFile], name: str, dt_stride: int, count: Callable[[int], None]
+    files: Sequence[WellFile],
+    trajectories: Sequence[Sequence[int]],
+    name: str,
+    dt_stride: int,
+    count: Callable[[int], None],
 ) -> tuple[Moments, Moments | None]:
     """Moments of a field, and of its differences if it depends on time; counts the values that it has read."""
     first = files[0].field(name)
     values, deltas = Moments(len(first.components)), Moments(len(first.components))
-    for file in files:
-        for n_new, frames in _chunks(file, file.field(name), dt_stride):
+    for file, kept in zip(files, trajectories, strict=True):
+        for n_new, frames in _chunks(file, kept, file.field(name), dt_stride):
             values.update(frames[:n_new].flatten(0, 1))
             deltas.update((frames[dt_stride:] - frames[:-dt_stride]).flatten(0, 1))
             if not torch.isfinite(values.mean).all():
@@ -74,13 +91,15 @@ def _moments(
     return values, deltas if first.time_varying else None
 
 
-def _chunks(file: WellFile, field: WellField, dt_stride: int) -> Iterator[tuple[int, Tensor]]:
+def _chunks(
+    file: WellFile, trajectories: Sequence[int], field: WellField, dt_stride: int
+) -> Iterator[tuple[int, Tensor]]:
     """Yields chunks ``(frame, point, component)``: some new frames, then those that their differences need too."""
     frame_bytes = field.frame_size * field.dtype.itemsize
     n_new = max(1, CHUNK_BYTES // frame_bytes)
     with h5py.File(file.path, "r") as handle:
         dataset = handle[field.path]
-        for trajectory in range(file.n_trajectories) if field.sample_varying else (None,):
+        for trajectory in trajectories if field.sample_varying else (None,) * bool(trajectories):
             for start in range(0, file.n_frames if field.time_varying else 1, n_new):
                 frames = slice(start, start + n_new + dt_stride)
                 index = (trajectory,) * field.sample_varying + (frames,) * field.time_varying

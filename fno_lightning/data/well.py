@@ -146,13 +146,25 @@ class WellDataModule(FieldDataModule):
     def statistics(self) -> Statistics:
         """Statistics of the train split: from ``stats.yaml``, completed by what it lacks.
 
-        With ``dt_stride`` > 1 differences between steps are others, and so is the file: ``stats_stride_<n>.yaml``.
+        With ``dt_stride`` > 1 differences between steps are others, and with ``subsample`` > 1 only the trajectories
+        that are used count, so the file is another: ``stats_stride_<n>_subsample_<n>.yaml``.
         """
-        name = "stats.yaml" if self.dt_stride == 1 else f"stats_stride_{self.dt_stride}.yaml"
+        strides = {"stride": self.dt_stride, "subsample": self.subsample}
+        name = "_".join(["stats", *(f"{what}_{stride}" for what, stride in strides.items() if stride > 1)])
         is_whole = not self.include_filters and not self.exclude_filters
         files = self._split("train")
+        kept: list[list[int]] = [[] for _ in files]
+        for key in self._trajectories("train"):
+            kept[key.file].append(key.trajectory)
         with folder_lock(self.root):
-            return load_statistics(self.root / name, files, self.spec, dt_stride=self.dt_stride, save=is_whole)
+            return load_statistics(
+                self.root / f"{name}.yaml",
+                files,
+                self.spec,
+                dt_stride=self.dt_stride,
+                trajectories=None if self.subsample == 1 else kept,
+                save=is_whole,
+            )
 
     def prepare_data(self) -> None:
         """Downloads what the downloader's folder lacks, if asked to."""
@@ -199,7 +211,7 @@ class WellDataModule(FieldDataModule):
             ValueError: if there is no such grid among the files' points.
         """
         grid = tuple(len(points) for points in self._reference.coordinates)
-        stride = round(grid[0] / resolution[0])
+        stride = max(1, round(grid[0] / max(1, resolution[0])))
         if tuple(-(-n // stride) for n in grid) != tuple(resolution):
             grids = ", ".join(str([-(-n // every) for n in grid]) for every in range(1, 5))
             raise ValueError(

@@ -10,6 +10,7 @@ import lightning as L
 import torch
 from jaxtyping import Float
 from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
+from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities import rank_zero_info, rank_zero_warn
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
@@ -19,8 +20,8 @@ from fno_lightning.data import Batch, FieldDataModule, FieldSpec, Statistics
 from fno_lightning.losses import MSE, Loss
 from fno_lightning.metrics import VRMSE
 from fno_lightning.modules.compatibility import require_same_fields, require_same_history
-from fno_lightning.modules.initial_weights import freeze_parts, load_weights, read_weights
-from fno_lightning.modules.normalizer import Normalization, Normalizer
+from fno_lightning.modules.initial_weights import freeze_parts, load_weights, read_weights, require_same_options
+from fno_lightning.modules.normalizer import Normalization, Normalizer, require_linear_steady
 from fno_lightning.modules.schedules import lightning_schedule
 from fno_lightning.rollout import rollout
 
@@ -112,7 +113,9 @@ class ForecastModule(L.LightningModule, ABC):
         self.refit_normalization = refit_normalization
         self.freeze_parts = freeze
         self.network = None
-        self._is_restored = False
+        self._has_started = False
+        if normalization == "source_norm":
+            require_linear_steady(self.spec, n_steps_input)
         self.normalizer = Normalizer(self.spec, normalization)
         self.val_loss, self.test_loss = MeanMetric(), MeanMetric()
         self.val_vrmse, self.test_vrmse = VRMSE(n_dims=self.spec.n_dims), VRMSE(n_dims=self.spec.n_dims)
@@ -249,12 +252,14 @@ class ForecastModule(L.LightningModule, ABC):
         self.normalizer.fit(statistics)
 
     def on_fit_start(self) -> None:
-        """Takes over the initial weights, unless a training is resumed."""
-        if self.initial_weights is None or self._is_restored:
+        """Takes over the initial weights, once, and not where a training is resumed."""
+        if self.initial_weights is None or self._has_started:
             return
         state, saved = read_weights(self.initial_weights)
         self._require_compatible(saved)
+        require_same_options(saved, dict(self.hparams), refit_normalization=self.refit_normalization)
         load_weights(self, state, with_normalization=not self.refit_normalization)
+        self._has_started = True
         rank_zero_info(f"starting from the weights in {self.initial_weights}")
 
     def configure_model(self) -> None:
@@ -281,7 +286,8 @@ class ForecastModule(L.LightningModule, ABC):
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Refuses a checkpoint whose fields or history are not this module's."""
         self._require_compatible(checkpoint.get("hyper_parameters", {}))
-        self._is_restored = True
+        trainer = self._trainer
+        self._has_started |= trainer is not None and trainer.state.fn is TrainerFn.FITTING
 
     def _require_compatible(self, saved: Mapping[str, Any]) -> None:
         if "spec" in saved:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,8 @@ def read_weights(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     path = Path(path)
     if not path.is_file():
         raise ValueError(f"initial_weights: there is no file {path}")
+    if not zipfile.is_zipfile(path):
+        raise ValueError(f"initial_weights: {path} is not a checkpoint, or only a part of one")
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
@@ -35,7 +38,7 @@ def read_weights(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
             "loaded. If you trust it (neuralop's own files are such), convert it once: "
             "torch.save(fno_lightning.from_neuralop(torch.load(path, weights_only=False)).state_dict(), new_path)"
         ) from error
-    except (EOFError, RuntimeError) as error:
+    except RuntimeError as error:
         raise ValueError(f"initial_weights: {path} is not a checkpoint, or only a part of one: {error}") from error
     state = content.get("state_dict", content) if isinstance(content, dict) else {}
     if not state or not all(isinstance(value, Tensor) for value in state.values()):
@@ -43,6 +46,24 @@ def read_weights(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     if not any(name.startswith(NETWORK) for name in state):
         state = {NETWORK + name: value for name, value in state.items()}
     return state, content.get("hyper_parameters", {})
+
+
+def require_same_options(
+    saved: Mapping[str, Any], own: Mapping[str, Any], *, refit_normalization: bool = False
+) -> None:
+    """Checks options that change what the same weights compute, and that no shape tells.
+
+    Raises:
+        ValueError: if one differs; names it with both values.
+    """
+    for option in ("residual", "normalization", "bases", "domain_padding", "positional_embedding"):
+        if option not in saved or option not in own or (option == "normalization" and refit_normalization):
+            continue
+        if saved[option] != own[option]:
+            raise ValueError(
+                f"initial_weights were trained with {option}={saved[option]!r}, but the module has "
+                f"{option}={own[option]!r}: give it the same"
+            )
 
 
 def load_weights(module: nn.Module, state: Mapping[str, Tensor], *, with_normalization: bool) -> None:

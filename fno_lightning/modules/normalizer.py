@@ -17,6 +17,20 @@ SOURCE = "source"
 """Name of the constant field that ``source_norm`` takes the norm of."""
 
 
+def require_linear_steady(spec: FieldSpec, n_steps_input: int) -> None:
+    """Checks, as far as data tell, that ``source_norm`` suits them; that the equation is linear they do not say.
+
+    Raises:
+        ValueError: if there is a history, or the constant fields are others than a source.
+    """
+    if n_steps_input > 0 or spec.constant_fields != (SOURCE,):
+        raise ValueError(
+            f"normalization=source_norm is for linear steady equations with the constant field '{SOURCE}' alone, but "
+            f"the data {spec.dataset_name!r} have the constant fields {list(spec.constant_fields)} and "
+            f"n_steps_input={n_steps_input}: use zscore"
+        )
+
+
 class Normalizer(nn.Module):
     r"""Normalises histories, constant fields and scalars by the statistics of a train split, inside the checkpoint.
 
@@ -38,9 +52,6 @@ class Normalizer(nn.Module):
     Args:
         spec: What the data set is.
         kind: Which normalisation.
-
-    Raises:
-        ValueError: if ``source_norm`` is asked for where there is no constant field ``source``.
     """
 
     is_fitted: Tensor
@@ -50,11 +61,6 @@ class Normalizer(nn.Module):
 
     def __init__(self, spec: FieldSpec, kind: Normalization = "zscore") -> None:
         super().__init__()
-        if kind == "source_norm" and SOURCE not in spec.constant_fields:
-            raise ValueError(
-                f"normalization=source_norm divides by the norm of the constant field '{SOURCE}', but the data "
-                f"{spec.dataset_name!r} have the constant fields {list(spec.constant_fields)}: use zscore"
-            )
         self.n_dims = spec.n_dims
         self.source_channel = spec.constant_fields.index(SOURCE) if kind == "source_norm" else None
         n_members = len(spec.members)

@@ -78,7 +78,7 @@ class AdvectionDiffusion(LinearProblem):
     def __post_init__(self) -> None:
         object.__setattr__(self, "resolution", require_resolution(self.resolution, n_dims=2))
         for name in ("ratios", "eigenvalues", "sparsities"):
-            object.__setattr__(self, name, tuple(getattr(self, name)))
+            object.__setattr__(self, name, tuple(map(float, getattr(self, name))))
         require_positive(diffusion=self.diffusion, eigenvalues=self.eigenvalues, ratios=self.ratios)
         require_range(eigenvalues=self.eigenvalues, ratios=self.ratios)
         self._sources.require_resolved(self.resolution)

@@ -66,8 +66,8 @@ class Helmholtz(LinearProblem):
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "resolution", require_resolution(self.resolution, n_dims=2))
-        object.__setattr__(self, "omegas", tuple(self.omegas))
-        object.__setattr__(self, "sparsities", tuple(self.sparsities))
+        object.__setattr__(self, "omegas", tuple(map(float, self.omegas)))
+        object.__setattr__(self, "sparsities", tuple(map(float, self.sparsities)))
         require_positive(diffusion=self.diffusion, max_solution=self.max_solution, omegas=self.omegas)
         require_range(omegas=self.omegas)
         if self.integer and int(np.ceil(self.omegas[0])) > int(self.omegas[1]):

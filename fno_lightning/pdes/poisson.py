@@ -58,8 +58,8 @@ class Poisson(LinearProblem):
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "resolution", require_resolution(self.resolution, n_dims=2))
-        object.__setattr__(self, "eigenvalues", tuple(self.eigenvalues))
-        object.__setattr__(self, "sparsities", tuple(self.sparsities))
+        object.__setattr__(self, "eigenvalues", tuple(map(float, self.eigenvalues)))
+        object.__setattr__(self, "sparsities", tuple(map(float, self.sparsities)))
         require_positive(diffusion=self.diffusion, eigenvalues=self.eigenvalues)
         require_range(eigenvalues=self.eigenvalues)
         self._sources.require_resolved(self.resolution)

@@ -94,7 +94,7 @@ class SteadyProblem(PDE):
         return _joined(parts)
 
     def _pieces(self, n_samples: int, device_type: str) -> Iterator[tuple[int, int]]:
-        size = max(1, POINTS_AT_ONCE[device_type] // math.prod(self.resolution))
+        size = max(1, POINTS_AT_ONCE.get(device_type, POINTS_AT_ONCE["cpu"]) // math.prod(self.resolution))
         for first in range(0, n_samples, size):
             yield first, min(first + size, n_samples)
 

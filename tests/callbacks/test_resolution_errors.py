@@ -68,6 +68,19 @@ def test_stored_data_are_taken_on_a_coarser_grid(make_trainer, tmp_path):
     assert {"test/resolution_16x16/nrmse", "test/resolution_32x32/nrmse"} <= trainer.callback_metrics.keys()
     with pytest.raises(ValueError, match=r"no data at the resolution \[20, 20\]: the files of poisson-\w+ hold"):
         stored.at_resolution((20, 20))
+    with pytest.raises(ValueError, match=r"no data at the resolution \[128, 128\]"):
+        stored.at_resolution((128, 128))
+
+
+def test_a_grid_stride_does_not_confuse_the_resolutions(tmp_path):
+    pde = Poisson(resolution=(64, 64))
+    data = GeneratedDataModule(pde, str(tmp_path), n_train=1, n_valid=1, n_test=1, n_steps_input=0, grid_stride=2)
+    data.prepare_data()
+    for grid in ((32, 32), (64, 64), (128, 128)):
+        other = data.at_resolution(grid)
+        other.prepare_data()
+        assert other.spec.grid_shape == grid
+        assert other.dataset("test")[0].target.shape[-2:] == grid
 
 
 def test_data_without_other_grids_say_so(make_trainer):

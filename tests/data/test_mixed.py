@@ -104,6 +104,12 @@ def test_another_resolution_is_that_of_every_member(mixed):
     finer = mixed.at_resolution((64, 64))
     assert finer.spec.grid_shape == (64, 64)
     assert finer.spec.scalars == mixed.spec.scalars
+    assert finer.batch_size == mixed.batch_size
+    assert mixed.spec.grid_shape == (32, 32)
+
+
+def test_rollouts_are_batched_by_member(mixed):
+    assert mixed.rollout_batches("valid") == [[0], [1], [2], [3], [4], [5]]
 
 
 def test_the_command_line_makes_it(folder, tmp_path, monkeypatch):
@@ -169,6 +175,10 @@ def wave(folder, **options):
                 ).spec
             ),
             r"the member 'b' has grid_shape \(8,\), but the first one has \(16,\)",
+        ),
+        (
+            lambda folder: MixedDataModule({"a": wave(folder), "b": wave(folder, n_steps_output=2)}),
+            r"the members have n_steps_output \{'a': 1, 'b': 2\}: all must have the same",
         ),
         (
             lambda folder: MixedDataModule({"fresh": OnTheFlyDataModule(Poisson(resolution=(32, 32)))}),

@@ -6,7 +6,7 @@ import h5py
 import pytest
 import torch
 
-from fno_lightning.data import GeneratedDataModule, simulation
+from fno_lightning.data import GeneratedDataModule, WellDataModule, simulation
 from fno_lightning.data.simulation import Simulation
 from fno_lightning.data.simulation_batch import SimulationBatch, seconds_per_trajectory
 from fno_lightning.data.well_writer import trajectory_bytes
@@ -103,6 +103,21 @@ def test_no_sample_that_is_not_finite_is_written(tmp_path, n_processes):
             assert torch.from_numpy(file["t0_fields/height"][()]).isfinite().all()
 
 
+@pytest.mark.usefixtures("small_files")
+def test_statistics_of_a_part_are_not_kept(tmp_path):
+    module = make(tmp_path)
+    module.prepare_data()
+    whole = module.statistics
+    (module.root / "data" / "train" / "travelling_wave_speed_0.50_part_00001.hdf5").unlink()
+    (module.root / "stats.yaml").unlink()
+    part = WellDataModule(module.root.name, str(tmp_path), n_steps_input=2).statistics
+    again = make(tmp_path)
+    again.prepare_data()
+    assert not (module.root / "stats.yaml").exists()
+    assert torch.equal(again.statistics.mean, whole.mean)
+    assert not torch.equal(part.mean, whole.mean)
+
+
 def test_the_estimate_is_that_of_the_work(monkeypatch):
     class Slow(TravellingWave):
         def simulate(self, parameters, seeds, *, progress, **options):
@@ -117,10 +132,10 @@ def test_the_estimate_is_that_of_the_work(monkeypatch):
     monkeypatch.setattr("fno_lightning.data.simulation_batch.PROBE_SECONDS", 1e3)
     files = tuple(Simulation(WAVE, {"train": 40}, 0).files())
     batch = SimulationBatch(Slow(), {"speed": 0.5}, files, {})
-    assert seconds_per_trajectory(batch, "cpu") == pytest.approx(8.0)
+    assert seconds_per_trajectory(batch, "cpu", 1) == pytest.approx(8.0)
     monkeypatch.setattr("fno_lightning.data.simulation_batch.PROBE_SECONDS", 1.0)
     begin = now[0]
-    assert 0 < seconds_per_trajectory(batch, "cpu") < 40  # stopped early: an upper estimate
+    assert 0 < seconds_per_trajectory(batch, "cpu", 1) < 40  # stopped early: an upper estimate
     assert now[0] - begin < 40
 
 
@@ -129,5 +144,5 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path, monkeypatch):
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr("fno_lightning.data.atomic_file.Path.mkdir", read_only)
-    with pytest.raises(OSError, match=r"cannot write .*settings\.json.*Permission denied.*choose another base_path"):
+    with pytest.raises(OSError, match=r"cannot write .*settings\.json.*Permission denied.*choose another folder"):
         make(tmp_path / "new").prepare_data()

@@ -194,3 +194,21 @@ def test_values_that_are_not_finite_are_an_error(data_set):
         file["t1_fields/velocity"][1, 2, 3, 3, 0] = np.nan
     with pytest.raises(ValueError, match=r"'velocity' holds NaN or infinite values in .*train/b\.hdf5"):
         module_of(root).statistics  # noqa: B018
+
+
+@pytest.mark.parametrize("subsample", [2, 3])
+def test_trajectories_that_are_left_out_do_not_count(data_set, subsample):
+    root = data_set(n_trajectories=3)
+    data = WellDataModule(root.name, str(root.parent), subsample=subsample)
+    windows = [data.rollout_dataset("train")[i] for i in range(len(data.rollout_dataset("train")))]
+    assert len(windows) == 6 // subsample
+    frames = torch.stack([torch.cat((window.history, window.target)) for window in windows]).double()
+    statistics = data.statistics
+    torch.testing.assert_close(statistics.mean, frames.mean(dim=(0, 1, 3, 4)).float())
+    torch.testing.assert_close(statistics.std, frames.transpose(0, 2).flatten(1).std(dim=1, correction=0).float())
+    scalars = torch.stack([window.scalars for window in windows])
+    torch.testing.assert_close(statistics.scalar_mean, scalars.mean(dim=0))
+    constants = torch.stack([window.constants for window in windows])
+    torch.testing.assert_close(statistics.constant_mean, constants.mean(dim=(0, 2, 3)))
+    assert (root / f"stats_subsample_{subsample}.yaml").exists()
+    assert not torch.equal(WellDataModule(root.name, str(root.parent)).statistics.mean, statistics.mean)

@@ -106,7 +106,7 @@ def test_weights_that_do_not_fit_are_named(pretrained, make_trainer, make_data, 
     fails("initial_weights: there is no file nowhere.ckpt", make_module(data, initial_weights="nowhere.ckpt"))
     (tmp_path / "text.ckpt").write_text("no checkpoint")
     fails(
-        "text.ckpt holds more than|text.ckpt is not a checkpoint",
+        "text.ckpt is not a checkpoint, or only a part of one",
         make_module(data, initial_weights=str(tmp_path / "text.ckpt")),
     )
     torch.save({"epoch": 3}, tmp_path / "empty.ckpt")
@@ -137,3 +137,29 @@ def test_zero_shot_on_shifted_data_is_an_ordinary_test(pretrained, make_trainer,
     assert result["test/vrmse"] > 0
     assert torch.equal(module.normalizer.fields.mean, data.statistics.mean)
     assert isinstance(module.network, nn.Module)
+
+
+def test_options_that_no_shape_tells_must_be_the_same(pretrained, make_trainer):
+    path, data = pretrained
+    module = make_module(data, initial_weights=str(path), residual=True)
+    with pytest.raises(ValueError, match="trained with residual=False, but the module has residual=True: give it the"):
+        start(make_trainer, module, data)
+
+
+def test_weights_are_taken_over_once(pretrained, make_trainer):
+    path, data = pretrained
+    module = start(make_trainer, make_module(data, initial_weights=str(path)), data)
+    make_trainer().fit(module, data)
+    trained = state(module, "network.")
+    make_trainer(max_steps=0, limit_val_batches=0).fit(module, data)
+    for name, value in trained.items():
+        assert torch.equal(module.state_dict()[name], value), name
+
+
+def test_a_test_with_a_checkpoint_does_not_count_as_a_start(pretrained, make_trainer):
+    path, data = pretrained
+    module = make_module(data, initial_weights=str(path))
+    make_trainer().test(module, datamodule=data, ckpt_path=path, verbose=False)
+    torch.nn.init.zeros_(module.network.lifting.layers[0].weight)
+    start(make_trainer, module, data)
+    assert module.network.lifting.layers[0].weight.abs().sum() > 0

@@ -116,8 +116,13 @@ def test_the_network_of_a_mixture_does_not_see_the_number_of_the_member():
 
 def test_source_norm_needs_a_source():
     spec = dataclasses.replace(SPEC, constant_fields=("permeability",))
-    with pytest.raises(ValueError, match=r"normalization=source_norm divides by .* constant fields \['permeability'\]"):
+    with pytest.raises(ValueError, match=r"linear steady .* constant fields \['permeability'\] and n_steps_input=0"):
         FNOModule(spec, (4, 4), n_steps_input=0, normalization="source_norm")
+    both = dataclasses.replace(SPEC, constant_fields=("source", "boundary_value"))
+    with pytest.raises(ValueError, match="source_norm is for linear steady equations"):
+        FNOModule(both, (4, 4), n_steps_input=0, normalization="source_norm")
+    with pytest.raises(ValueError, match="n_steps_input=1"):
+        FNOModule(SPEC, (4, 4), n_steps_input=1, normalization="source_norm")
 
 
 def test_members_need_their_number_among_the_scalars():

@@ -4,11 +4,12 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
 import yaml
 
 from fno_lightning.commands import transfer as command
 from fno_lightning.transfer import Result, TransferStudy, study
-from fno_lightning.transfer.study import merged
+from fno_lightning.transfer.configuration import merged
 
 EXPERIMENT = {
     "seed_everything": 0,
@@ -120,6 +121,42 @@ def test_the_command_prints_the_table(make, capsys, monkeypatch):
 RESULTS = [Result("shifted", kind, 2, 0, 1e-3, 0.25, 0.25) for kind in ("fine-tuned", "from scratch")]
 
 
+def test_classes_in_a_part_of_a_configuration_stay_as_they_are(make, monkeypatch):
+    monkeypatch.setattr(TransferStudy, "run", lambda self: studies.append(self))
+    monkeypatch.setattr(command, "Markdown", str)
+    Path("x").mkdir()
+    Path("x/transfer.md").write_text("")
+    studies = []
+    schedule = {"class_path": "torch.optim.lr_scheduler.ExponentialLR", "init_args": {"gamma": 0.5}}
+    part = {"model": {"init_args": {"lr_scheduler": schedule}}}
+    settings = {"experiment": "experiment.yaml", "downstream": {"shifted": SHIFT}, "finetune": part, "folder": "x"}
+    Path("study.yaml").write_text(yaml.safe_dump(settings))
+    command.main(["--config", "study.yaml"])
+    (found,) = studies
+    assert found.finetune == part
+    assert found.downstream == {"shifted": SHIFT}
+    json.dumps(found.finetune)
+
+
+def test_other_weights_in_the_same_file_are_another_study(make, counted):
+    results = make(sizes=(2,)).run()
+    checkpoint = Path(json.loads(next(Path("study").glob("pretrain-*/best.json")).read_text()))
+    Path("own.ckpt").write_bytes(checkpoint.read_bytes())
+    assert make(sizes=(2,), pretrained="own.ckpt").run() == results
+    content = torch.load("own.ckpt", weights_only=True)
+    content["state_dict"] = {name: 0.9 * value for name, value in content["state_dict"].items()}
+    torch.save(content, "own.ckpt")
+    zero_shot, tuned, scratch = make(sizes=(2,), pretrained="own.ckpt").run()
+    assert zero_shot.test_error != results[0].test_error
+    assert tuned.test_error != results[1].test_error
+    assert scratch == results[2]
+
+
+def test_downstream_data_have_another_seed_than_those_of_the_pretraining(make):
+    study = make(common={"data": {"init_args": {"seed": 7}}})
+    assert study._data("shifted", 2)["data"]["init_args"]["seed"] == 8
+
+
 def test_configurations_are_put_together_key_by_key():
     assert merged({"a": {"b": 1, "c": 2}}, {"a": {"b": 3}, "d": [1]}, {"d": [2]}) == {"a": {"b": 3, "c": 2}, "d": [2]}
 
@@ -130,6 +167,8 @@ def test_configurations_are_put_together_key_by_key():
         ({"sizes": ()}, "sizes is empty"),
         ({"steps": 0}, r"sizes \[2, 4\], steps 0 and batch_size 2 must be positive"),
         ({"pretrained": "nowhere.ckpt"}, "there is no file nowhere.ckpt"),
+        ({"sizes": (3, 4)}, r"sizes \[3\] do not divide the largest, 4"),
+        ({"metric": "pearson"}, r"metric is 'pearson', expected one of \['vrmse', 'nrmse'"),
     ],
 )
 def test_impossible_studies_are_named(make, options, message):

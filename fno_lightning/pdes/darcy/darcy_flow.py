@@ -66,7 +66,8 @@ class DarcyFlow(SteadyProblem):
     def settings(self) -> dict[str, Any]:
         """Every plain value that the samples depend on: the permeability by its class and arguments."""
         family: Any = self.permeability
-        return super().settings | {"permeability": {"class": type(family).__name__, **asdict(family)}}
+        name = f"{type(family).__module__}.{type(family).__qualname__}"
+        return super().settings | {"permeability": {"class": name, **asdict(family)}}
 
     @property
     def grid(self) -> Mapping[str, Tensor]:
