@@ -45,7 +45,7 @@ class TransferStudy:
         downstream: What differs in each downstream data set, by name: parts of a configuration.
         folder: Where the results are written.
         sizes: Numbers of downstream examples, for each set of parameters; the largest must be a multiple of the others.
-        steps: Optimizer steps of a downstream training.
+        steps: Optimizer steps of a downstream training, unless ``finetune`` or ``scratch`` give other ``max_steps``.
         batch_size: Largest batch of a downstream training.
         learning_rates: Learning rates of downstream trainings.
         seeds: Seeds of downstream trainings.
@@ -136,10 +136,10 @@ class TransferStudy:
 
     def _train(self, shift: str, kind: Kind, size: int, seed: int, rate: float, start: Mapping[str, str]) -> Result:
         override = merged(
+            self._trainer(),
             self.common,
             self.finetune if start else self.scratch,
             self._data(shift, size),
-            self._trainer(),
             {"seed_everything": seed, "model": {"init_args": {**start, "optimizer": {"init_args": {"lr": rate}}}}},
         )
         settings = {"override": override, "metric": self.metric}
