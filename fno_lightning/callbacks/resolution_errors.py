@@ -13,8 +13,8 @@ from torch import Tensor
 
 from fno_lightning.callbacks.comparison import Comparison, log_agreed, log_values, source_prefix
 from fno_lightning.callbacks.contract import field_data, forecast_module, tensorboard_logger
-from fno_lightning.callbacks.trajectories import undisturbed
-from fno_lightning.data import Batch, FieldDataModule
+from fno_lightning.callbacks.trajectories import forecast_trajectories, undisturbed
+from fno_lightning.data import FieldDataModule
 from fno_lightning.data.atomic_file import atomic_file
 from fno_lightning.metrics import NRMSE, VRMSE, MetricFactory
 from fno_lightning.modules import ForecastModule
@@ -74,12 +74,8 @@ class ResolutionErrors(Callback):
     def _evaluate(self, trainer: Trainer, module: ForecastModule, data: FieldDataModule) -> dict[str, Tensor]:
         comparison = Comparison(self.metrics, module)
         with undisturbed(module):
-            for on_host in data.test_dataloader():
-                batch: Batch = trainer.strategy.batch_to_device(on_host)
-                history, constants, scalars = (trainer.precision_plugin.convert_input(part) for part in batch[:3])
-                with trainer.precision_plugin.forward_context():
-                    prediction = module.forecast(history, constants, scalars, batch.target.shape[1])
-                comparison.update(prediction.to(batch.target.dtype), batch)
+            for batch, prediction in forecast_trajectories(trainer, module, data.test_dataloader()):
+                comparison.update(prediction, batch)
         values: dict[str, Tensor] = {}
         for source, by_name in comparison.compute().items():
             for name, errors in by_name.items():

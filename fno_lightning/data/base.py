@@ -24,6 +24,14 @@ from fno_lightning.data.statistics import Statistics
 
 Split: TypeAlias = Literal["train", "valid", "test"]
 
+SPLITS: tuple[Split, ...] = ("train", "valid", "test")
+
+
+def splits_of(stage: str | None) -> tuple[Split, ...]:
+    """Returns the splits that a stage of the trainer needs; ``None``: all."""
+    needed: dict[str | None, tuple[Split, ...]] = {"fit": ("train", "valid"), "validate": ("valid",), None: SPLITS}
+    return needed.get(stage, ("test",))
+
 
 class FieldDataModule(LightningDataModule, ABC):
     """Serves :class:`~fno_lightning.data.Batch` es of one data set.

@@ -27,10 +27,14 @@ class WholeBatches(Dataset[Batch]):
         return len(self.batches)
 
     def __getitem__(self, index: int) -> Batch:
-        samples = self.batches[index]
-        if hasattr(self.dataset, "__getitems__"):
-            return collate(self.dataset.__getitems__(samples))
-        return collate([self.dataset[sample] for sample in samples])
+        return read_batch(self.dataset, self.batches[index])
+
+
+def read_batch(dataset: Dataset[Batch], samples: Sequence[int]) -> Batch:
+    """Reads samples as one batch, at once if the data set can (``__getitems__``)."""
+    if hasattr(dataset, "__getitems__"):
+        return collate(dataset.__getitems__(samples))
+    return collate([dataset[sample] for sample in samples])
 
 
 def collate(samples: Batch | list[Batch]) -> Batch:

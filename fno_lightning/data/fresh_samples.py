@@ -10,15 +10,12 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset, DistributedSampler
 
-from fno_lightning.data.base import Split
+from fno_lightning.data.base import SPLITS
 from fno_lightning.data.batch import Batch
 from fno_lightning.data.batching import process_count, process_rank
 from fno_lightning.data.seeds import trajectory_seeds
 from fno_lightning.data.trajectory_windows import TrajectoryTensors, as_tensors, cut_window
 from fno_lightning.pdes import PDE
-
-SPLITS: tuple[Split, ...] = ("train", "valid", "test")
-"""They take turns in the numbers of the trajectories, so that no two share one."""
 
 
 class FreshSamples(Dataset[Batch]):

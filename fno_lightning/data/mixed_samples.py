@@ -8,7 +8,7 @@ import torch
 from torch.utils.data import Dataset
 
 from fno_lightning.data.batch import Batch
-from fno_lightning.data.batching import collate
+from fno_lightning.data.batching import read_batch
 from fno_lightning.data.spec import FieldSpec
 
 
@@ -34,10 +34,7 @@ class Aligned:
 
     def read(self, indices: Sequence[int]) -> Batch:
         """Reads some samples as a batch."""
-        if hasattr(self.dataset, "__getitems__"):
-            batch = collate(self.dataset.__getitems__(indices))
-        else:
-            batch = collate([self.dataset[index] for index in indices])
+        batch = read_batch(self.dataset, indices)
         constants = batch.constants.new_zeros(len(indices), self._n_constants, *batch.constants.shape[2:])
         constants[:, self._constants] = batch.constants
         scalars = batch.scalars.new_zeros(len(indices), self._n_scalars)

@@ -9,11 +9,11 @@ from typing import Any, Literal
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from fno_lightning.data.base import FieldDataModule, Split, require_at_least
+from fno_lightning.data.base import SPLITS, FieldDataModule, Split, require_at_least, splits_of
 from fno_lightning.data.batch import Batch
 from fno_lightning.data.batching import collate
 from fno_lightning.data.file_spec import file_spec
-from fno_lightning.data.fresh_samples import SPLITS, FreshNumbers, FreshSamples, simulate_numbers
+from fno_lightning.data.fresh_samples import FreshNumbers, FreshSamples, simulate_numbers
 from fno_lightning.data.progress import progress_bar
 from fno_lightning.data.schema import schema_file
 from fno_lightning.data.spec import FieldSpec
@@ -114,8 +114,7 @@ class OnTheFlyDataModule(FieldDataModule):
 
     def setup(self, stage: str | None = None) -> None:
         """Simulates what a stage needs: for ``fit`` validation and statistics, else the split."""
-        needed: dict[str | None, tuple[Split, ...]] = {"fit": ("train", "valid"), "validate": ("valid",), None: SPLITS}
-        for split in needed.get(stage, ("test",)):
+        for split in splits_of(stage):
             self._simulated(split)
 
     def dataset(self, split: Split) -> Dataset[Batch]:

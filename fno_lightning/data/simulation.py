@@ -18,7 +18,7 @@ import torch
 from rich.filesize import decimal
 
 from fno_lightning.data.atomic_file import PART_SUFFIX, atomic_file
-from fno_lightning.data.base import Split
+from fno_lightning.data.base import SPLITS, Split
 from fno_lightning.data.progress import duration, progress_bar
 from fno_lightning.data.seeds import trajectory_seeds
 from fno_lightning.data.simulation_batch import SimulatedFile, SimulationBatch, seconds_per_trajectory, simulate_batches
@@ -30,8 +30,6 @@ logger = logging.getLogger(__name__)
 
 FORMAT_VERSION = 1
 """To be raised when the same settings begin to make other files."""
-
-SPLITS: tuple[Split, ...] = ("train", "valid", "test")
 
 FILE_BYTES = 2**27
 """Most bytes of fields in a file that holds several trajectories; what a kill can cost, and what is held in memory."""

@@ -10,7 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
-from fno_lightning.data.base import FieldDataModule, Split, require_at_least
+from fno_lightning.data.base import SPLITS, FieldDataModule, Split, require_at_least, splits_of
 from fno_lightning.data.batching import consecutive
 from fno_lightning.data.download import download_well
 from fno_lightning.data.file_spec import file_spec
@@ -25,8 +25,6 @@ from fno_lightning.data.well_split import read_split, split_files
 from fno_lightning.data.windows import SlidingWindows, TrajectoryKey, Window, whole_trajectories
 
 logger = logging.getLogger(__name__)
-
-SPLITS: tuple[Split, ...] = ("train", "valid", "test")
 
 
 class WellDataModule(FieldDataModule):
@@ -174,8 +172,7 @@ class WellDataModule(FieldDataModule):
 
     def setup(self, stage: str | None = None) -> None:
         """Reads and checks the metadata of the splits that a stage needs; in ``fit`` also the statistics."""
-        needed: dict[str | None, tuple[Split, ...]] = {"fit": ("train", "valid"), "validate": ("valid",), None: SPLITS}
-        for split in needed.get(stage, ("test",)):
+        for split in splits_of(stage):
             self.dataset(split)
         if stage in ("fit", None):
             _ = self.statistics

@@ -11,10 +11,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from fno_lightning.pdes.gaussian_sources import GaussianSources
 from fno_lightning.pdes.linear_problem import Coefficients, LinearProblem, anisotropic_diffusion
 from fno_lightning.pdes.periodic_box import PeriodicBox
-from fno_lightning.pdes.requirements import require_positive, require_range, require_resolution
+from fno_lightning.pdes.requirements import require_positive, require_range
 
 N_NEWTON_STEPS = 50
 RATIO_TOLERANCE = 1e-10
@@ -70,28 +69,19 @@ class AdvectionDiffusion(LinearProblem):
     ratios: tuple[float, float] = (0.2, 1.0)
     _: KW_ONLY
     eigenvalues: tuple[float, float] = (1.0, 5.0)
-    diffusion: float = 0.01
-    n_gaussians: int = 12
-    sigma: float = 1 / 32
-    sparsities: Sequence[float] = (0.2, 0.4, 0.6, 0.8)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "resolution", require_resolution(self.resolution, n_dims=2))
-        for name in ("ratios", "eigenvalues", "sparsities"):
+        super().__post_init__()
+        for name in ("ratios", "eigenvalues"):
             object.__setattr__(self, name, tuple(map(float, getattr(self, name))))
-        require_positive(diffusion=self.diffusion, eigenvalues=self.eigenvalues, ratios=self.ratios)
+        require_positive(eigenvalues=self.eigenvalues, ratios=self.ratios)
         require_range(eigenvalues=self.eigenvalues, ratios=self.ratios)
-        self._sources.require_resolved(self.resolution)
-
-    @property
-    def _sources(self) -> GaussianSources:
-        return GaussianSources(self.n_gaussians, self.sigma, tuple(self.sparsities))
 
     def draw(self, seeds: Sequence[int], box: PeriodicBox) -> tuple[Float[Tensor, "batch x y"], Coefficients]:
         """Source and coefficients of each sample."""
         generators = [np.random.default_rng(seed) for seed in seeds]
         x, y = box.coordinates
-        source = self._sources.evaluate(self._sources.draw(generators), x, y)
+        source = self.sources.evaluate(self.sources.draw(generators), x, y)
         source = source - source.mean(dim=(1, 2), keepdim=True)
         diffusion = self.diffusion * anisotropic_diffusion(generators, self.eigenvalues).to(x)
         angle, ratio = torch.tensor([(g.uniform(0, 2 * np.pi), g.uniform(*self.ratios)) for g in generators]).to(x).T

@@ -11,10 +11,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from fno_lightning.pdes.gaussian_sources import GaussianSources
 from fno_lightning.pdes.linear_problem import Coefficients, LinearProblem, solve_linear
 from fno_lightning.pdes.periodic_box import PeriodicBox
-from fno_lightning.pdes.requirements import require_positive, require_range, require_resolution
+from fno_lightning.pdes.requirements import require_positive, require_range
 
 MAX_DRAWS = 1000
 
@@ -58,25 +57,15 @@ class Helmholtz(LinearProblem):
     omegas: tuple[float, float] = (1.0, 10.0)
     integer: bool = True
     _: KW_ONLY
-    diffusion: float = 0.01
     max_solution: float = 2.0
-    n_gaussians: int = 12
-    sigma: float = 1 / 32
-    sparsities: Sequence[float] = (0.2, 0.4, 0.6, 0.8)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "resolution", require_resolution(self.resolution, n_dims=2))
+        super().__post_init__()
         object.__setattr__(self, "omegas", tuple(map(float, self.omegas)))
-        object.__setattr__(self, "sparsities", tuple(map(float, self.sparsities)))
-        require_positive(diffusion=self.diffusion, max_solution=self.max_solution, omegas=self.omegas)
+        require_positive(max_solution=self.max_solution, omegas=self.omegas)
         require_range(omegas=self.omegas)
         if self.integer and int(np.ceil(self.omegas[0])) > int(self.omegas[1]):
             raise ValueError(f"omegas is {self.omegas}, which holds no integer: choose a wider range or integer=False")
-        self._sources.require_resolved(self.resolution)
-
-    @property
-    def _sources(self) -> GaussianSources:
-        return GaussianSources(self.n_gaussians, self.sigma, tuple(self.sparsities))
 
     def draw(self, seeds: Sequence[int], box: PeriodicBox) -> tuple[Float[Tensor, "batch x y"], Coefficients]:
         """Source and coefficients of each sample, drawn again where the solution is too large.
@@ -104,7 +93,7 @@ class Helmholtz(LinearProblem):
 
     def _draw(self, generators: Sequence[np.random.Generator], box: PeriodicBox) -> tuple[Tensor, Coefficients]:
         x, y = box.coordinates
-        source = self._sources.evaluate(self._sources.draw(generators), x, y)
+        source = self.sources.evaluate(self.sources.draw(generators), x, y)
         omega = torch.tensor([self._omega(generator) for generator in generators]).to(x)
         diffusion, zero = torch.full_like(omega, self.diffusion), torch.zeros_like(omega)
         return source, Coefficients(diffusion, diffusion, zero, zero, zero, omega)

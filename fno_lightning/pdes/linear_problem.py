@@ -3,6 +3,7 @@
 # No postponed annotations: a subclass in another file could not resolve them, and its arguments would go unchecked.
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import ClassVar, NamedTuple
 
 import numpy as np
@@ -10,7 +11,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from fno_lightning.pdes.gaussian_sources import GaussianSources
 from fno_lightning.pdes.periodic_box import PeriodicBox
+from fno_lightning.pdes.requirements import require_positive, require_resolution
 from fno_lightning.pdes.steady import Solution, SteadyProblem
 
 
@@ -28,15 +31,39 @@ class Coefficients(NamedTuple):
     omega: Tensor
 
 
+@dataclass(frozen=True, kw_only=True)
 class LinearProblem(SteadyProblem):
     """A linear equation whose Fourier coefficients are those of the source, each divided by the operator's symbol.
 
-    A subclass draws sources and coefficients. The result is exact for the band-limited source that the grid holds.
+    A subclass has an argument ``resolution`` and draws sources and coefficients. The result is exact for the
+    band-limited source that the grid holds.
+
+    Args:
+        diffusion: d₀.
+        n_gaussians: Gaussians of a source along each axis, see :class:`~fno_lightning.pdes.GaussianSources`.
+        sigma: Width of a Gaussian.
+        sparsities: Shares of the Gaussians that are left out, equally likely.
     """
+
+    diffusion: float = 0.01
+    n_gaussians: int = 12
+    sigma: float = 1 / 32
+    sparsities: Sequence[float] = (0.2, 0.4, 0.6, 0.8)
 
     constant_field_names: ClassVar[tuple[str, ...]] = ("source",)
     max_residual: ClassVar[float] = 1e-10
     solver: ClassVar[str] = "Fourier division, float64; version 1"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "resolution", require_resolution(self.resolution, n_dims=2))
+        object.__setattr__(self, "sparsities", tuple(map(float, self.sparsities)))
+        require_positive(diffusion=self.diffusion)
+        self.sources.require_resolved(self.resolution)
+
+    @property
+    def sources(self) -> GaussianSources:
+        """What the sources are drawn from."""
+        return GaussianSources(self.n_gaussians, self.sigma, tuple(self.sparsities))
 
     @property
     def grid(self) -> Mapping[str, Tensor]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
@@ -11,10 +11,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from fno_lightning.pdes.gaussian_sources import GaussianSources
 from fno_lightning.pdes.linear_problem import Coefficients, LinearProblem, anisotropic_diffusion
 from fno_lightning.pdes.periodic_box import PeriodicBox
-from fno_lightning.pdes.requirements import require_positive, require_range, require_resolution
+from fno_lightning.pdes.requirements import require_positive, require_range
 
 
 @dataclass(frozen=True)
@@ -50,29 +49,18 @@ class Poisson(LinearProblem):
 
     resolution: tuple[int, int] = (128, 128)
     eigenvalues: tuple[float, float] = (1.0, 5.0)
-    _: KW_ONLY
-    diffusion: float = 0.01
-    n_gaussians: int = 12
-    sigma: float = 1 / 32
-    sparsities: Sequence[float] = (0.2, 0.4, 0.6, 0.8)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "resolution", require_resolution(self.resolution, n_dims=2))
+        super().__post_init__()
         object.__setattr__(self, "eigenvalues", tuple(map(float, self.eigenvalues)))
-        object.__setattr__(self, "sparsities", tuple(map(float, self.sparsities)))
-        require_positive(diffusion=self.diffusion, eigenvalues=self.eigenvalues)
+        require_positive(eigenvalues=self.eigenvalues)
         require_range(eigenvalues=self.eigenvalues)
-        self._sources.require_resolved(self.resolution)
-
-    @property
-    def _sources(self) -> GaussianSources:
-        return GaussianSources(self.n_gaussians, self.sigma, tuple(self.sparsities))
 
     def draw(self, seeds: Sequence[int], box: PeriodicBox) -> tuple[Float[Tensor, "batch x y"], Coefficients]:
         """Source and coefficients of each sample."""
         generators = [np.random.default_rng(seed) for seed in seeds]
         x, y = box.coordinates
-        source = self._sources.evaluate(self._sources.draw(generators), x, y)
+        source = self.sources.evaluate(self.sources.draw(generators), x, y)
         diffusion = self.diffusion * anisotropic_diffusion(generators, self.eigenvalues).to(x)
         zero = torch.zeros_like(diffusion[0])
         xx, yy, xy = diffusion

@@ -118,7 +118,7 @@ def asked_ratio(seed, ratios):
     """The last number that a seed draws."""
     generator = np.random.default_rng(seed)
     pde = AdvectionDiffusion(resolution=(32, 32))
-    pde._sources.draw([generator])
+    pde.sources.draw([generator])
     generator.uniform(size=3)  # eigenvalue, and the angles of rotation and of the velocity
     return generator.uniform(*ratios)
 
