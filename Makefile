@@ -6,8 +6,9 @@ CONSTRAINTS := constraints.txt
 PIP_OPTIONS ?=
 FNO := $(BIN)/python -m fno_lightning
 STAMP := $(VENV)/.installed
+PEERS := $(VENV)/.peers-installed
 
-.PHONY: help install demo test check format lint type layers bench tensorboard clean
+.PHONY: help install demo test check format lint type layers bench bench-gpu tensorboard clean
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' | awk -F'|' '{printf "  %-12s %s\n", $$1, $$2}'
@@ -39,6 +40,16 @@ type: $(STAMP)
 
 layers: $(STAMP)
 	$(BIN)/lint-imports
+
+$(PEERS): $(STAMP)
+	$(BIN)/python -m pip install --quiet $(PIP_OPTIONS) --constraint $(CONSTRAINTS) --editable '.[dev,bench]'
+	@touch $@
+
+bench: $(PEERS) ## Measure the speed beside others, 15 minutes on 2 cores; QUICK=1: fewer rounds, 5 minutes
+	$(BIN)/python -m tests.benchmarks $(if $(QUICK),--quick --limit 4.5)
+
+bench-gpu: $(PEERS) ## The same on a CUDA device, 9 minutes
+	$(BIN)/python -m tests.benchmarks --gpu --limit 8
 
 format: $(STAMP) ## Format the code
 	$(BIN)/ruff check --fix .

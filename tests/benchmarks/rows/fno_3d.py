@@ -1,0 +1,36 @@
+"""Steps of the three-dimensional FNO."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+
+from tests.benchmarks.harness import Benchmark, Contestant, Measurement, Row, Settings, interleave, times_as_fast
+from tests.benchmarks.networks import pair
+from tests.benchmarks.training_step import TrainingStep, check_steps, learnable_data
+
+ROWS = {n: Row(f"fno_3d_{n}", f"step of the 3-D FNO, {n}³ points, batch 1, width 32, 12³ modes", 2) for n in (32, 64)}
+
+
+def measure(settings: Settings) -> Mapping[str, Measurement]:
+    return {row.name: step(settings, settings.size(n, n // 4)) for n, row in ROWS.items()}
+
+
+def step(settings: Settings, n: int) -> Measurement:
+    """Compares at one size."""
+    torch.manual_seed(0)
+    x, y = learnable_data(1, 4, 1, (n, n, n), settings.device)
+    modes = settings.size(12, 4)
+    peer, ours = pair(
+        n_modes=(modes,) * 3, in_channels=4, out_channels=1, hidden_channels=settings.size(32, 8), n_layers=4
+    )
+    steps = {
+        "neuralop": TrainingStep(peer.to(settings.device), x, y),
+        "ours, compiled": TrainingStep(ours.to(settings.device), x, y, compile=settings.compile),
+    }
+    series = interleave({name: Contestant(one.measure) for name, one in steps.items()}, settings.rounds(5))
+    return times_as_fast(series, ["ours, compiled"], ["neuralop"], check_steps(steps))
+
+
+BENCHMARK = Benchmark(tuple(ROWS.values()), measure, peers=("neuralop",))

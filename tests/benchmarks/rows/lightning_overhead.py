@@ -1,0 +1,78 @@
+"""What Lightning's loop adds to a step, in the smallest case."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+
+import torch
+
+from fno_lightning.data import WellDataModule
+from fno_lightning.modules import FNOModule
+from tests.benchmarks.checks import require_falling
+from tests.benchmarks.data_sets import write_smooth_pairs
+from tests.benchmarks.harness import Benchmark, Contestant, Measurement, Row, Settings, interleave, paired_ratios
+from tests.benchmarks.lightning_training import fit, loss_of_samples, make_module
+
+CASE = "1-D, 64 points, width 16, batch 1"
+LAUNCH = Row("lightning_overhead", f"what fit adds to a bare loop, 16 steps per launch, {CASE}", 0.1, "at most")
+ORDINARY = Row("lightning_overhead_ordinary", f"what fit's ordinary loop adds to a bare loop, {CASE}", 0.1, "at most")
+STEPS_PER_LAUNCH = 16
+
+
+def measure(settings: Settings) -> Mapping[str, Measurement]:
+    network = {"n_modes": [8], "hidden_channels": 16, "n_layers": 4}
+    with tempfile.TemporaryDirectory() as folder:
+        write_smooth_pairs(Path(folder) / "pairs", 64, settings.size(512, 32))
+        data = WellDataModule("pairs", folder, n_steps_input=1, batch_size=1)
+        data.setup("fit")
+        modules = {
+            "bare loop": make_module(data, settings, network),
+            "launch": make_module(data, settings, network, steps_per_launch=STEPS_PER_LAUNCH),
+            "ordinary": make_module(data, settings, network),
+        }
+        losses = {name: [loss_of_samples(module, data, 32)] for name, module in modules.items()}
+        contestants = {
+            name: Contestant(partial(bare_seconds if name == "bare loop" else fit_seconds, module, data, settings))
+            for name, module in modules.items()
+        }
+        series = interleave(contestants, settings.rounds(7), unit="ms/step", scale=1e3)
+        for name, module in modules.items():
+            losses[name].append(loss_of_samples(module, data, 32))
+    require_falling(losses)
+    notes = ["one epoch a round, the same data module, network, normalisation and AdamW"]
+    return {
+        row.name: Measurement(
+            [ratio - 1 for ratio in paired_ratios(series[name], series["bare loop"])],
+            series[name],
+            series["bare loop"],
+            notes=notes,
+        )
+        for row, name in ((LAUNCH, "launch"), (ORDINARY, "ordinary"))
+    }
+
+
+def bare_seconds(module: FNOModule, data: WellDataModule, settings: Settings) -> float:
+    """Trains one epoch in a plain loop; returns the seconds of a step."""
+    module.train()
+    optimizer = torch.optim.AdamW(module.parameters(), lr=1e-3, weight_decay=1e-4)
+    loader = data.train_dataloader()
+    begin = time.perf_counter()
+    for batch in loader:
+        loss, _ = module.step(batch)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    return (time.perf_counter() - begin) / len(loader)
+
+
+def fit_seconds(module: FNOModule, data: WellDataModule, settings: Settings) -> float:
+    """Trains one epoch with Lightning; returns the seconds of a step."""
+    stopwatch = fit(module, data, settings)
+    return stopwatch.seconds_per_step
+
+
+BENCHMARK = Benchmark((LAUNCH, ORDINARY), measure)
