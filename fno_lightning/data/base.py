@@ -15,6 +15,7 @@ from fno_lightning.data.batching import (
     WholeBatches,
     collate,
     consecutive,
+    is_on_device,
     process_count,
     process_rank,
     shared_batches,
@@ -149,9 +150,9 @@ class FieldDataModule(LightningDataModule, ABC):
     def rollout_dataloader(self, split: Split) -> DataLoader[Batch]:
         """Returns full trajectories, each once; distributed processes share them out, perhaps unevenly."""
         batches = self.rollout_batches(split)[process_rank() :: process_count()]
-        return DataLoader(
-            self.rollout_dataset(split), batch_sampler=batches, collate_fn=collate, pin_memory=self.pin_memory
-        )
+        dataset = self.rollout_dataset(split)
+        pin_memory = self.pin_memory and not is_on_device(dataset)
+        return DataLoader(dataset, batch_sampler=batches, collate_fn=collate, pin_memory=pin_memory)
 
     def _evaluation_loader(self, split: Split) -> DataLoader[Batch]:
         dataset = self.dataset(split)
@@ -159,12 +160,14 @@ class FieldDataModule(LightningDataModule, ABC):
         return self._loader(WholeBatches(dataset, batches), batch_size=None)
 
     def _loader(self, dataset: Dataset[Batch], **options: Any) -> DataLoader[Batch]:
+        on_device = is_on_device(dataset)
+        num_workers = 0 if on_device else self.num_workers
         return DataLoader(
             dataset,
-            num_workers=self.num_workers,
-            pin_memory=self.pin_memory,
-            persistent_workers=self.persistent_workers and self.num_workers > 0,
-            prefetch_factor=self.prefetch_factor if self.num_workers > 0 else None,
+            num_workers=num_workers,
+            pin_memory=self.pin_memory and not on_device,
+            persistent_workers=self.persistent_workers and num_workers > 0,
+            prefetch_factor=self.prefetch_factor if num_workers > 0 else None,
             collate_fn=collate,
             **options,
         )

@@ -23,11 +23,21 @@ class WholeBatches(Dataset[Batch]):
         self.dataset = dataset
         self.batches = batches
 
+    @property
+    def is_on_device(self) -> bool:
+        """Whether the samples are made on the device that trains."""
+        return is_on_device(self.dataset)
+
     def __len__(self) -> int:
         return len(self.batches)
 
     def __getitem__(self, index: int) -> Batch:
         return read_batch(self.dataset, self.batches[index])
+
+
+def is_on_device(dataset: Dataset[Batch]) -> bool:
+    """Whether a data set makes its samples on the device that trains: then no worker process can do it."""
+    return bool(getattr(dataset, "is_on_device", False))
 
 
 def read_batch(dataset: Dataset[Batch], samples: Sequence[int]) -> Batch:

@@ -18,6 +18,7 @@ from fno_lightning.data.mixed_samples import Aligned, MixedSamples
 from fno_lightning.data.on_the_fly import OnTheFlyDataModule
 from fno_lightning.data.spec import FieldSpec
 from fno_lightning.data.statistics import Statistics
+from fno_lightning.data.well import WellDataModule
 
 MEMBER = "member"
 """Name of the scalar that says which data set a sample is from."""
@@ -69,6 +70,14 @@ class MixedDataModule(FieldDataModule):
         self.scalars = None if scalars is None else tuple(scalars)
         if fresh := [name for name, member in members.items() if isinstance(member, OnTheFlyDataModule)]:
             raise ValueError(f"the members {fresh} have no stored samples: use GeneratedDataModule in a mixture")
+        if cached := [name for name, member in members.items() if getattr(member, "cache", None) == "device"]:
+            raise ValueError(
+                f"the members {cached} have cache=device, but the batches of a mixture are put together in main "
+                "memory: use cache=ram"
+            )
+        for member in members.values():
+            if isinstance(member, WellDataModule):
+                member.may_use_device = False
         if unknown := [name for name in members if name not in self.names]:
             raise ValueError(f"members {unknown} are not among the names {list(self.names)}: list them there too")
         self.n_steps_input = next(iter(members.values())).n_steps_input

@@ -10,18 +10,24 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
+import torch
+
 from fno_lightning.data.base import SPLITS, FieldDataModule, Split, require_at_least, splits_of
+from fno_lightning.data.batch_buffers import BatchBuffers
 from fno_lightning.data.batching import consecutive
+from fno_lightning.data.cache import Cache, SplitCaches
+from fno_lightning.data.cached_windows import CachedWindows
 from fno_lightning.data.download import download_well
 from fno_lightning.data.file_spec import file_spec
 from fno_lightning.data.folder_lock import folder_lock
+from fno_lightning.data.frame_source import FrameSource
 from fno_lightning.data.spec import FieldSpec
 from fno_lightning.data.statistics import Statistics
 from fno_lightning.data.stats_file import load_statistics
 from fno_lightning.data.well_dataset import WellWindows
 from fno_lightning.data.well_file import WellFile
 from fno_lightning.data.well_metadata import read_well_file
-from fno_lightning.data.well_split import read_split, split_files
+from fno_lightning.data.well_split import long_trajectories, read_split, selected_components, split_files
 from fno_lightning.data.windows import SlidingWindows, TrajectoryKey, Window, whole_trajectories
 
 logger = logging.getLogger(__name__)
@@ -51,6 +57,11 @@ class WellDataModule(FieldDataModule):
         grid_stride: Use every how many-th grid point along each axis, to train or test at a lower resolution.
         max_rollout_steps: Largest number of steps in a full trajectory's target; all unless given.
         source: ``local``: the data are on disk; ``download``: what is missing is downloaded from The Well.
+        cache: Where the data are kept during a run. ``none``: they are read from the files for every batch. ``ram``: in
+            main memory, one copy for all processes of a machine. ``device``: on the accelerator, one copy for each,
+            where the windows are gathered too; worker processes are not used then. ``auto``: for a training, what fits
+            into half of the free memory of the accelerator, else of the machine, else ``none``; what was chosen and why
+            is logged. The batches are the same in all cases.
         **loader_options: Batch sizes and options of the loaders, see :class:`FieldDataModule`.
 
     Raises:
@@ -74,6 +85,7 @@ class WellDataModule(FieldDataModule):
         grid_stride: int = 1,
         max_rollout_steps: int | None = None,
         source: Literal["local", "download"] = "local",
+        cache: Cache = "auto",
         **loader_options: Any,
     ) -> None:
         super().__init__(**loader_options)
@@ -93,6 +105,7 @@ class WellDataModule(FieldDataModule):
                 "grid_stride": grid_stride,
                 "max_rollout_steps": max_rollout_steps,
                 "source": source,
+                "cache": cache,
             }
         )
         require_at_least(0, n_steps_input=n_steps_input)
@@ -115,9 +128,13 @@ class WellDataModule(FieldDataModule):
         self.grid_stride = grid_stride
         self.max_rollout_steps = max_rollout_steps
         self.source = source
+        self.cache = cache
+        self.may_use_device = True
+        """Whether `cache=auto` may choose the device; a mixture takes that back."""
         self._files: dict[Split, list[WellFile]] = {}
-        self._datasets: dict[Split, WellWindows] = {}
-        self._rollout_datasets: dict[Split, WellWindows] = {}
+        self._datasets: dict[Split, WellWindows | CachedWindows] = {}
+        self._rollout_datasets: dict[Split, WellWindows | CachedWindows] = {}
+        self._caches = SplitCaches(cache)
 
     @property
     def root(self) -> Path:
@@ -134,7 +151,7 @@ class WellDataModule(FieldDataModule):
         is_steady = self.n_steps_input == 0 or file.n_frames == 1
         return file_spec(
             file,
-            fields=self._selected(file),
+            fields=selected_components(file, self.fields),
             time_step=None if is_steady else self.dt_stride * file.frame_interval,
             source=file.source or f"{self.source}: {self.root}",
             grid_stride=self.grid_stride,
@@ -171,13 +188,19 @@ class WellDataModule(FieldDataModule):
                 download_well(self.base_path, self.dataset_name)
 
     def setup(self, stage: str | None = None) -> None:
-        """Reads and checks the metadata of the splits that a stage needs; in ``fit`` also the statistics."""
+        """Reads and checks the metadata of the splits that a stage needs; in ``fit`` also the statistics and caches."""
         for split in splits_of(stage):
-            self.dataset(split)
+            self._trajectories(split)
         if stage in ("fit", None):
             _ = self.statistics
+        if self.trainer is not None:
+            self._caches.keep_only(self.trainer.strategy.root_device)
+        is_trained = stage in ("fit", None) and not getattr(self.trainer, "fast_dev_run", False)
+        if self.cache != "auto" or is_trained:
+            self._fill_caches([split for split in splits_of(stage) if self.cache != "auto" or split != "test"])
+        self._datasets, self._rollout_datasets = {}, {}
 
-    def dataset(self, split: Split) -> WellWindows:
+    def dataset(self, split: Split) -> WellWindows | CachedWindows:
         """Returns the windows of a split."""
         if split not in self._datasets:
             stride = self.window_stride if split == "train" else self.eval_window_stride
@@ -186,7 +209,7 @@ class WellDataModule(FieldDataModule):
             self._datasets[split] = self._windows(split, windows)
         return self._datasets[split]
 
-    def rollout_dataset(self, split: Split) -> WellWindows:
+    def rollout_dataset(self, split: Split) -> WellWindows | CachedWindows:
         """Returns the full trajectories of a split."""
         if split not in self._rollout_datasets:
             keys = self._trajectories(split)
@@ -222,7 +245,7 @@ class WellDataModule(FieldDataModule):
         other = copy.copy(self)
         known = ("spec", "statistics", "_reference", "is_simulated")
         other.__dict__ = {name: value for name, value in vars(self).items() if name not in known}
-        vars(other).update(attributes, _files={}, _datasets={}, _rollout_datasets={})
+        vars(other).update(attributes, _files={}, _datasets={}, _rollout_datasets={}, _caches=SplitCaches(self.cache))
         return other
 
     @cached_property
@@ -240,47 +263,44 @@ class WellDataModule(FieldDataModule):
         return self._files[split]
 
     def _trajectories(self, split: Split) -> list[TrajectoryKey]:
-        """The trajectories of a split in the order of its files, each long enough for a window."""
-        n_needed = self.dt_stride * (self.n_steps_input + self.n_steps_output - 1) + 1
-        keys = []
-        for number, file in enumerate(self._split(split)):
-            if self.n_steps_input == 0 and file.n_frames > 1:
-                raise ValueError(
-                    f"{file.path} has {file.n_frames} frames in time, but n_steps_input=0 is for steady problems, "
-                    "which have one: set n_steps_input to at least 1"
-                )
-            if file.n_frames < n_needed:
-                raise ValueError(
-                    f"{file.path} has {file.n_frames} frames, but n_steps_input={self.n_steps_input}, n_steps_output="
-                    f"{self.n_steps_output} and dt_stride={self.dt_stride} need {n_needed}: reduce one of them, or "
-                    "leave the file out with exclude_filters"
-                )
-            keys += [TrajectoryKey(number, trajectory, file.n_frames) for trajectory in range(file.n_trajectories)]
+        """The trajectories of a split that are used, in the order of its files."""
+        keys = long_trajectories(self._split(split), self.n_steps_input, self.n_steps_output, self.dt_stride)
         return keys[:: self.subsample] if split == "train" else keys
 
-    def _windows(self, split: Split, windows: Sequence[Window]) -> WellWindows:
-        spec = self.spec
+    def _windows(self, split: Split, windows: Sequence[Window]) -> WellWindows | CachedWindows:
+        if self.cache in ("ram", "device"):
+            self._fill_caches([split])
+        buffers = BatchBuffers(pin_memory=self.pin_memory and self.num_workers == 0 and torch.cuda.is_available())
+        if store := self._caches.store(split):
+            return CachedWindows(store, windows, self.n_steps_input, self.dt_stride, buffers)
         return WellWindows(
             self._split(split),
             windows,
             n_steps_input=self.n_steps_input,
             dt_stride=self.dt_stride,
-            fields=spec.fields,
-            constant_fields=spec.constant_fields,
-            scalars=spec.scalars,
-            grid_stride=self.grid_stride,
+            buffers=buffers,
+            **self._content,
         )
 
-    def _selected(self, file: WellFile) -> tuple[str, ...]:
-        """Components that ``fields`` selects, in the order of the file."""
-        known = {field.name: field.components for field in file.fields if field.time_varying}
-        components = file.components(time_varying=True)
-        if self.fields is None:
-            return components
-        if unknown := [name for name in self.fields if name not in known and name not in components]:
-            raise ValueError(
-                f"unknown fields {unknown}, expected names of {', '.join(known)} or of the components "
-                f"{', '.join(components)} that {file.path} holds"
-            )
-        wanted = {component for name in self.fields for component in known.get(name, (name,))}
-        return tuple(component for component in components if component in wanted)
+    @property
+    def _content(self) -> dict[str, Any]:
+        """What is read from the files."""
+        spec = self.spec
+        parts = {"fields": spec.fields, "constant_fields": spec.constant_fields, "scalars": spec.scalars}
+        return parts | {"grid_stride": self.grid_stride}
+
+    def _fill_caches(self, splits: Sequence[Split]) -> None:
+        missing = [split for split in splits if self._caches.store(split) is None]
+        self._caches.fill({split: self._source(split) for split in missing}, self._device)
+
+    def _source(self, split: Split) -> FrameSource:
+        return FrameSource(self._split(split), self._trajectories(split), **self._content)
+
+    @property
+    def _device(self) -> torch.device | None:
+        """Where batches may be made: the device that trains or, without a trainer and only if asked for, any."""
+        if self.trainer is not None:
+            return self.trainer.strategy.root_device if self.may_use_device else None
+        if self.cache != "device":
+            return None
+        return torch.accelerator.current_accelerator() or torch.device("cpu")

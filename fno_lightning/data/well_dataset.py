@@ -8,6 +8,14 @@ import torch
 from torch.utils.data import Dataset
 
 from fno_lightning.data.batch import Batch
+from fno_lightning.data.batch_buffers import BatchBuffers
+from fno_lightning.data.finite import (
+    all_finite,
+    require_finite_constants,
+    require_finite_frames,
+    trajectory_place,
+)
+from fno_lightning.data.frame_source import scalar_table
 from fno_lightning.data.well_file import WellFile
 from fno_lightning.data.well_reader import WellReader
 from fno_lightning.data.windows import Window
@@ -28,6 +36,7 @@ class WellWindows(Dataset[Batch]):
         constant_fields: Components of the fields without time dependence, in the order of the files.
         scalars: Names of the scalars that are constant in time.
         grid_stride: Distance between successive grid points.
+        buffers: Memory of the batches.
     """
 
     def __init__(
@@ -40,6 +49,7 @@ class WellWindows(Dataset[Batch]):
         constant_fields: Sequence[str],
         scalars: Sequence[str],
         grid_stride: int = 1,
+        buffers: BatchBuffers | None = None,
     ) -> None:
         self.windows = windows
         self.n_steps_input = n_steps_input
@@ -48,7 +58,8 @@ class WellWindows(Dataset[Batch]):
         self.constant_fields = tuple(constant_fields)
         self.grid_shape = tuple(-(-n // grid_stride) for n in files[0].grid_shape)
         self._reader = WellReader(files, fields, constant_fields, grid_stride)
-        self._scalars = [_scalar_table(file, scalars) for file in files]
+        self._scalars = [scalar_table(file, scalars) for file in files]
+        self._buffers = buffers or BatchBuffers()
 
     def __len__(self) -> int:
         return len(self.windows)
@@ -78,41 +89,20 @@ class WellWindows(Dataset[Batch]):
         return batch
 
     def _allocate(self, n_samples: int, n_steps_output: int) -> Batch:
-        n_fields, grid = len(self.fields), self.grid_shape
+        empty, grid = self._buffers.empty, self.grid_shape
         return Batch(
-            history=torch.empty(n_samples, self.n_steps_input, n_fields, *grid),
-            constants=torch.empty(n_samples, len(self.constant_fields), *grid),
+            history=empty(n_samples, self.n_steps_input, len(self.fields), *grid),
+            constants=empty(n_samples, len(self.constant_fields), *grid),
             scalars=torch.empty(n_samples, self._scalars[0].shape[1]),
-            target=torch.empty(n_samples, n_steps_output, n_fields, *grid),
+            target=empty(n_samples, n_steps_output, len(self.fields), *grid),
         )
 
     def _check_finite(self, batch: Batch, windows: Sequence[Window]) -> None:
-        # One pass over the values: a sum is finite only if all of its terms are.
-        if torch.isfinite(batch.history.sum() + batch.constants.sum() + batch.target.sum()):
+        if all_finite(batch.history, batch.constants, batch.target):
             return
         for row, window in enumerate(windows):
-            place = f"trajectory {window.trajectory} of {self._reader.files[window.file].path}"
+            place = trajectory_place(window.trajectory, self._reader.files[window.file].path)
             frames = torch.cat([batch.history[row], batch.target[row]])
-            for step, channel in _not_finite(frames):
-                frame = window.start + self.dt_stride * step
-                raise ValueError(_NOT_FINITE.format(name=self.fields[channel], place=f"frame {frame} of {place}"))
-            for _, channel in _not_finite(batch.constants[row, None]):
-                raise ValueError(_NOT_FINITE.format(name=self.constant_fields[channel], place=place))
-
-
-def _scalar_table(file: WellFile, names: Sequence[str]) -> torch.Tensor:
-    """Scalars of each trajectory of a file, ``(trajectory, scalar)``."""
-    columns = [torch.from_numpy(file.scalars[name]) for name in names]
-    return torch.stack(columns, dim=1) if columns else torch.empty(file.n_trajectories, 0)
-
-
-_NOT_FINITE = (
-    "'{name}' holds NaN or infinite values in {place}, expected finite ones: simulate or download the file again, or "
-    "leave it out with exclude_filters"
-)
-
-
-def _not_finite(frames: torch.Tensor) -> list[list[int]]:
-    """Step and channel of every image in ``(step, channel, *grid)`` that holds a value that is not finite."""
-    places: list[list[int]] = (~torch.isfinite(frames)).flatten(2).any(-1).nonzero().tolist()
-    return places
+            numbers = range(window.start, window.start + self.dt_stride * len(frames), self.dt_stride)
+            require_finite_frames(frames, numbers, self.fields, place)
+            require_finite_constants(batch.constants[row], self.constant_fields, place)

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import h5py
 import numpy as np
 
+from fno_lightning.data.chunk_cache import ChunkCache, ChunkedFrames
 from fno_lightning.data.well_file import WellField, WellFile
 
 MAX_OPEN_FILES = 128
@@ -56,7 +57,8 @@ class WellReader:
 
     Files are opened on first use, once for each process, so that a reader can be sent to worker processes. No metadata
     are read again. Fields that lie in a file in one piece are mapped into memory and copied once, from the system's
-    page cache to the batch; all others are read through the HDF5 library.
+    page cache to the batch; all others are read through the HDF5 library, chunks being decoded once for the windows
+    that share them (:class:`~fno_lightning.data.chunk_cache.ChunkedFrames`).
 
     Args:
         files: Metadata of the files.
@@ -97,8 +99,9 @@ class WellReader:
             source = sources[channels.field.path]
             stored = source[trajectory, frames] if channels.field.sample_varying else source[frames]
             values = channels.arrange(stored, 1)
-            history[:, channels.channels] = values[:n_steps_input]
-            target[:, channels.channels] = values[n_steps_input:]
+            for number, channel in enumerate(range(channels.channels.start, channels.channels.stop)):
+                history[:, channel] = values[:n_steps_input, number]
+                target[:, channel] = values[n_steps_input:, number]
 
     def read_constants(self, file: int, trajectory: int, constants: np.ndarray) -> None:
         """Fills ``constants`` with the fields without time dependence, ``(constant_field, *grid)``."""
@@ -120,6 +123,7 @@ class _OpenFiles:
     def _forget(self) -> None:
         self._process: int | None = os.getpid()
         self._opened: OrderedDict[Path, tuple[h5py.File, dict[str, Any]]] = OrderedDict()
+        self._chunks = ChunkCache()
 
     def sources(self, file: WellFile) -> dict[str, Any]:
         """Returns what to index, for each field by its path in the file."""
@@ -129,7 +133,8 @@ class _OpenFiles:
             if len(self._opened) >= MAX_OPEN_FILES:
                 self._opened.popitem(last=False)[1][0].close()
             handle = h5py.File(file.path, "r")
-            self._opened[file.path] = handle, {field.path: _source(file, field, handle) for field in file.fields}
+            sources = {field.path: _source(file, field, handle, self._chunks) for field in file.fields}
+            self._opened[file.path] = handle, sources
         self._opened.move_to_end(file.path)
         return self._opened[file.path][1]
 
@@ -137,12 +142,14 @@ class _OpenFiles:
         return {"_process": None}
 
 
-def _source(file: WellFile, field: WellField, handle: h5py.File) -> Any:
+def _source(file: WellFile, field: WellField, handle: h5py.File, chunks: ChunkCache) -> Any:
     if field.offset is not None:
         return np.memmap(file.path, field.dtype, "r", field.offset, field.shape)
     dataset = handle[field.path]
-    is_small = not field.time_varying and not field.sample_varying
-    return dataset[()] if is_small else dataset
+    n_leading = field.sample_varying + field.time_varying
+    if n_leading == 0:
+        return dataset[()]
+    return dataset if dataset.chunks is None else ChunkedFrames(dataset, chunks, n_leading)
 
 
 def _channels(file: WellFile, names: Sequence[str], grid_stride: int, *, time_varying: bool) -> list[Channels]:

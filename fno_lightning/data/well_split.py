@@ -11,6 +11,7 @@ import numpy as np
 from fno_lightning.data.hdf5_entry import WellFormatError
 from fno_lightning.data.well_file import WellFile
 from fno_lightning.data.well_metadata import read_well_file
+from fno_lightning.data.windows import TrajectoryKey
 
 logger = logging.getLogger(__name__)
 
@@ -74,6 +75,61 @@ def read_split(paths: Sequence[Path], reference: WellFile) -> list[WellFile]:
                 raise _disagreement(file, reference, f"{axis} coordinates", _range(points), _range(expected_points))
     _warn_of_other_intervals(files, reference)
     return files
+
+
+def long_trajectories(
+    files: Sequence[WellFile], n_steps_input: int, n_steps_output: int, dt_stride: int
+) -> list[TrajectoryKey]:
+    """Returns the trajectories of a split in the order of its files.
+
+    Args:
+        files: Metadata of the files.
+        n_steps_input: Input frames of a window; 0 for a steady problem.
+        n_steps_output: Output frames of a window.
+        dt_stride: Distance between successive frames of a window.
+
+    Raises:
+        ValueError: if one of them is too short for a window, or depends on time in a steady problem.
+    """
+    n_needed = dt_stride * (n_steps_input + n_steps_output - 1) + 1
+    keys = []
+    for number, file in enumerate(files):
+        if n_steps_input == 0 and file.n_frames > 1:
+            raise ValueError(
+                f"{file.path} has {file.n_frames} frames in time, but n_steps_input=0 is for steady problems, "
+                "which have one: set n_steps_input to at least 1"
+            )
+        if file.n_frames < n_needed:
+            raise ValueError(
+                f"{file.path} has {file.n_frames} frames, but n_steps_input={n_steps_input}, n_steps_output="
+                f"{n_steps_output} and dt_stride={dt_stride} need {n_needed}: reduce one of them, or "
+                "leave the file out with exclude_filters"
+            )
+        keys += [TrajectoryKey(number, trajectory, file.n_frames) for trajectory in range(file.n_trajectories)]
+    return keys
+
+
+def selected_components(file: WellFile, names: Sequence[str] | None) -> tuple[str, ...]:
+    """Returns components of time-dependent fields in the order of the file.
+
+    Args:
+        file: Metadata of a file.
+        names: Names of fields or of single components; ``None``: all.
+
+    Raises:
+        ValueError: if there is no such field or component.
+    """
+    known = {field.name: field.components for field in file.fields if field.time_varying}
+    components = file.components(time_varying=True)
+    if names is None:
+        return components
+    if unknown := [name for name in names if name not in known and name not in components]:
+        raise ValueError(
+            f"unknown fields {unknown}, expected names of {', '.join(known)} or of the components "
+            f"{', '.join(components)} that {file.path} holds"
+        )
+    wanted = {component for name in names for component in known.get(name, (name,))}
+    return tuple(component for component in components if component in wanted)
 
 
 def _disagreement(file: WellFile, reference: WellFile, noun: str, found: object, expected: object) -> WellFormatError:

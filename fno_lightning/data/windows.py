@@ -68,8 +68,8 @@ class SlidingWindows(Sequence[Window]):
         self.n_steps_output = n_steps_output
         self.window_stride = window_stride
         n_steps = n_steps_input + n_steps_output
-        counts = (n_windows(key.n_frames, n_steps, dt_stride, window_stride) for key in self.trajectories)
-        self._ends = list(itertools.accumulate(counts))
+        self.counts = [n_windows(key.n_frames, n_steps, dt_stride, window_stride) for key in self.trajectories]
+        self._ends = list(itertools.accumulate(self.counts))
 
     def __len__(self) -> int:
         return self._ends[-1] if self._ends else 0

@@ -1,0 +1,176 @@
+"""Memory that the processes of a machine share: one fills it, the others map it."""
+
+from __future__ import annotations
+
+import errno
+import mmap
+import os
+import shutil
+import tempfile
+import weakref
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import numpy as np
+from rich.filesize import decimal
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
+PREFIX = "fno_lightning-"
+"""Beginning of the files' names, followed by the number of the user."""
+
+_COMPLETE = b"complete"
+
+
+class SharedFile:
+    """A mapped file with a key as its name, which processes that know the key share while one of them lives.
+
+    The first process fills it while the others wait. Each holds a shared lock on it, which the system takes away with
+    the process however that ends; whoever is the last to let go removes the file, and files that crashed processes left
+    behind are removed, or used again, by the next that needs one. It lies in memory (``/dev/shm``) or, where that has
+    not enough room, in the system's folder of temporary files.
+
+    Args:
+        key: What is in the file; equal keys must mean equal contents.
+        n_bytes: Size of the contents.
+    """
+
+    def __init__(self, key: str, n_bytes: int) -> None:
+        self.name = f"{PREFIX}{os.getuid() if hasattr(os, 'getuid') else 0}-{key}"
+        self.n_bytes = n_bytes
+
+    def exists(self) -> bool:
+        """Whether some process has made the file already, or is about to."""
+        return any((folder / self.name).exists() for folder in _folders())
+
+    def open(self, fill: Callable[[np.ndarray], None]) -> np.ndarray:
+        """Maps the file, which ``fill`` writes first if no process has done so yet.
+
+        Args:
+            fill: Writes the contents into an array of bytes.
+
+        Returns:
+            The contents as bytes; the file stays for as long as any process has such an array.
+
+        Raises:
+            OSError: if there is not enough room in any folder, or the system cannot lock files.
+        """
+        if fcntl is None:
+            raise OSError(errno.ENOSYS, "cache=ram needs locks on files, which this system lacks: use cache=none")
+        free = {}
+        for folder in _folders():
+            free[folder] = shutil.disk_usage(folder).free
+            if free[folder] < self.n_bytes and not (folder / self.name).exists():
+                continue
+            try:
+                return _Mapping(folder / self.name, self.n_bytes).open(fill)
+            except OSError as error:
+                if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                    raise
+        rooms = ", ".join(f"{decimal(n)} in {folder}" for folder, n in free.items())
+        raise OSError(
+            errno.ENOSPC,
+            f"cache=ram needs {decimal(self.n_bytes)}, but there are only {rooms}: use cache=none, or less of the data "
+            "(fields, grid_stride, subsample or include_filters)",
+        )
+
+
+class _Mapping:
+    """One of the places where a shared file may lie."""
+
+    def __init__(self, path: Path, n_bytes: int) -> None:
+        self.path = path
+        self.n_bytes = n_bytes
+
+    def open(self, fill: Callable[[np.ndarray], None]) -> np.ndarray:
+        while True:
+            descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+            try:
+                values = self._locked(descriptor, fill)
+            except BaseException:
+                os.close(descriptor)
+                raise
+            if values is not None:
+                weakref.finalize(values, _let_go, self.path, descriptor, os.getpid())
+                return values
+            os.close(descriptor)
+
+    def _locked(self, descriptor: int, fill: Callable[[np.ndarray], None]) -> np.ndarray | None:
+        """Locks the open file, filling it if needed; ``None`` if it was removed meanwhile."""
+        fcntl.flock(descriptor, fcntl.LOCK_SH)
+        if not self._is_complete(descriptor):
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            if _is_at(self.path, descriptor) and not self._is_complete(descriptor):
+                self._write(descriptor, fill)
+            fcntl.flock(descriptor, fcntl.LOCK_SH)  # the change is not atomic: the file may be removed in between
+        if not _is_at(self.path, descriptor) or not self._is_complete(descriptor):
+            return None
+        return self._map(descriptor)
+
+    def _write(self, descriptor: int, fill: Callable[[np.ndarray], None]) -> None:
+        _remove_abandoned(self.path)
+        size = self.n_bytes + len(_COMPLETE)
+        try:
+            os.ftruncate(descriptor, 0)
+            if hasattr(os, "posix_fallocate"):  # so that a full folder is an error now, not a crash later
+                os.posix_fallocate(descriptor, 0, size)
+            else:
+                os.ftruncate(descriptor, size)
+            fill(self._map(descriptor))
+            os.pwrite(descriptor, _COMPLETE, self.n_bytes)
+        except BaseException:
+            self.path.unlink(missing_ok=True)
+            raise
+
+    def _map(self, descriptor: int) -> np.ndarray:
+        return np.frombuffer(mmap.mmap(descriptor, self.n_bytes), np.uint8)
+
+    def _is_complete(self, descriptor: int) -> bool:
+        size = os.fstat(descriptor).st_size
+        return size == self.n_bytes + len(_COMPLETE) and os.pread(descriptor, 8, self.n_bytes) == _COMPLETE
+
+
+def _folders() -> Iterator[Path]:
+    """Where shared files may lie, the best first."""
+    memory = Path("/dev/shm")
+    if memory.is_dir() and os.access(memory, os.W_OK):
+        yield memory
+    yield Path(tempfile.gettempdir())
+
+
+def _is_at(path: Path, descriptor: int) -> bool:
+    """Whether a path still leads to an open file."""
+    try:
+        return os.path.samestat(path.stat(), os.fstat(descriptor))
+    except FileNotFoundError:
+        return False
+
+
+def _let_go(path: Path, descriptor: int, process: int) -> None:
+    """Removes the file if no other process has it open; a forked process leaves that to the one that opened it."""
+    if os.getpid() == process:
+        with suppress(OSError):
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if _is_at(path, descriptor):
+                path.unlink()
+    with suppress(OSError):
+        os.close(descriptor)
+
+
+def _remove_abandoned(kept: Path) -> None:
+    """Removes files of processes that ended without letting go."""
+    for path in kept.parent.glob(f"{'-'.join(kept.name.split('-')[:2])}-*"):
+        if path == kept:
+            continue
+        with suppress(OSError):
+            descriptor = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                if _is_at(path, descriptor):
+                    path.unlink()
+            finally:
+                os.close(descriptor)
