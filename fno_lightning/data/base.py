@@ -8,7 +8,7 @@ from typing import Any, Literal, TypeAlias
 
 import torch
 from lightning.pytorch import LightningDataModule
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, Sampler
 
 from fno_lightning.data.batch import Batch
 from fno_lightning.data.batching import (
@@ -18,7 +18,9 @@ from fno_lightning.data.batching import (
     is_on_device,
     process_count,
     process_rank,
+    several_batches,
     shared_batches,
+    shuffled,
 )
 from fno_lightning.data.spec import FieldSpec
 from fno_lightning.data.statistics import Statistics
@@ -133,7 +135,10 @@ class FieldDataModule(LightningDataModule, ABC):
         """Returns shuffled samples of the train split, the last incomplete batch left out."""
         dataset = self.dataset("train")
         n_samples = len(dataset) // process_count()  # type: ignore[arg-type]
-        return self._loader(dataset, batch_size=self.batch_size, shuffle=True, drop_last=n_samples >= self.batch_size)
+        drop_last = n_samples >= self.batch_size
+        if self._batches_at_once is None:
+            return self._loader(dataset, batch_size=self.batch_size, shuffle=True, drop_last=drop_last)
+        return self._loader(dataset, **self._several_batches(shuffled(dataset), drop_last=drop_last))
 
     def val_dataloader(self) -> DataLoader[Batch]:
         """Returns the samples of the validation split in order."""
@@ -153,6 +158,24 @@ class FieldDataModule(LightningDataModule, ABC):
         dataset = self.rollout_dataset(split)
         pin_memory = self.pin_memory and not is_on_device(dataset)
         return DataLoader(dataset, batch_sampler=batches, collate_fn=collate, pin_memory=pin_memory)
+
+    @property
+    def _batches_at_once(self) -> int | None:
+        """Training batches that the module in training takes at once; ``None``: it takes single ones."""
+        module = getattr(self.trainer, "lightning_module", None)
+        steps_per_launch: int | None = getattr(module, "steps_per_launch", None)
+        return steps_per_launch
+
+    def _several_batches(self, sampler: Sampler[int], *, drop_last: bool) -> dict[str, Any]:
+        """Options of a train loader for a module that takes several batches at once."""
+        limit = getattr(self.trainer, "limit_train_batches", None)
+        return several_batches(
+            sampler,
+            self.batch_size,
+            self._batches_at_once or 1,
+            drop_last=drop_last,
+            limit=limit if isinstance(limit, int) else None,  # a fraction is of what the loader has
+        )
 
     def _evaluation_loader(self, split: Split) -> DataLoader[Batch]:
         dataset = self.dataset(split)

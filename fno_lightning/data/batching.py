@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+import os
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 from torch import distributed
-from torch.utils.data import Dataset, default_collate
+from torch.utils.data import Dataset, DistributedSampler, RandomSampler, Sampler, default_collate
 
 from fno_lightning.data.batch import Batch
 
@@ -33,6 +35,59 @@ class WholeBatches(Dataset[Batch]):
 
     def __getitem__(self, index: int) -> Batch:
         return read_batch(self.dataset, self.batches[index])
+
+
+class FirstSamples(DistributedSampler[int]):
+    """The first samples that another sampler yields in each epoch.
+
+    (A ``DistributedSampler``, so that Lightning tells it the epoch and leaves it be.)
+
+    Args:
+        sampler: Yields the samples, of this process if there are several.
+        n_samples: How many to take.
+    """
+
+    def __init__(self, sampler: Sampler[int], n_samples: int) -> None:
+        self.sampler = sampler
+        self.n_samples = n_samples
+
+    def __len__(self) -> int:
+        return self.n_samples
+
+    def __iter__(self) -> Iterator[int]:
+        return itertools.islice(self.sampler, self.n_samples)
+
+    def set_epoch(self, epoch: int) -> None:
+        """Tells the sampler the epoch, if it asks for it."""
+        if isinstance(self.sampler, DistributedSampler):
+            self.sampler.set_epoch(epoch)
+
+
+def shuffled(dataset: Dataset[Batch]) -> Sampler[int]:
+    """Returns the sampler that Lightning trains a shuffled data set with, on one device or several."""
+    if process_count() == 1:
+        return RandomSampler(dataset)  # type: ignore[arg-type]
+    return DistributedSampler(dataset, seed=int(os.environ.get("PL_GLOBAL_SEED", "0")))
+
+
+def several_batches(
+    sampler: Sampler[int], batch_size: int, at_once: int, *, drop_last: bool, limit: int | None
+) -> dict[str, Any]:
+    """Returns options of a ``DataLoader`` for several batches at once, which together are those of a plain loader.
+
+    Args:
+        sampler: The samples in order.
+        batch_size: Samples in a batch.
+        at_once: Batches to serve at once; the last time there may be fewer.
+        drop_last: Whether to leave out an incomplete last batch.
+        limit: Batches to serve in all; ``None``: all there are.
+    """
+    n_samples = len(sampler)  # type: ignore[arg-type]
+    if drop_last:
+        n_samples -= n_samples % batch_size
+    if limit is not None:
+        n_samples = min(n_samples, limit * batch_size)
+    return {"sampler": FirstSamples(sampler, n_samples), "batch_size": at_once * batch_size}
 
 
 def is_on_device(dataset: Dataset[Batch]) -> bool:

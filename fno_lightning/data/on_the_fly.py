@@ -131,10 +131,13 @@ class OnTheFlyDataModule(FieldDataModule):
 
     def train_dataloader(self) -> DataLoader[Batch]:
         """Returns the samples of the epoch, which are others in the next one."""
+        numbers = FreshNumbers(self.samples_per_epoch)
+        options: dict[str, Any] = {"sampler": numbers, "batch_size": self.batch_size}
+        if self._batches_at_once is not None:
+            options = self._several_batches(numbers, drop_last=False)
         return DataLoader(
             self.dataset("train"),
-            batch_size=self.batch_size,
-            sampler=FreshNumbers(self.samples_per_epoch),
+            **options,
             num_workers=self.num_workers,
             persistent_workers=self.persistent_workers and self.num_workers > 0,
             prefetch_factor=self.prefetch_factor if self.num_workers > 0 else None,

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
-import lightning as L
 import torch
 from jaxtyping import Float
 from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
-from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities import rank_zero_info, rank_zero_warn
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
@@ -21,6 +19,7 @@ from fno_lightning.losses import MSE, Loss
 from fno_lightning.metrics import VRMSE
 from fno_lightning.modules.compatibility import require_same_fields, require_same_history
 from fno_lightning.modules.initial_weights import freeze_parts, load_weights, read_weights, require_same_options
+from fno_lightning.modules.launching import LaunchingModule
 from fno_lightning.modules.normalizer import Normalization, Normalizer, require_linear_steady
 from fno_lightning.modules.schedules import lightning_schedule
 from fno_lightning.rollout import rollout
@@ -30,13 +29,14 @@ _RUN_TIME_ARGUMENTS = (
     "optimizer",
     "lr_scheduler",
     "compile",
+    "steps_per_launch",
     "initial_weights",
     "refit_normalization",
     "freeze",
 )
 
 
-class ForecastModule(L.LightningModule, ABC):
+class ForecastModule(LaunchingModule):
     r"""Learns to advance fields by one step, or to solve a steady problem.
 
     With :math:`\hat u` the normalised fields, the network :math:`G_\theta` sees :math:`n` past frames (time folded into
@@ -50,7 +50,8 @@ class ForecastModule(L.LightningModule, ABC):
     A subclass says which network: it stores its arguments and overrides :meth:`build_network`. Arguments that rebuild
     the network are hyper-parameters and must be plain values; a checkpoint then reloads without data and without
     arguments, and takes and returns physical units. The other arguments (``loss``, ``optimizer``, ``lr_scheduler``,
-    ``compile``, ``initial_weights``, ``refit_normalization`` and ``freeze``) are choices of a run and are not stored.
+    ``compile``, ``steps_per_launch``, ``initial_weights``, ``refit_normalization`` and ``freeze``) are choices of a
+    run and are not stored.
 
     Logs ``train/loss``, ``val/loss``, ``val/vrmse``, ``val/vrmse/<field>`` and the same for ``test``.
 
@@ -67,6 +68,13 @@ class ForecastModule(L.LightningModule, ABC):
         optimizer: Makes the optimizer from the parameters; ``None``: AdamW, lr 1e-3, weight decay 1e-4.
         lr_scheduler: Makes the schedule from the optimizer; ``None``: constant learning rate.
         compile: Compile the network with ``torch.compile``, in place.
+        steps_per_launch: Optimizer steps to take at once, which makes short steps faster: the train loader then serves
+            as many batches in one item (a :class:`~fno_lightning.data.FieldDataModule` does so by itself; another
+            loader's ``batch_size`` is this many times the size of a batch), and Lightning's loop runs once for all of
+            them. On a single CUDA device they are one CUDA graph; elsewhere they are a plain loop, and the log says
+            why. (The logic of the graphs is tested, but not yet on a GPU.) Steps, batches, checkpoints and logs are
+            those of single steps; what counts items, such as the progress bar and callbacks' ``on_train_batch_end``,
+            sees whole launches, and validation waits for the end of one. ``None``: Lightning's own loop.
         initial_weights: Start the training from these weights: a checkpoint, or a file with the state dict of a
             network. Unlike ``fit --ckpt_path``, which continues a training, it takes nothing else over.
         refit_normalization: Take the statistics of the new data although ``initial_weights`` bring a normalisation.
@@ -90,12 +98,13 @@ class ForecastModule(L.LightningModule, ABC):
         optimizer: OptimizerCallable | None = None,
         lr_scheduler: LRSchedulerCallable | None = None,
         compile: bool = False,  # noqa: A002 (torch's own name for it)
+        steps_per_launch: int | None = None,
         initial_weights: str | None = None,
         refit_normalization: bool = False,
         freeze: Sequence[str] = (),
         **kwargs: Any,
     ) -> None:
-        super().__init__(**kwargs)
+        super().__init__(steps_per_launch=steps_per_launch, **kwargs)
         self.spec = spec if isinstance(spec, FieldSpec) else FieldSpec.from_dict(spec)
         self.save_hyperparameters(ignore=("spec", *_RUN_TIME_ARGUMENTS))
         self.save_hyperparameters({"spec": self.spec.to_dict(), **self._how_to_rebuild()})
@@ -186,12 +195,6 @@ class ForecastModule(L.LightningModule, ABC):
         prediction = self._advance(batch.history, batch.constants, batch.scalars, batch.target.shape[1])
         return self.loss(prediction, self.normalizer.encode(batch.target, batch.scalars)), prediction
 
-    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """Returns the loss of a batch."""
-        loss, _ = self.step(batch)
-        self.log("train/loss", loss, on_step=True, on_epoch=False, prog_bar=True, batch_size=len(batch.target))
-        return loss
-
     def validation_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
         """Returns the loss and the prediction in physical units, for callbacks."""
         return self._evaluation_step(batch, "val/loss", self.val_loss, self.val_vrmse)
@@ -231,6 +234,7 @@ class ForecastModule(L.LightningModule, ABC):
 
     def setup(self, stage: str) -> None:
         """Checks the data against the module and, before the first training, takes over their statistics."""
+        super().setup(stage)
         data = getattr(self.trainer, "datamodule", None)
         if isinstance(data, FieldDataModule):
             require_same_fields(self.spec, data.spec, "the module")
@@ -280,14 +284,14 @@ class ForecastModule(L.LightningModule, ABC):
             optimizer = self.optimizer(trained)
         if self.lr_scheduler is None:
             return optimizer
-        schedule = lightning_schedule(self.lr_scheduler(optimizer), lambda: self.trainer.estimated_stepping_batches)
+        schedule = lightning_schedule(self.lr_scheduler(optimizer), self.count_training_steps)
         return {"optimizer": optimizer, "lr_scheduler": schedule}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Refuses a checkpoint whose fields or history are not this module's."""
+        super().on_load_checkpoint(checkpoint)
         self._require_compatible(checkpoint.get("hyper_parameters", {}))
-        trainer = self._trainer
-        self._has_started |= trainer is not None and trainer.state.fn is TrainerFn.FITTING
+        self._has_started |= self._is_fitting
 
     def _require_compatible(self, saved: Mapping[str, Any]) -> None:
         if "spec" in saved:

@@ -1,0 +1,69 @@
+"""Recording work for a CUDA device once, to have it done again at the cost of a single launch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any, Protocol
+
+import torch
+from torch.optim import Optimizer
+
+
+class Recorder(Protocol):
+    """Records the work of a function on fixed memory, and repeats it."""
+
+    def prepare(self, optimizer: Optimizer) -> None:
+        """Makes an optimizer's steps such that they can be recorded."""
+
+    def warm_up(self) -> AbstractContextManager[None]:
+        """In this context work is done as usual, where it will be recorded."""
+
+    def record(self, function: Callable[[], None]) -> Callable[[], None]:
+        """Returns what repeats the work of a function; may call the function, but does none of its work yet."""
+
+
+class CudaGraphs:
+    """Records CUDA graphs, on a stream of its own.
+
+    Args:
+        device: The device that does the work.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self.stream: torch.cuda.Stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+
+    def prepare(self, optimizer: Optimizer) -> None:
+        """Lets the optimizer count its steps on the device."""
+        make_capturable(optimizer)
+
+    @contextmanager
+    def warm_up(self) -> Iterator[None]:
+        """Does work on the stream of the recordings, so that what libraries do only once is not recorded."""
+        current = torch.cuda.current_stream(self.stream.device)
+        self.stream.wait_stream(current)
+        with torch.cuda.stream(self.stream):
+            yield
+        current.wait_stream(self.stream)
+
+    def record(self, function: Callable[[], None]) -> Callable[[], None]:
+        """Captures a graph and returns what launches it.
+
+        Raises:
+            RuntimeError: if ``function`` waits for the device, or does something else that a graph cannot hold.
+        """
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph, stream=self.stream):
+            function()
+        replay: Callable[[], None] = graph.replay
+        return replay
+
+
+def make_capturable(optimizer: Optimizer) -> None:
+    """Lets an optimizer with the option ``capturable`` count its steps on the device, from where it stands."""
+    for group in optimizer.param_groups:
+        group["capturable"] = True
+        for parameter in group["params"]:
+            state: dict[str, Any] = optimizer.state.get(parameter, {})
+            if isinstance(state.get("step"), torch.Tensor):
+                state["step"] = state["step"].to(device=parameter.device, dtype=torch.float32)

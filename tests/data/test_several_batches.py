@@ -1,0 +1,45 @@
+import pytest
+import torch
+from torch.utils.data import SequentialSampler
+
+from fno_lightning.data import OnTheFlyDataModule
+from fno_lightning.data.batching import FirstSamples, several_batches
+from fno_lightning.data.fresh_samples import FreshNumbers
+from fno_lightning.modules import FNOModule
+from tests.travelling_wave import TravellingWave
+
+
+@pytest.mark.parametrize(
+    ("drop_last", "limit", "expected"),
+    [(True, None, 9), (False, None, 11), (True, 2, 6), (False, 100, 11)],
+)
+def test_batches_at_once_are_those_of_a_plain_loader(drop_last, limit, expected):
+    options = several_batches(SequentialSampler(range(11)), 3, 2, drop_last=drop_last, limit=limit)
+    assert options["batch_size"] == 6
+    assert list(options["sampler"]) == list(range(expected))
+    assert len(options["sampler"]) == expected
+
+
+def test_the_first_samples_follow_the_epoch():
+    sampler = FirstSamples(FreshNumbers(4), 3)
+    assert list(sampler) == [0, 1, 2]
+    sampler.set_epoch(2)
+    assert list(sampler) == [8, 9, 10]
+
+
+@pytest.mark.parametrize("limit", [1.0, 3])
+def test_fresh_samples_come_in_launches_too(make_trainer, limit):
+    def train(steps_per_launch):
+        data = OnTheFlyDataModule(
+            TravellingWave(), n_steps_input=2, samples_per_epoch=14, batch_size=4, n_valid=2, n_statistics=4
+        )
+        torch.manual_seed(0)
+        module = FNOModule(data.spec, (8,), 4, n_layers=1, n_steps_input=2, steps_per_launch=steps_per_launch)
+        trainer = make_trainer(max_epochs=2, limit_train_batches=limit)
+        trainer.fit(module, data)
+        return trainer.global_step, list(module.parameters())
+
+    (n_steps, expected), (n_steps_of_launches, found) = train(None), train(3)
+    assert n_steps_of_launches == n_steps == 2 * (4 if limit == 1.0 else 3)
+    for weight, expected_weight in zip(found, expected, strict=True):
+        assert torch.equal(weight, expected_weight)

@@ -1,0 +1,63 @@
+"""Launches of two processes take the steps that two processes take one by one."""
+
+import socket
+
+import pytest
+import torch
+import torch.multiprocessing as mp
+from lightning.pytorch import Trainer
+
+from fno_lightning.data import GeneratedDataModule
+from fno_lightning.modules import FNOModule, WarmupCosine
+from tests.travelling_wave import TravellingWave
+from tests.two_processes import join
+
+
+def train(folder, steps_per_launch):
+    torch.manual_seed(0)
+    data = GeneratedDataModule(TravellingWave(grid=(16,)), n_steps_input=2, batch_size=3, n_train=4, base_path=folder)
+    module = FNOModule(
+        data.spec,
+        n_modes=(8,),
+        hidden_channels=8,
+        n_layers=2,
+        n_steps_input=2,
+        steps_per_launch=steps_per_launch,
+        lr_scheduler=WarmupCosine,
+    )
+    trainer = Trainer(
+        accelerator="cpu",
+        devices=2,
+        strategy="ddp",
+        max_epochs=2,
+        gradient_clip_val=0.5,
+        logger=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        enable_checkpointing=False,
+    )
+    trainer.fit(module, data)
+    return trainer.global_step, [weight.detach().numpy() for weight in module.parameters()]
+
+
+def work(rank, port, folder, results):
+    join(rank, port)
+    results[rank] = {steps: train(folder, steps) for steps in (None, 4)}
+
+
+@pytest.mark.filterwarnings("ignore:Using `DistributedSampler` with the dataloaders")
+def test_processes_take_the_same_steps_in_launches(tmp_path):
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    with mp.get_context("spawn").Manager() as manager:
+        results = manager.dict()
+        mp.spawn(work, args=(port, str(tmp_path), results), nprocs=2)
+        results = dict(results)
+    n_steps, expected = results[0][None]
+    assert n_steps == 2 * 10
+    for rank in range(2):
+        found_steps, found = results[rank][4]
+        assert found_steps == n_steps
+        for weight, expected_weight in zip(found, expected, strict=True):
+            assert (weight == expected_weight).all(), rank
