@@ -15,10 +15,11 @@ class Throughput(Callback):
     """Logs ``throughput/samples_per_s`` and ``throughput/batches_per_s`` of training, over all devices.
 
     The clock runs over whole windows of steps, loading of data included, and stands still during validation. The device
-    is waited for at the ends of a window only, so that no step is slowed down.
+    is waited for at the ends of a window only, so that no step is slowed down. With ``steps_per_launch`` the batches
+    are those of the single steps, and a window ends with a launch.
 
     Args:
-        window: Steps between two measurements; training that ends before logs what it has.
+        window: Steps between two measurements, at least; training that ends before logs what it has.
         n_warmup_steps: First steps that are not counted, because kernels are chosen and networks compiled there.
 
     Raises:
@@ -33,6 +34,7 @@ class Throughput(Callback):
         self.window = window
         self.n_warmup_steps = n_warmup_steps
         self._n_steps = 0
+        self._global_step = 0
         self._n_batches = 0
         self._n_samples = 0
         self._elapsed = 0.0
@@ -41,6 +43,7 @@ class Throughput(Callback):
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Starts the warm-up."""
         self._n_steps = 0
+        self._global_step = trainer.global_step
         self._start_window()
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Batch, batch_idx: int) -> None:
@@ -51,12 +54,15 @@ class Throughput(Callback):
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Batch, batch_idx: int
     ) -> None:
-        """Counts the step, and logs when the window is full."""
-        self._n_steps += 1
+        """Counts the step, or those of a launch, and logs when the window is full."""
+        is_launch = getattr(pl_module, "steps_per_launch", None) is not None
+        n_batches = trainer.global_step - self._global_step if is_launch else 1
+        self._global_step = trainer.global_step
+        self._n_steps += n_batches
         if self._started is not None:
-            self._n_batches += 1
+            self._n_batches += n_batches
             self._n_samples += len(batch.target)
-            if self._n_batches == self.window:
+            if self._n_batches >= self.window:
                 self._log(trainer)
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:

@@ -45,6 +45,27 @@ def test_measures_steps_without_warmup_and_validation(make_trainer, tmp_path, mo
     assert found["samples_per_s"] == [(5, 2 / STEP), (9, 2 / STEP), (10, 2 / STEP)]
 
 
+class LaunchClock(Callback):
+    """Time as the device would take it for launches of two steps."""
+
+    def __init__(self):
+        self.time = 0.0
+
+    def on_train_batch_start(self, trainer, module, batch, batch_idx):
+        self.time += 2 * STEP
+
+
+def test_counts_the_steps_of_launches(make_trainer, tmp_path, monkeypatch):
+    clock, data = LaunchClock(), WaveData()
+    monkeypatch.setattr(throughput, "_now", lambda trainer: clock.time)
+    trainer = make_trainer(Throughput(window=3, n_warmup_steps=1), clock, max_epochs=5)
+    module = WaveModule(spec=data.spec, n_steps_input=data.n_steps_input, steps_per_launch=2)
+    trainer.fit(module, datamodule=data)
+    found = rates(tmp_path / "log" / "version_0")
+    assert found["batches_per_s"] == [(6, 1 / STEP), (10, 1 / STEP)]
+    assert found["samples_per_s"] == [(6, 2 / STEP), (10, 2 / STEP)]
+
+
 def test_a_short_training_logs_what_it_has(make_trainer, tmp_path):
     data = WaveData()
     make_trainer(Throughput(n_warmup_steps=1), max_epochs=2).fit(make_module(data), datamodule=data)
