@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Literal, TypeAlias, get_args
 
 import torch
+from lightning.pytorch import Trainer
 from lightning.pytorch.utilities import rank_zero_info
 from rich.filesize import decimal
 
@@ -48,7 +49,8 @@ class SplitCaches:
 
         Args:
             sources: The splits; those that are cached already stay as they are.
-            device: The device that trains; with ``auto``, ``None`` if nothing is to be kept there.
+            device: The device that trains; if it is not known, ``device`` takes the accelerator of the machine or its
+                main memory, and ``auto`` no device.
 
         Raises:
             MemoryError: if the option names a place that has not enough room.
@@ -62,7 +64,7 @@ class SplitCaches:
             self._choose(missing, device)
             return
         kind = self.cache
-        stores = _stores(missing, None if kind == "ram" else device)
+        stores = _stores(missing, None if kind == "ram" else device or _any_device())
         n_bytes, free = _sizes(stores.values())
         place = _place(stores.values())
         if 0 < free < n_bytes:
@@ -98,6 +100,15 @@ class SplitCaches:
         for store in stores.values():
             _ = store.tensors
         self._stores.update(stores)
+
+
+def training_device(trainer: Trainer | None) -> torch.device | None:
+    """Returns the device that trains; ``None`` without a trainer."""
+    return None if trainer is None else trainer.strategy.root_device
+
+
+def _any_device() -> torch.device:
+    return torch.accelerator.current_accelerator() or torch.device("cpu")
 
 
 def _stores(sources: Mapping[Split, FrameSource], device: torch.device | None) -> dict[Split, FrameStore]:

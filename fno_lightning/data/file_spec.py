@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from fno_lightning.data.spec import FieldSpec, cell_edges
 from fno_lightning.data.well_file import WellFile
 
@@ -31,3 +33,24 @@ def file_spec(
         time_step=None if time_step is None else float(f"{time_step:.7g}"),
         source=source,
     )
+
+
+def matching_stride(file: WellFile, resolution: Sequence[int]) -> int:
+    """Returns the distance between points of a file's grid that make up a coarser grid.
+
+    Args:
+        file: Metadata of the file.
+        resolution: Number of points of the coarser grid along each axis.
+
+    Raises:
+        ValueError: if there is no such grid among the file's points.
+    """
+    grid = file.grid_shape
+    stride = max(1, round(grid[0] / max(1, resolution[0])))
+    if tuple(-(-n // stride) for n in grid) != tuple(resolution):
+        grids = ", ".join(str([-(-n // every) for n in grid]) for every in range(1, 5))
+        raise ValueError(
+            f"there are no data at the resolution {list(resolution)}: the files of {file.dataset_name} hold every "
+            f"n-th point of their grid, {grids} and so on"
+        )
+    return stride

@@ -15,10 +15,10 @@ import torch
 from fno_lightning.data.base import SPLITS, FieldDataModule, Split, require_at_least, splits_of
 from fno_lightning.data.batch_buffers import BatchBuffers
 from fno_lightning.data.batching import consecutive
-from fno_lightning.data.cache import Cache, SplitCaches
+from fno_lightning.data.cache import Cache, SplitCaches, training_device
 from fno_lightning.data.cached_windows import CachedWindows
 from fno_lightning.data.download import download_well
-from fno_lightning.data.file_spec import file_spec
+from fno_lightning.data.file_spec import file_spec, matching_stride
 from fno_lightning.data.folder_lock import folder_lock
 from fno_lightning.data.frame_source import FrameSource
 from fno_lightning.data.spec import FieldSpec
@@ -230,15 +230,7 @@ class WellDataModule(FieldDataModule):
         Raises:
             ValueError: if there is no such grid among the files' points.
         """
-        grid = tuple(len(points) for points in self._reference.coordinates)
-        stride = max(1, round(grid[0] / max(1, resolution[0])))
-        if tuple(-(-n // stride) for n in grid) != tuple(resolution):
-            grids = ", ".join(str([-(-n // every) for n in grid]) for every in range(1, 5))
-            raise ValueError(
-                f"there are no data at the resolution {list(resolution)}: the files of {self.dataset_name} hold every "
-                f"n-th point of their grid, {grids} and so on"
-            )
-        return self._changed(grid_stride=stride)
+        return self._changed(grid_stride=matching_stride(self._reference, resolution))
 
     def _changed(self, **attributes: Any) -> WellDataModule:
         """Returns a data module with other attributes that has read nothing yet."""
@@ -291,16 +283,8 @@ class WellDataModule(FieldDataModule):
 
     def _fill_caches(self, splits: Sequence[Split]) -> None:
         missing = [split for split in splits if self._caches.store(split) is None]
-        self._caches.fill({split: self._source(split) for split in missing}, self._device)
+        device = training_device(self.trainer) if self.may_use_device else None
+        self._caches.fill({split: self._source(split) for split in missing}, device)
 
     def _source(self, split: Split) -> FrameSource:
         return FrameSource(self._split(split), self._trajectories(split), **self._content)
-
-    @property
-    def _device(self) -> torch.device | None:
-        """Where batches may be made: the device that trains or, without a trainer and only if asked for, any."""
-        if self.trainer is not None:
-            return self.trainer.strategy.root_device if self.may_use_device else None
-        if self.cache != "device":
-            return None
-        return torch.accelerator.current_accelerator() or torch.device("cpu")

@@ -20,6 +20,7 @@ from fno_lightning.data.frame_store import DeviceFrames, RamFrames
 from fno_lightning.data.well_dataset import WellWindows
 from tests.two_processes import join
 
+TOO_MUCH = "25.3 kB are more than half of"
 CACHES = pytest.mark.parametrize("cache", ["ram", "device"])
 
 
@@ -263,8 +264,7 @@ def stores_of(caches):
             1.9,
             1.8,
             type(None),
-            "cache: none, 25.3 kB are more than half of 48.2 kB free on meta; 25.3 kB are more than half of 45.6 kB "
-            + "free memory",
+            f"cache: none, {TOO_MUCH} 48.2 kB free on meta; {TOO_MUCH} 45.6 kB free memory",
         ),
     ],
 )
