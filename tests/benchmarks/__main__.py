@@ -16,6 +16,7 @@ import warnings
 from pathlib import Path
 
 os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")  # JAX would take most of the GPU's memory at once
+os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # the profiler would write two lines for every use
 
 import torch
 

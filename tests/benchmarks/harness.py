@@ -210,6 +210,16 @@ def seconds(work: Callable[[], object], device: torch.device) -> float:
     return time.perf_counter() - begin
 
 
+def with_tf32(measure: Callable[[], float]) -> float:
+    """Measures while PyTorch may use TF32 for float32 products, as JAX does by default on a GPU."""
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("high")
+    try:
+        return measure()
+    finally:
+        torch.set_float32_matmul_precision(before)
+
+
 def synchronize(device: torch.device) -> None:
     """Waits until the device has done its work."""
     if device.type == "cuda":

@@ -1,6 +1,6 @@
 """Where the time of a training step goes: the case of turbulent_radiative_layer_2D, ours beside neuralop's.
 
-    python -m tests.benchmarks.profile_step [--bf16] [--eager] [--steps 5]
+    python -m tests.benchmarks.profile_step [--bf16] [--eager] [--steps 5] [--out docs]
 
 The operators that torch.profiler records are put into groups by their names. Times are those of the operators
 themselves, without what they call, on the GPU if there is one.
@@ -9,21 +9,27 @@ themselves, without what they call, on the GPU if there is one.
 from __future__ import annotations
 
 import argparse
+import os
 import warnings
 from collections import defaultdict
+from pathlib import Path
+
+os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # the profiler would write two lines for every use
 
 import torch
 from torch._inductor import config as inductor
 from torch.profiler import ProfilerActivity, profile
 
+from tests.benchmarks.environment import environment, summary
 from tests.benchmarks.harness import Settings
 from tests.benchmarks.networks import pair
+from tests.benchmarks.report import put_between
 from tests.benchmarks.rows.fno_steps import reference_case
 from tests.benchmarks.training_step import TrainingStep, learnable_data
 
 GROUPS = {
     "matrix products of the compiler": ("triton_tem", "_gemm", "cutlass", "nvjet"),
-    "fused kernels of the compiler": ("fused", "triton", "compiledfunction", "torch-compiled"),
+    "other fused kernels of the compiler": ("fused", "triton", "compiledfunction", "torch-compiled"),
     "matrix products of ATen": ("mm", "linear", "matmul", "conv", "einsum"),
     "FFT": ("fft",),
     "optimizer": ("adam", "foreach"),
@@ -36,6 +42,8 @@ GROUPS = {
 def group_of(name: str) -> str:
     """The first group that a word of the name belongs to."""
     lower = name.lower()
+    if "fused" in lower and "gelu" in lower and "triton_tem" not in lower:
+        return "fused kernels of the compiler with GELU"
     return next((group for group, words in GROUPS.items() if any(word in lower for word in words)), "other")
 
 
@@ -63,6 +71,7 @@ def main() -> None:
     parser.add_argument("--eager", action="store_true", help="without compiling ours")
     parser.add_argument("--steps", type=int, default=5)
     parser.add_argument("--tiny", action="store_true", help="smallest sizes")
+    parser.add_argument("--out", type=Path, help="folder of the benchmarks.md that the tables are put into")
     options = parser.parse_args()
     warnings.simplefilter("ignore")
     inductor.cpp.enable_kernel_profile = True
@@ -72,17 +81,27 @@ def main() -> None:
     x, y = learnable_data(batch, arguments["in_channels"], arguments["out_channels"], grid, device)
     peer, ours = (network.to(device) for network in pair(**arguments))
     compiled = settings.compile and not options.eager
+    tables = []
     for name, network, is_compiled in (("ours", ours, compiled), ("neuralop", peer, False)):
         step = TrainingStep(network, x, y, bf16=options.bf16, compile=is_compiled)
-        groups, operators = times_by_group(step, options.steps)
-        total = sum(groups.values())
-        print(f"\n{name}{', compiled' if is_compiled else ''}{', bf16' if options.bf16 else ''}: {total:.1f} ms a step")
-        print("\n| group | ms | share |\n|---|---|---|")
-        for group, spent in sorted(groups.items(), key=lambda one: -one[1]):
-            print(f"| {group} | {spent:.1f} | {spent / total:.0%} |")
-        print("\n| operator | ms |\n|---|---|")
-        for operator, spent in operators:
-            print(f"| `{operator[:80]}` | {spent:.1f} |")
+        label = f"{name}{', compiled' if is_compiled else ''}{', bf16' if options.bf16 else ''}"
+        tables.append(table(label, *times_by_group(step, options.steps)))
+        print(tables[-1])
+    if options.out:
+        tables.append(f"Measured on {summary(environment(device))}.")
+        put_between(options.out / "benchmarks.md", f"{'gpu' if x.is_cuda else 'cpu'} profile", "\n\n".join(tables))
+
+
+def table(label: str, groups: dict[str, float], operators: list[tuple[str, float]]) -> str:
+    """The Markdown table of the groups, and the operators in a line below it."""
+    total = sum(groups.values())
+    lines = [f"| {label}: {total:.0f} ms a step | ms | share |", "|---|---|---|"]
+    lines += [
+        f"| {group} | {spent:.1f} | {spent / total:.0%} |"
+        for group, spent in sorted(groups.items(), key=lambda one: -one[1])
+    ]
+    largest = ", ".join(f"`{operator[:60]}` {spent:.1f}" for operator, spent in operators)
+    return "\n".join([*lines, "", f"The most expensive operators, in ms: {largest}."])
 
 
 if __name__ == "__main__":

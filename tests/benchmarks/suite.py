@@ -95,7 +95,10 @@ def run(
         write_json(path, results)
         cost_curves.draw(results[cost_curves.NAME], out / f"benchmarks-{kind}.png")
     order = [row.name for benchmark in suite for row in benchmark.rows]
-    put_between(out / "benchmarks.md", f"{kind} table", table([rows[name] for name in order if name in rows]))
+    content = [table([rows[name] for name in order if name in rows])]
+    if cost_curves.NAME in results:
+        content.append(cost_curves.caption(results[cost_curves.NAME], f"benchmarks-{kind}.png"))
+    put_between(out / "benchmarks.md", f"{kind} table", "\n\n".join(content))
     logger.info("\n".join(line(rows[name]) for name in done))
     return int(any(rows[name].get("failure", "").startswith("failed") for name in done))
 

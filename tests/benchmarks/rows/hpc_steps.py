@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
@@ -24,6 +24,7 @@ from tests.benchmarks.harness import (
     interleave,
     seconds,
     times_as_fast,
+    with_tf32,
 )
 from tests.benchmarks.lightning_training import WARM_UP_LAUNCHES, fit, loss_of_samples, make_module
 from tests.benchmarks.roofline import Roofline, measure_roofline
@@ -132,16 +133,6 @@ def fit_seconds(module: FNOModule, data: WellDataModule, settings: Settings, n_s
     skip = WARM_UP_LAUNCHES * module.steps_per_launch
     stopwatch = fit(module, data, settings, skip=skip, precision=precision, max_steps=skip + n_steps, max_epochs=-1)
     return stopwatch.seconds_per_step
-
-
-def with_tf32(measure: Callable[[], float]) -> float:
-    """Measures while TF32 is allowed."""
-    before = torch.get_float32_matmul_precision()
-    torch.set_float32_matmul_precision("high")
-    try:
-        return measure()
-    finally:
-        torch.set_float32_matmul_precision(before)
 
 
 def floor_seconds(module: FNOModule, data: WellDataModule, settings: Settings, roofline: Roofline) -> float:

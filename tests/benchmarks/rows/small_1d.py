@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import tempfile
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -21,11 +22,12 @@ from tests.benchmarks.harness import (
     Settings,
     interleave,
     paired_ratios,
+    with_tf32,
 )
 from tests.benchmarks.lightning_training import WARM_UP_LAUNCHES, make_module
 from tests.benchmarks.rows.training_1d import JAXTraining, LightningTraining, normalised_samples
 
-SIZE = "1-D, 256 points, width 64, the worst of batch 1, 4, 16"
+SIZE = "1-D, 256 points, width 64, TF32, the worst of batch 1, 4, 16"
 EAGER = Row("small_1d_eager", f"training, {SIZE}: captured against Lightning's eager loop", 5)
 JAX = Row("small_1d_jax", f"training, {SIZE}: captured against JAX lax.scan on the same device", 1)
 STEPS_PER_LAUNCH = 64
@@ -58,7 +60,7 @@ def case(settings: Settings, folder: str, batch_size: int) -> Mapping[str, Serie
     if has_jax_for(settings):
         x, y = normalised_samples(data, captured)
         trainings[SCAN] = JAXTraining(captured, x, y, batch_size, n_epochs)
-    contestants = {name: Contestant(training.measure) for name, training in trainings.items()}
+    contestants = {name: Contestant(partial(with_tf32, training.measure)) for name, training in trainings.items()}
     series = interleave(contestants, settings.rounds(3), unit="ms/step", scale=1e3)
     require_falling({name: training.losses for name, training in trainings.items()})
     counts = {"captured": parameter_count(captured.network), "eager": parameter_count(eager.network)}
