@@ -104,16 +104,18 @@ def test_missing_peer_and_crash_are_reported_and_do_not_stop_the_others(tmp_path
         benchmark_of(None, Row("peerless", "", 1), peers=("a_module_that_nobody_has",)),
         Benchmark((Row("broken", "", 1),), crash),
         benchmark_of(Measurement([3.0], Series("ours", [1.0]), Series("peer", [3.0]))),
+        Benchmark((Row("omitted", "", 1),), lambda settings: {}),
     ]
-    code = run(suite, Settings(tiny=True), ["peerless", "broken", "speed"], tmp_path, "cpu", limit=60)
+    code = run(suite, Settings(tiny=True), ["peerless", "broken", "speed", "omitted"], tmp_path, "cpu", limit=60)
     assert code == 1
     assert caplog.messages[-1].splitlines() == [
         "BENCH peerless - 1 skipped: a_module_that_nobody_has not installed",
         "BENCH broken - 1 failed: DifferentResultError: no match",
         "BENCH speed 3 2 ok",
+        "BENCH omitted - 1 skipped: its peer cannot run here",
     ]
     rows = json.loads((tmp_path / "benchmarks-cpu.json").read_text())["rows"]
-    assert list(rows) == ["peerless", "broken", "speed"]
+    assert list(rows) == ["peerless", "broken", "speed", "omitted"]
     assert rows["speed"]["ratio"] == 3.0
 
 

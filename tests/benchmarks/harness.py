@@ -6,7 +6,7 @@ import logging
 import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal
 
 import torch
@@ -135,15 +135,13 @@ class Benchmark:
 
     Args:
         rows: The rows.
-        measure: Returns the measurement of each row by its name.
+        measure: Returns the measurement of each row by its name; a row whose peer cannot run is left out.
         peers: Modules that must be installed.
-        devices: Kinds of devices that it is meant for.
     """
 
     rows: Sequence[Row]
     measure: Callable[[Settings], Mapping[str, Measurement]]
     peers: Sequence[str] = ()
-    devices: Sequence[str] = field(default=("cpu",))
 
 
 def interleave(

@@ -116,7 +116,12 @@ def attempt(benchmark: Benchmark, settings: Settings, record: dict) -> Mapping[s
         logger.info("%s", traceback.format_exc())
         reason = f"failed: {type(error).__name__}: {error}"
         return {row.name: failed(row, reason, record) for row in benchmark.rows}
-    return {row.name: measured(row, results[row.name], record) for row in benchmark.rows}
+    return {
+        row.name: measured(row, results[row.name], record)
+        if row.name in results
+        else failed(row, "skipped: its peer cannot run here", record)
+        for row in benchmark.rows
+    }
 
 
 def _clean_up(device: torch.device) -> None:

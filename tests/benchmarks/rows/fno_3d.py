@@ -18,7 +18,8 @@ def measure(settings: Settings) -> Mapping[str, Measurement]:
 
 
 def step(settings: Settings, n: int) -> Measurement:
-    """Compares at one size."""
+    """Compares at one size; compiled code of the other is forgotten, or the compiler would generalise over sizes."""
+    torch.compiler.reset()
     torch.manual_seed(0)
     x, y = learnable_data(1, 4, 1, (n, n, n), settings.device)
     modes = settings.size(12, 4)

@@ -41,4 +41,4 @@ def measure(settings: Settings) -> Mapping[str, Measurement]:
     return {ROW.name: Measurement(epochs.values, epochs, notes=notes)}
 
 
-BENCHMARK = Benchmark((ROW,), measure, devices=("cuda",))
+BENCHMARK = Benchmark((ROW,), measure)

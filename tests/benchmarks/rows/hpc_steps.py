@@ -154,4 +154,4 @@ def floor_seconds(module: FNOModule, data: WellDataModule, settings: Settings, r
     return max(counter.get_total_flops() / roofline.flops_per_second, n_bytes / roofline.bytes_per_second)
 
 
-BENCHMARK = Benchmark((BF16, TF32, FLOOR), measure, peers=("neuralop",), devices=("cuda",))
+BENCHMARK = Benchmark((BF16, TF32, FLOOR), measure, peers=("neuralop",))
