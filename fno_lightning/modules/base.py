@@ -17,7 +17,7 @@ from torchmetrics import MeanMetric
 from fno_lightning.data import Batch, FieldDataModule, FieldSpec, Statistics
 from fno_lightning.losses import MSE, Loss
 from fno_lightning.metrics import VRMSE
-from fno_lightning.modules.compatibility import require_same_fields, require_same_history
+from fno_lightning.modules.compatibility import how_to_rebuild, require_same_fields, require_same_history
 from fno_lightning.modules.initial_weights import freeze_parts, load_weights, read_weights, require_same_options
 from fno_lightning.modules.launching import LaunchingModule
 from fno_lightning.modules.normalizer import Normalization, Normalizer, require_linear_steady
@@ -107,7 +107,7 @@ class ForecastModule(LaunchingModule):
         super().__init__(steps_per_launch=steps_per_launch, **kwargs)
         self.spec = spec if isinstance(spec, FieldSpec) else FieldSpec.from_dict(spec)
         self.save_hyperparameters(ignore=("spec", *_RUN_TIME_ARGUMENTS))
-        self.save_hyperparameters({"spec": self.spec.to_dict(), **self._how_to_rebuild()})
+        self.save_hyperparameters({"spec": self.spec.to_dict(), **how_to_rebuild(type(self))})
         if n_steps_input < 0:
             raise ValueError(f"n_steps_input counts past frames, so it is at least 0, got {n_steps_input}")
         self.n_steps_input = n_steps_input
@@ -297,13 +297,3 @@ class ForecastModule(LaunchingModule):
         if "spec" in saved:
             require_same_fields(FieldSpec.from_dict(saved["spec"]), self.spec, "the checkpoint")
             require_same_history(saved["n_steps_input"], self.n_steps_input, "the checkpoint")
-
-    @classmethod
-    def _how_to_rebuild(cls) -> dict[str, str]:
-        """Names the class in the checkpoint, as LightningCLI does, so that loading by a base class finds it."""
-        if "<locals>" in cls.__qualname__:
-            return {}
-        return {
-            "_class_path": f"{cls.__module__}.{cls.__qualname__}",
-            "_instantiator": "lightning.pytorch.cli.instantiate_module",
-        }

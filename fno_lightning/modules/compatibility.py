@@ -43,3 +43,13 @@ def require_same_history(expected: int, given: int, owner: str) -> None:
             f"{owner} takes n_steps_input={expected} past frames, but the data give {given}: "
             f"pass --data.init_args.n_steps_input {expected}, or n_steps_input={expected} to the datamodule"
         )
+
+
+def how_to_rebuild(module_class: type) -> dict[str, str]:
+    """Names a class in a checkpoint, as LightningCLI does, so that loading by a base class finds it."""
+    if "<locals>" in module_class.__qualname__:
+        return {}
+    return {
+        "_class_path": f"{module_class.__module__}.{module_class.__qualname__}",
+        "_instantiator": "lightning.pytorch.cli.instantiate_module",
+    }
