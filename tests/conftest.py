@@ -1,5 +1,6 @@
 import sys
 
+import jaxtyping
 import lightning as L
 import pytest
 import torch
@@ -37,3 +38,13 @@ def make_trainer(tmp_path):
         return L.Trainer(**(quiet | defaults | options))
 
     return make
+
+
+@pytest.fixture
+def compiler():
+    """Makes a test compile anew, without the run-time shape checks that the compiler would have to see through."""
+    torch._dynamo.reset()
+    jaxtyping.config.update("jaxtyping_disable", True)
+    yield
+    jaxtyping.config.update("jaxtyping_disable", False)
+    torch._dynamo.reset()

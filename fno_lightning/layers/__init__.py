@@ -1,6 +1,8 @@
 """Layers of neural operators: channels last, any number of spatial dimensions."""
 
 from fno_lightning.layers.basis import Basis
+from fno_lightning.layers.by_points import by_points
+from fno_lightning.layers.channel_linear import ChannelLinear
 from fno_lightning.layers.channel_mlp import ChannelMLP
 from fno_lightning.layers.cosine import CosineBasis
 from fno_lightning.layers.cp_weight import CPWeight
@@ -8,6 +10,7 @@ from fno_lightning.layers.dense_weight import DenseWeight
 from fno_lightning.layers.embedding import GridEmbedding
 from fno_lightning.layers.fno_block import FNOBlock
 from fno_lightning.layers.fourier import FourierBasis, HalfFourierBasis
+from fno_lightning.layers.gelu import gelu
 from fno_lightning.layers.norm import GroupNorm, InstanceNorm, NormName
 from fno_lightning.layers.padding import DomainPadding
 from fno_lightning.layers.skip import SkipName, SoftGating
@@ -21,6 +24,7 @@ __all__ = [
     "Basis",
     "BasisName",
     "CPWeight",
+    "ChannelLinear",
     "ChannelMLP",
     "CosineBasis",
     "DenseWeight",
@@ -40,4 +44,6 @@ __all__ = [
     "SpectralWeight",
     "TensorTrainWeight",
     "TuckerWeight",
+    "by_points",
+    "gelu",
 ]

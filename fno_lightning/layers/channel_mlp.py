@@ -8,6 +8,9 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from fno_lightning.layers.channel_linear import ChannelLinear
+from fno_lightning.layers.gelu import gelu
+
 
 class ChannelMLP(nn.Module):
     """Two linear layers with GELU between them, the same at every point; channels last.
@@ -22,14 +25,14 @@ class ChannelMLP(nn.Module):
     def __init__(self, in_channels: int, hidden_channels: int, out_channels: int, *, dropout: float = 0.0) -> None:
         super().__init__()
         sizes = [in_channels, hidden_channels, out_channels] if hidden_channels else [in_channels, out_channels]
-        self.layers = nn.ModuleList(nn.Linear(n, m) for n, m in pairwise(sizes))
+        self.layers = nn.ModuleList(ChannelLinear(n, m) for n, m in pairwise(sizes))
         self.dropout = dropout
 
     def forward(self, x: Float[Tensor, "batch *grid in_channels"]) -> Float[Tensor, "batch *grid out_channels"]:
         """Applies the perceptron to every point."""
         *hidden_layers, last_layer = self.layers
         for layer in hidden_layers:
-            x = self._dropped(F.gelu(layer(x)))
+            x = self._dropped(gelu(layer(x)))
         return self._dropped(last_layer(x))
 
     def _dropped(self, x: Tensor) -> Tensor:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from fno_lightning.layers.by_points import by_points
 from fno_lightning.layers.channel_mlp import ChannelMLP
+from fno_lightning.layers.gelu import gelu
 from fno_lightning.layers.norm import NormName, norm_layer
 from fno_lightning.layers.skip import SkipName, skip_connection
 
@@ -57,11 +58,28 @@ class FNOBlock(nn.Module):
         self.mlp_skip = skip_connection(channel_mlp_skip, channels) if use_channel_mlp and channel_mlp_skip else None
         self.conv_norm = norm_layer(norm, channels) if norm else nn.Identity()
         self.mlp_norm = norm_layer(norm, channels) if norm else nn.Identity()
+        self.norm = norm
         self.activate = activate
 
     def forward(self, x: Float[Tensor, "batch *grid channel"]) -> Float[Tensor, "batch *grid channel"]:
         """Applies the block."""
-        h = self.conv_norm(self.conv(x))
+        spectral = self.conv(x)
+        if not self._acts_on_points:
+            return self._combine(x, spectral)
+        parameters = [p for name, p in self.named_parameters() if not name.startswith("conv.")]
+        return by_points(self._combine, (x, spectral), parameters)
+
+    @property
+    def _acts_on_points(self) -> bool:
+        """Whether all but the spectral convolution acts on each point by itself, and without randomness."""
+        is_random = self.mlp is not None and self.mlp.dropout > 0
+        return not is_random and self.norm in (None, "layer_norm")
+
+    def _combine(
+        self, x: Float[Tensor, "*point channel"], spectral: Float[Tensor, "*point channel"]
+    ) -> Float[Tensor, "*point channel"]:
+        """Everything but the spectral convolution."""
+        h = self.conv_norm(spectral)
         if self.skip is not None:
             h = h + self.skip(x)
         h = self._activation(h)
@@ -72,4 +90,4 @@ class FNOBlock(nn.Module):
         return self._activation(self.mlp_norm(h))
 
     def _activation(self, x: Tensor) -> Tensor:
-        return F.gelu(x) if self.activate else x
+        return gelu(x) if self.activate else x

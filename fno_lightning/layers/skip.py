@@ -8,6 +8,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from fno_lightning.layers.channel_linear import ChannelLinear
+
 SkipName = Literal["linear", "identity", "soft-gating"]
 
 
@@ -30,5 +32,5 @@ class SoftGating(nn.Module):
 def skip_connection(name: SkipName, channels: int) -> nn.Module:
     """A connection of the given kind; the linear one has no bias, since the layer beside it has one."""
     if name == "linear":
-        return nn.Linear(channels, channels, bias=False)
+        return ChannelLinear(channels, channels, bias=False)
     return SoftGating(channels) if name == "soft-gating" else nn.Identity()

@@ -24,6 +24,7 @@ from fno_lightning.layers import (
     SpectralWeight,
     TensorTrainWeight,
     TuckerWeight,
+    by_points,
 )
 
 
@@ -128,14 +129,14 @@ class FNO(nn.Module):
         x = x.movedim(1, -1)
         if self.embedding is not None:
             x = self.embedding(x)
-        x = self.lifting(x)
+        x = by_points(self.lifting, (x,), list(self.lifting.parameters()))
         if self.padding is not None:
             x = self.padding(x)
         for block in self.blocks:
             x = block(x)
         if self.padding is not None:
             x = self.padding.crop(x, grid)
-        y: Tensor = self.projection(x)
+        y = by_points(self.projection, (x,), list(self.projection.parameters()))
         return y.movedim(-1, 1)
 
     def _check(self, x: Tensor) -> None:

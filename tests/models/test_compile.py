@@ -1,6 +1,5 @@
 import copy
 
-import jaxtyping
 import pytest
 import torch
 import torch.nn.functional as F
@@ -8,15 +7,7 @@ from torch._dynamo.testing import CompileCounterWithBackend
 
 from fno_lightning.models import FNO
 
-
-@pytest.fixture(autouse=True)
-def fresh_compiler():
-    """Every test compiles anew, without the run-time shape checks that the compiler would have to see through."""
-    torch._dynamo.reset()
-    jaxtyping.config.update("jaxtyping_disable", True)
-    yield
-    jaxtyping.config.update("jaxtyping_disable", False)
-    torch._dynamo.reset()
+pytestmark = pytest.mark.usefixtures("compiler")
 
 
 def gradients(network, x):

@@ -1,0 +1,86 @@
+import sys
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from fno_lightning.layers import by_points
+from fno_lightning.models import FNO
+
+module = sys.modules[by_points.__module__]
+
+
+@pytest.fixture
+def small_blocks(monkeypatch):
+    """Blocks of few points, so that small fields have many, the last one incomplete."""
+    monkeypatch.setattr(module, "_VALUES_OF_A_BLOCK", 200)
+
+
+def loss_and_gradients(network, x, **options):
+    loss = network(x).square().mean()
+    return loss, torch.autograd.grad(loss, [x, *network.parameters()], **options)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"use_channel_mlp": False},
+        {"channel_mlp_skip": "linear", "fno_skip": "soft-gating"},
+        {"norm": "layer_norm"},
+        {"norm": "instance_norm"},
+        {"channel_mlp_skip": None, "fno_skip": None, "domain_padding": 0.2},
+    ],
+)
+def test_blocks_change_nothing(settings, monkeypatch):
+    torch.manual_seed(0)
+    network = FNO((6, 4), 3, 2, 8, 2, **settings)
+    x = torch.randn(2, 3, 17, 13, requires_grad=True)
+    whole = loss_and_gradients(network, x)
+    monkeypatch.setattr(module, "_VALUES_OF_A_BLOCK", 200)
+    calls = []
+    monkeypatch.setattr(module, "_blocks", lambda rows, blocks=module._blocks: calls.append(len(rows)) or blocks(rows))
+    torch.testing.assert_close(loss_and_gradients(network, x), whole, rtol=1e-5, atol=1e-7)
+    assert calls, "nothing was evaluated in blocks"
+
+
+@pytest.mark.usefixtures("small_blocks")
+def test_only_the_inputs_are_kept_for_the_backward_pass():
+    weight = torch.randn(40, 8, requires_grad=True)
+    back = torch.randn(8, 40)
+    x = torch.randn(500, 8, requires_grad=True)
+    kept = []
+    with torch.autograd.graph.saved_tensors_hooks(lambda t: kept.append(t.numel()) or t, lambda t: t):
+        by_points(lambda points: F.gelu(points @ weight.t()) @ back.t(), [x], [weight])
+    assert sum(kept) == x.numel() + weight.numel()
+
+
+@pytest.mark.usefixtures("small_blocks")
+def test_gradients_can_be_differentiated():
+    torch.manual_seed(0)
+    network = FNO((6,), 1, 1, 8, 1)
+    x = torch.randn(2, 1, 40, requires_grad=True)
+
+    def second_derivatives():
+        _, (slope, *_) = loss_and_gradients(network, x, create_graph=True)
+        return torch.autograd.grad(slope.square().sum(), list(network.parameters()), allow_unused=True)
+
+    in_blocks = second_derivatives()
+    module._VALUES_OF_A_BLOCK = 2**19
+    for found, expected in zip(in_blocks, second_derivatives(), strict=True):
+        assert found is expected is None or (found - expected).norm() < 1e-5 * expected.norm()
+
+
+@pytest.mark.usefixtures("small_blocks")
+def test_frozen_parameters_and_inputs_get_no_gradient():
+    torch.manual_seed(0)
+    network = FNO((6,), 1, 1, 8, 1)
+    network.lifting.requires_grad_(False)
+    network(torch.randn(2, 1, 100)).sum().backward()
+    assert all((p.grad is None) is name.startswith("lifting") for name, p in network.named_parameters())
+
+
+@pytest.mark.usefixtures("small_blocks")
+def test_dropout_is_not_drawn_twice():
+    network = FNO((6,), 1, 1, 8, 1, channel_mlp_dropout=0.5)
+    assert not network.blocks[0]._acts_on_points
