@@ -10,6 +10,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from fno_lightning.layers.basis import Basis
+from fno_lightning.layers.fourier import HalfFourierBasis
+
+_SMALLEST_FFT = 64
+"""Stored modes of a one-dimensional field from which an FFT is cheaper than a product."""
 
 
 class SpectralTransform:
@@ -27,8 +31,12 @@ class SpectralTransform:
     axis among equals, for the first product reads the whole field; so the data stay contiguous in the usual case of
     equal numbers of modes.
 
-    Forward and backward, on one CPU core in float32, the products take a quarter of the time of FFTs for 16 × 16 modes
-    on 128 × 384 points, and as long as them from about 100 stored modes of an axis on.
+    The cost of the products grows with the number of modes, that of an FFT does not. Forward and backward over 1024
+    points of 64 channels, products and FFT took 3.0 and 5.4 ms for 32 modes, 6.8 and 6.5 for 64, 13 and 6.6 for 128
+    (batch 8, float32, one core of a Zen 5, torch 2.13). So one-dimensional periodic fields go through an FFT from 64
+    stored modes on, on a CPU, in float32 and float64, outside compiled graphs, which cannot fuse complex numbers. In
+    two dimensions products were never slower: 17 and 191 ms for 16 × 16 modes on 128 × 384 points, 167 and 188 ms for
+    128 × 192 modes. On a GPU neither was measured, and products are taken.
 
     Args:
         bases: Basis of each axis.
@@ -50,6 +58,9 @@ class SpectralTransform:
         """Coefficients of the resolved modes; two parts, real and imaginary, if any basis is complex, else one."""
         grid = field.shape[1:-1]
         modes = self.resolved(grid)
+        if self._fft_pays(modes[0], field):
+            spectrum = torch.fft.rfft(field, dim=1, norm="forward")[:, modes[0]]
+            return torch.view_as_real(spectrum).movedim(-1, 1)
         part = 1
         field = field.unsqueeze(part)
         for axis in self._order:
@@ -69,6 +80,10 @@ class SpectralTransform:
     ) -> Float[Tensor, "batch *grid channel"]:
         """The field on a grid of this shape; the real part if any basis is complex."""
         modes = coefficients.shape[2:-1]
+        if self._fft_pays(slice(modes[0]), coefficients):
+            spectrum = torch.view_as_complex(coefficients.movedim(1, -1).contiguous())
+            values: Tensor = torch.fft.irfft(spectrum, grid[0], dim=1, norm="forward")
+            return values
         n_complex = sum(basis.is_complex for basis in self.bases)
         part = 1
         field = coefficients
@@ -84,6 +99,16 @@ class SpectralTransform:
             else:
                 field = _contract(matrix, field, axis + 1 + (part <= axis + 1))
         return field.squeeze(part)
+
+    def _fft_pays(self, modes: slice, values: Tensor) -> bool:
+        return (
+            len(self.bases) == 1
+            and isinstance(self.bases[0], HalfFourierBasis)
+            and modes.stop - (modes.start or 0) >= _SMALLEST_FFT
+            and values.device.type == "cpu"
+            and values.dtype in (torch.float32, torch.float64)
+            and not torch.compiler.is_compiling()
+        )
 
 
 def analysis_matrix(

@@ -1,3 +1,5 @@
+import sys
+
 import pytest
 import torch
 
@@ -6,6 +8,8 @@ from fno_lightning.layers.transform import analysis_matrix, synthesis_matrix
 
 FOURIER, HALF, COSINE = FourierBasis(), HalfFourierBasis(), CosineBasis()
 CPU = torch.device("cpu")
+
+transform_module = sys.modules[SpectralTransform.__module__]
 
 
 def fft_coefficients(field, n_coefficients):
@@ -121,3 +125,23 @@ def test_matrices_made_without_gradients_serve_training():
 
 def fourier_transform(kept):
     return SpectralTransform([*[FOURIER] * (len(kept) - 1), HALF], kept)
+
+
+@pytest.mark.parametrize("n_points", [150, 151, 130, 128, 100])
+def test_many_modes_by_fft_are_those_by_products(n_points, monkeypatch):
+    transform = fourier_transform((65,))
+    field = torch.randn(2, n_points, 3, dtype=torch.float64, requires_grad=True)
+    weight = torch.randn(2, 2, len(range(65)[transform.resolved((n_points,))[0]]), 3, dtype=torch.float64)
+    n_ffts, rfft = [], torch.fft.rfft
+    monkeypatch.setattr(torch.fft, "rfft", lambda *args, **options: n_ffts.append(1) or rfft(*args, **options))
+
+    def convolution():
+        result = transform.synthesis(transform.analysis(field) * weight, (n_points,))
+        return result, torch.autograd.grad(result.square().sum(), field)[0]
+
+    monkeypatch.setattr(transform_module, "_SMALLEST_FFT", 1000)
+    products = convolution()
+    assert not n_ffts
+    monkeypatch.setattr(transform_module, "_SMALLEST_FFT", 64 if n_points >= 128 else 51)
+    torch.testing.assert_close(convolution(), products, rtol=0, atol=1e-10)
+    assert n_ffts
