@@ -16,6 +16,7 @@ from lightning.pytorch.loggers import TensorBoardLogger
 import fno_lightning.pdes  # noqa: F401
 from fno_lightning.callbacks import ErrorTable, PredictionWriter
 from fno_lightning.data import FieldDataModule
+from fno_lightning.heap import keep_freed_memory
 from fno_lightning.modules import ForecastModule
 from fno_lightning.version import __version__
 
@@ -130,7 +131,8 @@ def main(args: ArgsType = None) -> FNOCLI:
 
 
 def prepare_process() -> None:
-    """What only a program of its own may do: import path, log lines, warnings."""
+    """What only a program of its own may do: memory, import path, log lines, warnings."""
+    keep_freed_memory()
     here = str(Path.cwd())
     if here not in sys.path:  # the console script does not look for a user's own classes in the current directory
         sys.path.insert(0, here)

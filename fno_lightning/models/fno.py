@@ -9,6 +9,7 @@ from typing import Literal
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from fno_lightning.layers import (
     BasisName,
@@ -61,6 +62,9 @@ class FNO(nn.Module):
         rank: Fraction of the parameters of a dense weight to keep (float), or ranks (int, or one for each axis).
         implementation: ``factorized`` or ``reconstructed`` low-rank weights,
             see :class:`~fno_lightning.layers.LowRankWeight`.
+
+    With the attribute ``recompute`` set, training keeps the input of each block only and evaluates it again in the
+    backward pass.
 
     Raises:
         ValueError: if ``n_modes`` is empty or not positive, if ``bases`` or ``domain_padding`` do not have one entry
@@ -119,6 +123,7 @@ class FNO(nn.Module):
             )
             for layer in range(n_layers)
         )
+        self.recompute = False
         self.projection = ChannelMLP(hidden_channels, int(projection_channel_ratio * hidden_channels), out_channels)
 
     def forward(self, x: Float[Tensor, "batch in_channels *grid"]) -> Float[Tensor, "batch out_channels *grid"]:
@@ -133,7 +138,7 @@ class FNO(nn.Module):
         if self.padding is not None:
             x = self.padding(x)
         for block in self.blocks:
-            x = block(x)
+            x = checkpoint(block, x, use_reentrant=False) if self.recompute and torch.is_grad_enabled() else block(x)
         if self.padding is not None:
             x = self.padding.crop(x, grid)
         y = by_points(self.projection, (x,), list(self.projection.parameters()))

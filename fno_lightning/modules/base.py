@@ -17,6 +17,7 @@ from torchmetrics import MeanMetric
 from fno_lightning.data import Batch, FieldDataModule, FieldSpec, Statistics
 from fno_lightning.losses import MSE, Loss
 from fno_lightning.metrics import VRMSE
+from fno_lightning.modules.activations import Activations, apply_network, kept_activations, set_recomputation
 from fno_lightning.modules.compatibility import how_to_rebuild, require_same_fields, require_same_history
 from fno_lightning.modules.initial_weights import freeze_parts, load_weights, read_weights, require_same_options
 from fno_lightning.modules.launching import LaunchingModule
@@ -29,6 +30,7 @@ _RUN_TIME_ARGUMENTS = (
     "optimizer",
     "lr_scheduler",
     "compile",
+    "activations",
     "steps_per_launch",
     "initial_weights",
     "refit_normalization",
@@ -50,8 +52,8 @@ class ForecastModule(LaunchingModule):
     A subclass says which network: it stores its arguments and overrides :meth:`build_network`. Arguments that rebuild
     the network are hyper-parameters and must be plain values; a checkpoint then reloads without data and without
     arguments, and takes and returns physical units. The other arguments (``loss``, ``optimizer``, ``lr_scheduler``,
-    ``compile``, ``steps_per_launch``, ``initial_weights``, ``refit_normalization`` and ``freeze``) are choices of a
-    run and are not stored.
+    ``compile``, ``activations``, ``steps_per_launch``, ``initial_weights``, ``refit_normalization`` and ``freeze``) are
+    choices of a run and are not stored.
 
     Logs ``train/loss``, ``val/loss``, ``val/vrmse``, ``val/vrmse/<field>`` and the same for ``test``.
 
@@ -68,6 +70,9 @@ class ForecastModule(LaunchingModule):
         optimizer: Makes the optimizer from the parameters; ``None``: AdamW, lr 1e-3, weight decay 1e-4.
         lr_scheduler: Makes the schedule from the optimizer; ``None``: constant learning rate.
         compile: Compile the network with ``torch.compile``, in place.
+        activations: Saves memory in training: ``recompute`` evaluates the blocks of an FNO (another network as a whole)
+            again in the backward pass, at the cost of another forward pass; ``offload`` moves what the backward pass
+            needs from the accelerator to main memory in between; ``keep`` does neither.
         steps_per_launch: Optimizer steps to take at once, which makes short steps faster: the train loader then serves
             as many batches in one item (a :class:`~fno_lightning.data.FieldDataModule` does so by itself; another
             loader's ``batch_size`` is this many times the size of a batch), and Lightning's loop runs once for all of
@@ -98,6 +103,7 @@ class ForecastModule(LaunchingModule):
         optimizer: OptimizerCallable | None = None,
         lr_scheduler: LRSchedulerCallable | None = None,
         compile: bool = False,  # noqa: A002 (torch's own name for it)
+        activations: Activations = "keep",
         steps_per_launch: int | None = None,
         initial_weights: str | None = None,
         refit_normalization: bool = False,
@@ -118,6 +124,7 @@ class ForecastModule(LaunchingModule):
         self.optimizer = optimizer
         self.lr_scheduler = lr_scheduler
         self.compile_network = compile
+        self.activations = activations
         self.initial_weights = initial_weights
         self.refit_normalization = refit_normalization
         self.freeze_parts = freeze
@@ -185,14 +192,15 @@ class ForecastModule(LaunchingModule):
     def _next_frame(self, frames: Tensor, context: Tensor, scalars: Tensor) -> Tensor:
         """One application of the network to normalised frames ``(batch, T_in, field, *grid)``."""
         assert self.network is not None
-        output: Tensor = self.network(torch.cat((frames.flatten(1, 2), context), dim=1))
+        output = apply_network(self.network, torch.cat((frames.flatten(1, 2), context), dim=1), self.activations)
         return frames[:, -1] + self.normalizer.as_change(output, scalars) if self.residual else output
 
     # --- training and evaluation -----------------------------------------------------------------------------------
 
     def step(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Returns the loss and the normalised prediction ``(batch, T_out, field, *grid)`` of a batch."""
-        prediction = self._advance(batch.history, batch.constants, batch.scalars, batch.target.shape[1])
+        with kept_activations(self.activations, batch.target.device):
+            prediction = self._advance(batch.history, batch.constants, batch.scalars, batch.target.shape[1])
         return self.loss(prediction, self.normalizer.encode(batch.target, batch.scalars)), prediction
 
     def validation_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
@@ -272,6 +280,7 @@ class ForecastModule(LaunchingModule):
             return
         self.network = self.build_network()
         freeze_parts(self.network, self.freeze_parts)
+        set_recomputation(self.network, self.activations)
         if self.compile_network:
             self.network.compile()
 
