@@ -1,7 +1,7 @@
 """Layers of neural operators: channels last, any number of spatial dimensions."""
 
 from fno_lightning.layers.basis import Basis
-from fno_lightning.layers.by_points import by_points
+from fno_lightning.layers.by_points import by_points, whole_fields
 from fno_lightning.layers.channel_linear import ChannelLinear
 from fno_lightning.layers.channel_mlp import ChannelMLP
 from fno_lightning.layers.cosine import CosineBasis
@@ -46,4 +46,5 @@ __all__ = [
     "TuckerWeight",
     "by_points",
     "gelu",
+    "whole_fields",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -13,6 +14,20 @@ _VALUES_OF_A_BLOCK = 2**19
 """Values of an input in a block, for each thread: 2 MB, about a core's own cache."""
 
 
+_in_blocks = True
+
+
+@contextmanager
+def whole_fields() -> Iterator[None]:
+    """A context in which :func:`by_points` calls its function once, and all intermediate results are kept."""
+    global _in_blocks
+    before, _in_blocks = _in_blocks, False
+    try:
+        yield
+    finally:
+        _in_blocks = before
+
+
 def by_points(
     function: Callable[..., Tensor], inputs: Sequence[Tensor], parameters: Sequence[Tensor]
 ) -> Float[Tensor, "*point channel"]:
@@ -21,7 +36,8 @@ def by_points(
     The blocks stay in the cache from the first operation to the last, and only the inputs are kept for the backward
     pass, which evaluates the function again. A training step of four layers on 128 × 384 points so took 0.81 of the
     time and 0.40 of the memory (float32, one core of a Zen 5). In lower precision, where the activation costs more than
-    the products, on a GPU and in a compiled graph, which fuses operations by itself, the function is called as it is.
+    the products, on a GPU and in a compiled graph, which fuses operations by itself, the function is called as it is,
+    as it is in the context :func:`whole_fields`.
 
     Args:
         function: Maps tensors ``(*point, channel)`` to one; without randomness and without operations between points.
@@ -105,7 +121,8 @@ def _blocks(rows: Tensor) -> Iterator[slice]:
 def _pays(inputs: Sequence[Tensor]) -> bool:
     first = inputs[0]
     return (
-        first.device.type == "cpu"
+        _in_blocks
+        and first.device.type == "cpu"
         and first.dtype == torch.float32
         and not torch.is_autocast_enabled("cpu")
         and not torch.compiler.is_compiling()

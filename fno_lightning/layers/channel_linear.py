@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, no_type_check
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from fno_lightning.layers.gelu import gelu
+
 _SMALLEST_PRODUCT = 2**21
 """Multiplications from which oneDNN pays on a CPU; below, its call (some 20 µs) costs more than it saves."""
+
+_SMALLEST_TRANSPOSITION = 2**13
+"""Points from which the gradient of the weight by oneDNN pays."""
 
 
 class ChannelLinear(nn.Linear):
@@ -28,7 +33,15 @@ class ChannelLinear(nn.Linear):
             return y
         return F.linear(x, self.weight, self.bias)
 
+    def activated(self, x: Float[Tensor, "*point in_features"]) -> Float[Tensor, "*point out_features"]:
+        """Applies the layer and GELU; without gradients both in one pass, where oneDNN does it."""
+        if not torch.is_grad_enabled() and _pays(x, self.weight):
+            y: Tensor = torch.ops.fno_lightning.linear_gelu(x, self.weight, self.bias)
+            return y
+        return gelu(self(x))
 
+
+@no_type_check  # for the compiler, which cannot see through run-time checks here
 class _Linear(torch.autograd.Function):
     """Product and its derivatives by oneDNN; differentiable any number of times."""
 
@@ -56,17 +69,19 @@ class _Linear(torch.autograd.Function):
         )
 
 
+@no_type_check
 def _weight_gradient(
     gradient: Float[Tensor, "point out"], x: Float[Tensor, "point channel"]
 ) -> Float[Tensor, "out channel"]:
     # oneDNN wants the left factor of a product in rows. A compiled graph transposes the smaller one for next to nothing
     # in the kernel that makes it; on its own the transposition would cost more than oneDNN gains.
-    if not torch.compiler.is_compiling() or min(gradient.shape[1], x.shape[1]) < 16:
+    is_large = len(x) >= _SMALLEST_TRANSPOSITION and min(gradient.shape[1], x.shape[1]) >= 16
+    if not (is_large and torch.compiler.is_compiling()):
         return gradient.t() @ x if gradient.shape[1] <= x.shape[1] else (x.t() @ gradient).t()
     if gradient.shape[1] < x.shape[1]:
-        product: Tensor = _Linear.apply(gradient.t().contiguous(), x.t(), None)  # type: ignore[no-untyped-call]
+        product: Tensor = _Linear.apply(gradient.t().contiguous(), x.t(), None)
         return product
-    transposed: Tensor = _Linear.apply(x.t().contiguous(), gradient.t(), None)  # type: ignore[no-untyped-call]
+    transposed: Tensor = _Linear.apply(x.t().contiguous(), gradient.t(), None)
     return transposed.t()
 
 
@@ -93,12 +108,18 @@ def _by_onednn(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     return product
 
 
+def _by_onednn_with_gelu(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    activated: Tensor = torch.ops.mkldnn._linear_pointwise(x, weight, bias, "gelu", [], "none")
+    return activated
+
+
 def _shape_of_product(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     return x.new_empty(*x.shape[:-1], weight.shape[0])
 
 
-# A name of our own, because torch.compile takes PyTorch's for a layer whose weights never change.
+# Names of our own, because torch.compile takes PyTorch's for a layer whose weights never change.
 _library = torch.library.Library("fno_lightning", "DEF")  # type: ignore[no-untyped-call]
-_library.define("linear(Tensor x, Tensor weight, Tensor? bias) -> Tensor")  # type: ignore[no-untyped-call]
-_library.impl("linear", _by_onednn, "CPU")  # type: ignore[no-untyped-call]
-_library.impl("linear", _shape_of_product, "Meta")  # type: ignore[no-untyped-call]
+for _name, _product in (("linear", _by_onednn), ("linear_gelu", _by_onednn_with_gelu)):
+    _library.define(f"{_name}(Tensor x, Tensor weight, Tensor? bias) -> Tensor")  # type: ignore[no-untyped-call]
+    _library.impl(_name, _product, "CPU")  # type: ignore[no-untyped-call]
+    _library.impl(_name, _shape_of_product, "Meta")  # type: ignore[no-untyped-call]

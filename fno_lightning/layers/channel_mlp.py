@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from typing import cast
 
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from fno_lightning.layers.channel_linear import ChannelLinear
-from fno_lightning.layers.gelu import gelu
 
 
 class ChannelMLP(nn.Module):
@@ -32,7 +32,7 @@ class ChannelMLP(nn.Module):
         """Applies the perceptron to every point."""
         *hidden_layers, last_layer = self.layers
         for layer in hidden_layers:
-            x = self._dropped(gelu(layer(x)))
+            x = self._dropped(cast("ChannelLinear", layer).activated(x))
         return self._dropped(last_layer(x))
 
     def _dropped(self, x: Tensor) -> Tensor:

@@ -9,9 +9,10 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from fno_lightning.layers import whole_fields
 from fno_lightning.models import FNO
 
-Activations: TypeAlias = Literal["keep", "recompute", "offload"]
+Activations: TypeAlias = Literal["auto", "keep", "recompute", "offload"]
 
 
 def set_recomputation(network: nn.Module, activations: Activations) -> None:
@@ -30,7 +31,9 @@ def apply_network(network: nn.Module, x: Tensor, activations: Activations) -> Te
 
 
 def kept_activations(activations: Activations, device: torch.device) -> AbstractContextManager[object]:
-    """A context whose intermediate results lie in main memory, page-locked for a GPU, with ``offload``."""
+    """A context that keeps all intermediate results with ``keep``, in main memory (page-locked) with ``offload``."""
+    if activations == "keep":
+        return whole_fields()
     if activations != "offload":
         return nullcontext()
     return torch.autograd.graph.save_on_cpu(pin_memory=device.type == "cuda")

@@ -4,7 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from fno_lightning.layers import by_points
+from fno_lightning.layers import by_points, whole_fields
 from fno_lightning.models import FNO
 
 module = sys.modules[by_points.__module__]
@@ -84,3 +84,12 @@ def test_frozen_parameters_and_inputs_get_no_gradient():
 def test_dropout_is_not_drawn_twice():
     network = FNO((6,), 1, 1, 8, 1, channel_mlp_dropout=0.5)
     assert not network.blocks[0]._acts_on_points
+
+
+@pytest.mark.usefixtures("small_blocks")
+def test_whole_fields_are_a_switch():
+    x, weight = torch.randn(500, 8), torch.randn(8, requires_grad=True)
+    in_blocks = by_points(lambda points: points * weight, [x], [weight])
+    with whole_fields():
+        whole = by_points(lambda points: points * weight, [x], [weight])
+    assert [type(y.grad_fn).__name__ for y in (in_blocks, whole)] == ["_ByPointsBackward", "MulBackward0"]

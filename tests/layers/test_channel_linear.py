@@ -72,3 +72,15 @@ def test_function_transforms_go_to_pytorch():
     _, slope = torch.func.jvp(layer, (points[0],), (torch.ones_like(points[0]),))
     expected = layer.weight.sum(1).expand(*MANY_POINTS, 12)
     torch.testing.assert_close(slope, expected, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("bias", [True, False])
+def test_without_gradients_the_activation_is_part_of_the_product(bias):
+    layer, reference = layers(bias)
+    x = torch.randn(*MANY_POINTS, 24)
+    expected = torch.nn.functional.gelu(reference(x.double()))
+    torch.testing.assert_close(layer.activated(x).double(), expected, rtol=1e-5, atol=1e-5)
+    with torch.no_grad(), torch.profiler.profile() as profiler:
+        fused = layer.activated(x)
+    torch.testing.assert_close(fused.double(), expected, rtol=1e-5, atol=1e-5)
+    assert "aten::gelu" not in {event.name for event in profiler.events()}

@@ -64,3 +64,13 @@ def test_exports():
     exported = torch.export.export(network, (torch.randn(2, 3, 12, 10),), dynamic_shapes=({0: batch},))
     x = torch.randn(7, 3, 12, 10)
     torch.testing.assert_close(exported.module()(x), network(x))
+
+
+def test_recomputed_blocks_compile_to_one_graph():
+    torch.manual_seed(0)
+    eager = FNO((6, 4), 3, 2, 8, 2)
+    compiled = copy.deepcopy(eager)
+    compiled.recompute = True
+    compiled.compile(backend="aot_eager", fullgraph=True)
+    x = torch.randn(2, 3, 12, 10)
+    torch.testing.assert_close(gradients(compiled, x), gradients(eager, x), rtol=1e-4, atol=1e-6)

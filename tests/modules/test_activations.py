@@ -24,7 +24,7 @@ def step(module, batch):
 
 
 @pytest.mark.parametrize("kind", ["FNO", "other"])
-@pytest.mark.parametrize("activations", ["recompute", "offload"])
+@pytest.mark.parametrize("activations", ["keep", "recompute", "offload"])
 def test_results_do_not_depend_on_where_activations_are(kind, activations, make_data):
     data = make_data(n_steps_output=2)
     data.prepare_data()
