@@ -89,7 +89,7 @@ class SplitCaches:
                 continue
             try:
                 self._take(stores)
-            except OSError as error:
+            except (OSError, torch.OutOfMemoryError) as error:
                 refused.append(str(error))
                 continue
             rank_zero_info(f"cache: {kind}, {decimal(n_bytes)} of {size}")

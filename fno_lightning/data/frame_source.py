@@ -121,6 +121,7 @@ class FrameSource:
                 self._read_frames(key, start, frames[done : done + n])
                 done += n
                 report(done / self.n_frames)
+        self._reader.release()
 
     def _read_frames(self, key: TrajectoryKey, start: int, out: Tensor) -> None:
         piece = out if out.device.type == "cpu" else torch.empty(out.shape)

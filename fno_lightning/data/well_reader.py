@@ -113,6 +113,10 @@ class WellReader:
             stored = source[trajectory] if channels.field.sample_varying else source
             constants[channels.channels] = channels.arrange(stored, 0)
 
+    def release(self) -> None:
+        """Closes the files and lets go of decoded chunks; both come back with the next read."""
+        self._open.close()
+
 
 class _OpenFiles:
     """Open files of this process; a copy in another process begins with none."""
@@ -137,6 +141,13 @@ class _OpenFiles:
             self._opened[file.path] = handle, sources
         self._opened.move_to_end(file.path)
         return self._opened[file.path][1]
+
+    def close(self) -> None:
+        """Closes those that this process has opened."""
+        if self._process == os.getpid():
+            for handle, _ in self._opened.values():
+                handle.close()
+        self._forget()
 
     def __getstate__(self) -> dict[str, Any]:
         return {"_process": None}

@@ -67,7 +67,8 @@ class _ByPoints(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-        inputs, parameters = ctx.saved_tensors[: ctx.n_inputs], ctx.saved_tensors[ctx.n_inputs :]
+        tensors = ctx.saved_tensors  # once: a checkpoint around it gives them only once
+        inputs, parameters = tensors[: ctx.n_inputs], tensors[ctx.n_inputs :]
         needed = ctx.needs_input_grad[2:]
         (gradient,) = gradients
         if torch.is_grad_enabled():  # the gradients will be differentiated themselves

@@ -53,7 +53,8 @@ class CudaGraphs:
             RuntimeError: if ``function`` waits for the device, or does something else that a graph cannot hold.
         """
         graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph, stream=self.stream):
+        # In the default mode calls from other threads, such as the loader's that pins memory, would break the capture.
+        with torch.cuda.graph(graph, stream=self.stream, capture_error_mode="thread_local"):
             function()
         replay: Callable[[], None] = graph.replay
         return replay
@@ -61,6 +62,8 @@ class CudaGraphs:
 
 def make_capturable(optimizer: Optimizer) -> None:
     """Lets an optimizer with the option ``capturable`` count its steps on the device, from where it stands."""
+    # PyTorch would warn, once, of steps that are not captured; those of the warm-up and of short launches are not.
+    optimizer._warned_capturable_if_run_uncaptured = True
     for group in optimizer.param_groups:
         group["capturable"] = True
         for parameter in group["params"]:

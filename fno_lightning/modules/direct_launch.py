@@ -54,12 +54,14 @@ class DirectLaunch(Launch):
         return loss.detach()
 
 
-def obstacle_to_direct_steps(module: LightningModule, trainer: Trainer) -> str | None:
+def obstacle_to_direct_steps(module: LaunchingModule, trainer: Trainer) -> str | None:
     """Says why Lightning itself must take each step; ``None``: it need not."""
     if not isinstance(trainer.strategy, SingleDeviceStrategy):
         return f"{type(trainer.strategy).__name__} may train on several devices"
     if getattr(trainer.precision_plugin, "scaler", None) is not None:
         return "the loss scale of precision 16-mixed depends on the gradients of each step; bf16-mixed has none"
+    if module.has_own_training_step:
+        return f"{type(module).__name__} overrides training_step; a launch by itself takes the loss from step"
     if torch.is_anomaly_enabled():
         return "detect_anomaly looks at each step"
     step = inspect.signature(type(trainer.optimizers[0]).step).parameters

@@ -65,6 +65,11 @@ class LaunchingModule(L.LightningModule, ABC):
             self._log_loss(losses, len(batch.target))
         return loss
 
+    @property
+    def has_own_training_step(self) -> bool:
+        """Whether a subclass overrides :meth:`training_step`."""
+        return type(self).training_step is not LaunchingModule.training_step
+
     def _is_loss_due(self, batch_idx: int) -> bool:
         """Whether to log, which takes long beside a short step: if it is written, and for the bar twice an epoch."""
         trainer = self.trainer
@@ -133,8 +138,10 @@ class LaunchingModule(L.LightningModule, ABC):
 
     def setup(self, stage: str) -> None:
         """Checks the trainer's settings, and translates those that count items of the train loader."""
-        self._launch = None
         self._remove_steps_to_log()
+        self._restore_val_check_interval()  # an interrupted training has had no teardown
+        if stage == "fit" or (self._launch is not None and self._launch.trainer is not self.trainer):
+            self._launch = None  # until then it knows what the trainer's counts mean in a checkpoint
         if stage != "fit" or self.steps_per_launch is None:
             return
         require_single_batches(self.trainer)
@@ -146,9 +153,7 @@ class LaunchingModule(L.LightningModule, ABC):
     def teardown(self, stage: str) -> None:
         """Gives the trainer its settings back."""
         self._remove_steps_to_log()
-        if self._val_check_interval is not None:
-            self.trainer.val_check_interval = self._val_check_interval
-            self._val_check_interval = None
+        self._restore_val_check_interval()
 
     def on_train_start(self) -> None:
         """Prepares the launches."""
@@ -184,6 +189,15 @@ class LaunchingModule(L.LightningModule, ABC):
 
     def _remove_steps_to_log(self) -> None:
         self._callbacks[:] = [callback for callback in self._callbacks if not isinstance(callback, StepsToLog)]
+
+    def _restore_val_check_interval(self) -> None:
+        if self._val_check_interval is not None:
+            self.trainer.val_check_interval = self._val_check_interval
+            self._val_check_interval = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leaves out, like Lightning, the trainer: a copy does not belong to the training."""
+        return super().__getstate__() | {"_launch": None, "_until_first_batch": ExitStack()}
 
     @property
     def _is_fitting(self) -> bool:

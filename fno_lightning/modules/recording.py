@@ -51,9 +51,15 @@ class Recording:
         self.losses = torch.zeros(len(self.batches), dtype=loss_type, device=device)
         self._filled: list[list[float]] | None = None
         self._replay = recorder.record(self._take_steps)
+        self._places = _places(optimizer)
 
     def fits(self, item: Batch, settings: Sequence[Settings]) -> bool:
-        """Whether the recorded steps are those to take on an item, with these settings in each step."""
+        """Whether the recorded steps are those to take on an item, with these settings in each step.
+
+        They are not if a parameter or a state of the optimizer has moved, or training of a parameter was switched.
+        """
+        if _places(self.optimizer) != self._places:
+            return False
         same_shapes = all(
             new.shape == old.shape and new.dtype == old.dtype for new, old in zip(item, self.item, strict=True)
         )
@@ -65,7 +71,9 @@ class Recording:
             old.copy_(new, non_blocking=True)
         rates = [[group["lr"] for group in of_step] for of_step in settings]
         if rates != self._filled:
-            self.rates.copy_(torch.tensor(rates, dtype=torch.float64))
+            is_pinned = self.rates.device.type == "cuda"  # else the copy would wait for the steps before
+            values = torch.tensor(rates, dtype=self.rates.dtype, pin_memory=is_pinned)
+            self.rates.copy_(values, non_blocking=is_pinned)
             self._filled = rates
         self._replay()
         return self.losses.clone()
@@ -93,6 +101,17 @@ def settings_of(optimizer: Optimizer) -> Settings:
     return [
         {name: value for name, value in group.items() if isinstance(value, int | float | tuple)}
         for group in optimizer.param_groups
+    ]
+
+
+def _places(optimizer: Optimizer) -> list[tuple[int, bool]]:
+    """Address of each parameter and each of its states, and whether the parameter is trained."""
+    return [
+        (tensor.data_ptr(), parameter.requires_grad)
+        for group in optimizer.param_groups
+        for parameter in group["params"]
+        for tensor in (parameter, *optimizer.state.get(parameter, {}).values())
+        if isinstance(tensor, Tensor)
     ]
 
 

@@ -21,14 +21,26 @@ class TrainingStep:
         y: What it shall become.
         bf16: Whether forward runs under bfloat16 autocast.
         compile: Whether to compile the network.
+        recompute: Whether our network evaluates its blocks again in the backward pass.
     """
 
-    def __init__(self, network: nn.Module, x: Tensor, y: Tensor, *, bf16: bool = False, compile: bool = False) -> None:  # noqa: A002
+    def __init__(
+        self,
+        network: nn.Module,
+        x: Tensor,
+        y: Tensor,
+        *,
+        bf16: bool = False,
+        compile: bool = False,  # noqa: A002
+        recompute: bool = False,
+    ) -> None:
         self.network = network
         self.x, self.y, self.bf16 = x, y, bf16
         self.n_parameters = parameter_count(network)
         self.losses: list[float] = []
         self.optimizer = torch.optim.Adam(network.parameters(), lr=1e-3)
+        if recompute:
+            network.recompute = True
         if compile:
             network.compile()
 

@@ -282,6 +282,27 @@ def test_the_first_place_with_twice_the_room_is_chosen(
     assert [record.message for record in caplog.records if record.message.startswith("cache: ")] == [line]
 
 
+def test_a_device_that_turns_out_to_be_full_is_passed_over(data_set, monkeypatch):
+    def fail(store):
+        raise torch.OutOfMemoryError("out of memory on the device")
+
+    monkeypatch.setattr("fno_lightning.data.frame_store.free_on", lambda _: 2**40)
+    monkeypatch.setattr(DeviceFrames, "_open", fail)
+    caches = SplitCaches("auto")
+    caches.fill(sources_of(data_set()), torch.device("meta"))
+    assert stores_of(caches) == {RamFrames}
+
+
+def test_a_full_cache_leaves_no_file_open(data_set):
+    def n_open():
+        return h5py.h5f.get_obj_count(h5py.h5f.OBJ_ALL, h5py.h5f.OBJ_FILE)
+
+    sources = sources_of(data_set())
+    before = n_open()
+    SplitCaches("ram").fill(sources, None)
+    assert n_open() == before
+
+
 def test_what_another_process_keeps_already_needs_no_memory(data_set, monkeypatch):
     root = data_set()
     holder = module_of(root, cache="ram")

@@ -72,6 +72,16 @@ def test_gradients_can_be_differentiated():
 
 
 @pytest.mark.usefixtures("small_blocks")
+def test_blocks_of_points_inside_recomputed_blocks():
+    torch.manual_seed(0)
+    network = FNO((6,), 1, 1, 8, 2)
+    x = torch.randn(2, 1, 100, requires_grad=True)
+    kept = loss_and_gradients(network, x)
+    network.recompute = True
+    torch.testing.assert_close(loss_and_gradients(network, x), kept, rtol=0, atol=0)
+
+
+@pytest.mark.usefixtures("small_blocks")
 def test_frozen_parameters_and_inputs_get_no_gradient():
     torch.manual_seed(0)
     network = FNO((6,), 1, 1, 8, 1)

@@ -11,7 +11,7 @@ from fno_lightning.data import Batch
 from fno_lightning.modules import FNOModule, WarmupCosine
 from fno_lightning.modules.captured_launch import CapturedLaunch, obstacle_to_capture
 from fno_lightning.modules.cuda_graphs import make_capturable
-from fno_lightning.modules.recording import Recording
+from fno_lightning.modules.recording import Recording, settings_of
 
 STEPS_PER_EPOCH = 21
 """Of batches of 3; launches of 4 steps leave one step for the last launch of an epoch."""
@@ -170,6 +170,34 @@ def test_a_recording_fits_batches_of_its_shapes_only():
     assert recording.fits(item(8), fixed)
     assert not recording.fits(item(16), fixed)
     assert not recording.fits(item(8), [[fixed[0][0] | {"momentum": 0.5}]])
+
+
+def test_a_recording_does_not_fit_parameters_and_states_that_have_moved():
+    parameter = torch.nn.Parameter(torch.ones(1))
+    optimizer = torch.optim.SGD([parameter], lr=0.1, momentum=0.5)
+    optimizer.state[parameter]["momentum_buffer"] = torch.zeros(1)
+    item = Batch(torch.zeros(4, 1, 1, 8), torch.zeros(4, 0, 8), torch.zeros(4, 0), torch.zeros(4, 1, 1, 8))
+    recording = Recording(item, 2, optimizer, lambda batch: batch.target.sum(), torch.float32, Repetition())
+    settings = [settings_of(optimizer)]
+    old = parameter.data
+    assert recording.fits(item, settings)
+    parameter.data = old.clone()
+    assert not recording.fits(item, settings)
+    parameter.data = old
+    parameter.requires_grad_(False)
+    assert not recording.fits(item, settings)
+    parameter.requires_grad_(True)
+    assert recording.fits(item, settings)
+    moved = optimizer.state[parameter]["momentum_buffer"] = torch.zeros(1)
+    assert not recording.fits(item, settings), moved
+
+
+def test_steps_outside_a_graph_are_not_warned_of(monkeypatch):
+    monkeypatch.setattr(torch.accelerator, "current_accelerator", lambda **_: torch.device("cuda"))
+    monkeypatch.setattr(torch.accelerator, "current_stream", lambda: SimpleNamespace(is_capturing=lambda: False))
+    optimizer = torch.optim.Adam([torch.nn.Parameter(torch.ones(1))])
+    make_capturable(optimizer)
+    optimizer.step()  # warnings are errors here
 
 
 @pytest.mark.parametrize(

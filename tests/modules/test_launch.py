@@ -1,3 +1,4 @@
+import copy
 from collections import Counter
 
 import pytest
@@ -311,6 +312,24 @@ def test_a_hook_that_forgets_its_super_is_named(data, make_trainer):
         make_trainer().fit(module, data)
 
 
+class ScaledLoss(FNOModule):
+    def training_step(self, batch, batch_idx):
+        return 3 * super().training_step(batch, batch_idx)
+
+
+def test_a_training_step_of_ones_own_is_what_trains(data, make_trainer):
+    def train(steps_per_launch):
+        torch.manual_seed(0)
+        options = {"n_modes": (8,), "hidden_channels": 8, "n_layers": 2, "n_steps_input": 2}
+        module = ScaledLoss(data.spec, steps_per_launch=steps_per_launch, optimizer=plain_sgd, **options)
+        trainer = make_trainer()
+        torch.manual_seed(1)
+        trainer.fit(module, data)
+        return module, trainer
+
+    assert_same_training(train(None), train(4))
+
+
 class Outputs(Callback):
     def __init__(self):
         self.losses = []
@@ -350,6 +369,46 @@ def test_the_trainer_gets_its_settings_back(fit):
     _, trainer = fit(4, val_check_interval=8)
     assert trainer.val_check_interval == 8
     assert not any(type(callback).__name__ == "StepsToLog" for callback in trainer.callbacks)
+
+
+class Interruption(Callback):
+    def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
+        raise ConnectionError
+
+
+def test_an_interrupted_training_leaves_no_settings_to_the_next(fit, data):
+    interruption = Interruption()
+    module, trainer = fit(4, val_check_interval=8)
+    trainer.callbacks.append(interruption)
+    trainer.fit_loop.max_epochs += 1
+    with pytest.raises(ConnectionError):
+        trainer.fit(module, data)
+    trainer.callbacks.remove(interruption)
+    trainer.fit(module, data)
+    assert trainer.val_check_interval == 8
+
+
+class Copies(Callback):
+    def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
+        self.module = copy.deepcopy(pl_module)
+
+
+def test_a_copy_of_the_module_does_not_hold_its_training(fit):
+    copies = Copies()
+    module, _ = fit(4, callbacks=[copies])
+    assert module._launch is not None
+    assert copies.module._launch is None
+
+
+def test_a_checkpoint_after_a_test_counts_steps_too(fit, data, tmp_path):
+    def progress(steps_per_launch):
+        module, trainer = fit(steps_per_launch, max_epochs=2)
+        trainer.test(module, data, verbose=False)
+        trainer.save_checkpoint(tmp_path / "tested.ckpt")
+        loop = torch.load(tmp_path / "tested.ckpt", weights_only=True)["loops"]["fit_loop"]
+        return loop["epoch_loop.batch_progress"], loop["epoch_loop.state_dict"]
+
+    assert progress(4) == progress(None)
 
 
 def test_steps_per_launch_is_a_choice_of_the_run(fit, tmp_path):

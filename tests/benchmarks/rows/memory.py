@@ -30,11 +30,13 @@ def measure(settings: Settings) -> Mapping[str, Measurement]:
     torch.manual_seed(0)
     x, y = learnable_data(batch, arguments["in_channels"], arguments["out_channels"], grid, settings.device)
     peer, ours = (network.to(settings.device) for network in pair(**arguments))
-    eager, compiled, bf16 = copies(ours, 3)
+    eager, small, compiled, recomputed, bf16 = copies(ours, 5)
     steps = {
-        "ours, compiled": TrainingStep(compiled, x, y, compile=settings.compile),
+        "ours, blocks recomputed": TrainingStep(small, x, y, recompute=True),
         "neuralop": TrainingStep(peer, x, y),
-        "ours, eager": TrainingStep(eager, x, y),
+        "ours, compiled, blocks recomputed": TrainingStep(recomputed, x, y, compile=settings.compile, recompute=True),
+        "ours": TrainingStep(eager, x, y),
+        "ours, compiled": TrainingStep(compiled, x, y, compile=settings.compile),
         "ours, compiled, bf16": TrainingStep(bf16, x, y, bf16=True, compile=settings.compile),
     }
     notes = check_steps(steps)
