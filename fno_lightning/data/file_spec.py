@@ -49,8 +49,9 @@ def matching_stride(file: WellFile, resolution: Sequence[int]) -> int:
     stride = max(1, round(grid[0] / max(1, resolution[0])))
     if tuple(-(-n // stride) for n in grid) != tuple(resolution):
         grids = ", ".join(str([-(-n // every) for n in grid]) for every in range(1, 5))
+        folder = file.path.parents[2].name
         raise ValueError(
-            f"there are no data at the resolution {list(resolution)}: the files of {file.dataset_name} hold every "
-            f"n-th point of their grid, {grids} and so on"
+            f"there are no data at the resolution {list(resolution)}: the files of {folder} hold every n-th point of "
+            f"their grid, {grids} and so on"
         )
     return stride

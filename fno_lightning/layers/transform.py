@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import lru_cache
+from functools import cache
 
 import torch
 from jaxtyping import Float
@@ -144,7 +144,7 @@ def _matrix(build: _Build, basis: Basis, n_points: int, n_modes: int, n_parts: i
     return _cached_matrix(build, basis, n_points, n_modes, n_parts, like.dtype, like.device)
 
 
-@lru_cache(maxsize=256)
+@cache  # a CUDA graph may hold their addresses
 def _cached_matrix(
     build: _Build, basis: Basis, n_points: int, n_modes: int, n_parts: int, dtype: torch.dtype, device: torch.device
 ) -> Tensor:

@@ -124,6 +124,7 @@ class FNO(nn.Module):
             for layer in range(n_layers)
         )
         self.recompute = False
+        self.is_random = channel_mlp_dropout > 0
         self.projection = ChannelMLP(hidden_channels, int(projection_channel_ratio * hidden_channels), out_channels)
 
     def forward(self, x: Float[Tensor, "batch in_channels *grid"]) -> Float[Tensor, "batch out_channels *grid"]:
@@ -138,11 +139,16 @@ class FNO(nn.Module):
         if self.padding is not None:
             x = self.padding(x)
         for block in self.blocks:
-            x = checkpoint(block, x, use_reentrant=False) if self.recompute and torch.is_grad_enabled() else block(x)
+            x = self._recomputed(block, x) if self.recompute and torch.is_grad_enabled() else block(x)
         if self.padding is not None:
             x = self.padding.crop(x, grid)
         y = by_points(self.projection, (x,), list(self.projection.parameters()))
         return y.movedim(-1, 1)
+
+    def _recomputed(self, block: nn.Module, x: Tensor) -> Tensor:
+        # the state of the random numbers cannot be read while a CUDA graph is recorded
+        result: Tensor = checkpoint(block, x, use_reentrant=False, preserve_rng_state=self.is_random)
+        return result
 
     def _check(self, x: Tensor) -> None:
         if x.ndim != self.n_dims + 2 or x.shape[1] != self.in_channels:

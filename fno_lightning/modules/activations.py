@@ -32,7 +32,7 @@ def apply_network(network: nn.Module, x: Tensor, activations: Activations) -> Te
 
 def kept_activations(activations: Activations, device: torch.device) -> AbstractContextManager[object]:
     """A context that keeps all intermediate results with ``keep``, in main memory (page-locked) with ``offload``."""
-    if activations == "keep":
+    if activations == "keep" and torch.is_grad_enabled():
         return whole_fields()
     if activations != "offload":
         return nullcontext()

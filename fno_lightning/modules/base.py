@@ -19,6 +19,7 @@ from fno_lightning.losses import MSE, Loss
 from fno_lightning.metrics import VRMSE
 from fno_lightning.modules.activations import Activations, apply_network, kept_activations, set_recomputation
 from fno_lightning.modules.compatibility import how_to_rebuild, require_same_fields, require_same_history
+from fno_lightning.modules.default_optimizer import default_optimizer
 from fno_lightning.modules.initial_weights import freeze_parts, load_weights, read_weights, require_same_options
 from fno_lightning.modules.launching import LaunchingModule
 from fno_lightning.modules.normalizer import Normalization, Normalizer, require_linear_steady
@@ -81,7 +82,9 @@ class ForecastModule(LaunchingModule):
             them. On a single CUDA device they are one CUDA graph; elsewhere they are a plain loop, and the log says
             why. (The logic of the graphs is tested, but not yet on a GPU.) Steps, batches, checkpoints and logs are
             those of single steps; what counts items, such as the progress bar and callbacks' ``on_train_batch_end``,
-            sees whole launches, and validation waits for the end of one. ``None``: Lightning's own loop.
+            sees whole launches, and validation waits for the end of one. A CUDA graph repeats what it recorded: what
+            :meth:`step` reads beside the batch and the optimizer's settings, such as a weight of the loss that changes
+            by epoch, must be a tensor that is changed in place. ``None``: Lightning's own loop.
         initial_weights: Start the training from these weights: a checkpoint, or a file with the state dict of a
             network. Unlike ``fit --ckpt_path``, which continues a training, it takes nothing else over.
         refit_normalization: Take the statistics of the new data although ``initial_weights`` bring a normalisation.
@@ -290,9 +293,9 @@ class ForecastModule(LaunchingModule):
         """Returns the optimizer and, if there is one, its schedule."""
         trained = [parameter for parameter in self.parameters() if parameter.requires_grad]
         if self.optimizer is None:
-            # Lightning cannot clip gradients where a fused optimizer unscales them
-            is_fused = self.device.type in ("cpu", "cuda") and getattr(self._trainer, "precision", None) != "16-mixed"
-            optimizer: torch.optim.Optimizer = torch.optim.AdamW(trained, lr=1e-3, weight_decay=1e-4, fused=is_fused)
+            optimizer: torch.optim.Optimizer = default_optimizer(
+                trained, str(getattr(self._trainer, "precision", "32-true"))
+            )
         else:
             optimizer = self.optimizer(trained)
         if self.lr_scheduler is None:
