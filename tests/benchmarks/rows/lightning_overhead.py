@@ -8,8 +8,6 @@ from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
-import torch
-
 from fno_lightning.data import WellDataModule
 from fno_lightning.modules import FNOModule
 from tests.benchmarks.checks import require_falling
@@ -58,7 +56,7 @@ def measure(settings: Settings) -> Mapping[str, Measurement]:
 def bare_seconds(module: FNOModule, data: WellDataModule, settings: Settings) -> float:
     """Trains one epoch in a plain loop; returns the seconds of a step."""
     module.train()
-    optimizer = torch.optim.AdamW(module.parameters(), lr=1e-3, weight_decay=1e-4)
+    optimizer = module.configure_optimizers()
     loader = data.train_dataloader()
     begin = time.perf_counter()
     for batch in loader:
