@@ -11,7 +11,7 @@ from torch.utils.data import Dataset
 from fno_lightning.data.batch import Batch
 from fno_lightning.data.batch_buffers import BatchBuffers
 from fno_lightning.data.frame_store import DeviceFrames, FrameStore
-from fno_lightning.data.windows import SlidingWindows, Window
+from fno_lightning.data.windows import SlidingWindows, Window, common_length
 
 
 class CachedWindows(Dataset[Batch]):
@@ -106,9 +106,4 @@ def _positions(windows: Sequence[Window], rows: dict[tuple[int, int], tuple[int,
 def _common(lengths: Tensor) -> int:
     """The length that all windows of a batch have."""
     shortest, longest = int(lengths.min()), int(lengths.max())
-    if shortest != longest:
-        raise ValueError(DIFFERENT_LENGTHS.format(lengths=sorted(set(lengths.tolist()))))
-    return shortest
-
-
-DIFFERENT_LENGTHS = "trajectories of different lengths {lengths} cannot be stacked: use batches of one"
+    return shortest if shortest == longest else common_length(lengths.tolist())

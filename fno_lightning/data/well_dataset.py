@@ -18,7 +18,7 @@ from fno_lightning.data.finite import (
 from fno_lightning.data.frame_source import scalar_table
 from fno_lightning.data.well_file import WellFile
 from fno_lightning.data.well_reader import WellReader
-from fno_lightning.data.windows import Window
+from fno_lightning.data.windows import Window, common_length
 
 
 class WellWindows(Dataset[Batch]):
@@ -74,12 +74,7 @@ class WellWindows(Dataset[Batch]):
             ValueError: if the windows have different lengths, or a value that was read is not finite.
         """
         windows = [self.windows[index] for index in indices]
-        lengths = {window.n_steps_output for window in windows}
-        if len(lengths) != 1:
-            raise ValueError(
-                f"trajectories of different lengths {sorted(lengths)} cannot be stacked: use batches of one"
-            )
-        batch = self._allocate(len(windows), lengths.pop())
+        batch = self._allocate(len(windows), common_length([window.n_steps_output for window in windows]))
         history, constants, target = batch.history.numpy(), batch.constants.numpy(), batch.target.numpy()
         for row, (file, trajectory, start, _) in enumerate(windows):
             self._reader.read_frames(file, trajectory, start, self.dt_stride, history[row], target[row])

@@ -90,6 +90,18 @@ class SlidingWindows(Sequence[Window]):
         return Window(file, trajectory, position * self.window_stride, self.n_steps_output)
 
 
+def common_length(lengths: Sequence[int]) -> int:
+    """Returns the length that all windows of a batch have.
+
+    Raises:
+        ValueError: if they differ.
+    """
+    different = sorted(set(lengths))
+    if len(different) != 1:
+        raise ValueError(f"trajectories of different lengths {different} cannot be stacked: use batches of one")
+    return different[0]
+
+
 def whole_trajectories(
     trajectories: Sequence[TrajectoryKey],
     n_steps_input: int,

@@ -56,7 +56,7 @@ class ForecastModule(LaunchingModule):
     ``compile``, ``activations``, ``steps_per_launch``, ``initial_weights``, ``refit_normalization`` and ``freeze``) are
     choices of a run and are not stored.
 
-    Logs ``train/loss`` (with the first and the last batch of an epoch, and every ``log_every_n_steps``, for logging takes
+    Logs ``train/loss`` (with the first and the last batch of an epoch, and every ``log_every_n_steps``: logging takes
     long beside a short step), ``val/loss``, ``val/vrmse``, ``val/vrmse/<field>`` and the same for ``test``.
 
     Args:
