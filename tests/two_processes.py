@@ -1,8 +1,10 @@
 """What a launcher tells each of two processes on one machine."""
 
 import os
+import socket
 
 import torch
+import torch.multiprocessing as mp
 
 
 def join(rank, port):
@@ -18,3 +20,18 @@ def join(rank, port):
         "LOCAL_RANK": str(rank),
     }
     torch.set_num_threads(1)
+
+
+def free_port():
+    """A port of this machine that nothing uses yet."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def results_of(work, *args):
+    """Runs ``work(rank, port, *args, results)`` in two processes; returns what each has put under its rank."""
+    with mp.get_context("spawn").Manager() as manager:
+        results = manager.dict()
+        mp.spawn(work, args=(free_port(), *args, results), nprocs=2)
+        return dict(results)

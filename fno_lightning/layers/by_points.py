@@ -110,12 +110,8 @@ def _gradients(
     return [None if r is None else r.view_as(x) for r, x in zip(of_rows, inputs, strict=True)], of_parameters
 
 
-def _block_size(rows: Tensor) -> int:
-    return max(1, _VALUES_OF_A_BLOCK * torch.get_num_threads() // rows.shape[-1])
-
-
 def _blocks(rows: Tensor) -> Iterator[slice]:
-    size = _block_size(rows)
+    size = max(1, _VALUES_OF_A_BLOCK * torch.get_num_threads() // rows.shape[-1])
     return (slice(first, first + size) for first in range(0, len(rows), size))
 
 

@@ -87,11 +87,16 @@ class _PolynomialGELU(torch.autograd.Function):
 @no_type_check
 def _half_plus_odd(x: Tensor, coefficients: Sequence[float], limit: float) -> Tensor:
     s = x.clamp(-limit, limit)
-    square = s * s
-    polynomial = torch.full_like(s, coefficients[-1])
+    return 0.5 + s * _polynomial(coefficients, s * s)
+
+
+@no_type_check
+def _polynomial(coefficients: Sequence[float], x: Tensor) -> Tensor:
+    """The polynomial with these coefficients, the constant first, by Horner's rule."""
+    value = torch.full_like(x, coefficients[-1])
     for coefficient in reversed(coefficients[:-1]):
-        polynomial = polynomial * square + coefficient
-    return 0.5 + s * polynomial
+        value = value * x + coefficient
+    return value
 
 
 @no_type_check  # for the compiler, which cannot see through run-time checks here
@@ -115,8 +120,5 @@ def _slope(x: Tensor) -> Tensor:
     """The derivative Φ(x) + x φ(x)."""
     exponential = torch.exp(-0.5 * x * x)
     t = 1 / (1 + _ERROR_FUNCTION_SCALE * math.sqrt(0.5) * x.abs())
-    polynomial = torch.full_like(t, _ERROR_FUNCTION[-1])
-    for coefficient in reversed(_ERROR_FUNCTION[:-1]):
-        polynomial = polynomial * t + coefficient
-    tail = 0.5 * polynomial * t * exponential
+    tail = 0.5 * _polynomial(_ERROR_FUNCTION, t) * t * exponential
     return torch.where(x < 0, tail, 1 - tail) + x * exponential * (1 / math.sqrt(2 * math.pi))

@@ -1,17 +1,14 @@
 """Two processes that share out the trajectories, one of them without any, log what one process logs."""
 
-import socket
-
 import pytest
 import torch
-import torch.multiprocessing as mp
 from lightning.pytorch import Trainer
 from lightning.pytorch.loggers import TensorBoardLogger
 
 from fno_lightning.callbacks import ErrorTable, OneStepErrors, PredictionWriter, RolloutEvaluation
 from fno_lightning.metrics import VRMSE
 from tests.callbacks.waves import WaveData, make_module
-from tests.two_processes import join
+from tests.two_processes import join, results_of
 
 CASES = {"uneven shares": 2, "nothing for one process": 3}
 
@@ -53,13 +50,7 @@ def work(rank, port, folder, results):
 
 @pytest.mark.filterwarnings("ignore:Using `DistributedSampler` with the dataloaders")
 def test_processes_log_what_a_single_one_does(tmp_path):
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    with mp.get_context("spawn").Manager() as manager:
-        results = manager.dict()
-        mp.spawn(work, args=(port, str(tmp_path), results), nprocs=2)
-        results = dict(results)
+    results = results_of(work, str(tmp_path))
     for case, size in CASES.items():
         expected = evaluate(None, size)
         for rank in range(2):

@@ -1,7 +1,6 @@
 """Data that are kept in memory give the same batches, in the same order, as data that are read."""
 
 import json
-import socket
 import time
 
 import h5py
@@ -17,7 +16,7 @@ from fno_lightning.data.cache import SplitCaches
 from fno_lightning.data.cached_windows import CachedWindows
 from fno_lightning.data.frame_store import DeviceFrames, RamFrames
 from fno_lightning.data.well_dataset import WellWindows
-from tests.two_processes import join
+from tests.two_processes import free_port, join
 
 TOO_MUCH = "25.3 kB are more than half of"
 CACHES = pytest.mark.parametrize("cache", ["ram", "device"])
@@ -191,10 +190,7 @@ def train_distributed(rank, port, root, folder):
 
 
 def test_distributed_processes_see_the_same(data_set, tmp_path):
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    mp.spawn(train_distributed, args=(port, data_set(), tmp_path), nprocs=2)
+    mp.spawn(train_distributed, args=(free_port(), data_set(), tmp_path), nprocs=2)
     seen = {path.stem: json.loads(path.read_text()) for path in tmp_path.glob("*.json")}
     assert seen["none-0"] != seen["none-1"]
     for cache in ("ram", "device"):

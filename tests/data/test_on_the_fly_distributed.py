@@ -1,14 +1,11 @@
 """Two processes that train on fresh samples train on different ones, which one process would have trained on too."""
 
-import socket
-
-import torch.multiprocessing as mp
 from lightning.pytorch import Trainer
 
 from fno_lightning.data import OnTheFlyDataModule
 from fno_lightning.modules import FNOModule
 from tests.travelling_wave import TravellingWave
-from tests.two_processes import join
+from tests.two_processes import join, results_of
 
 
 class Seen(FNOModule):
@@ -40,13 +37,8 @@ def work(rank, port, results):
 
 
 def test_processes_share_out_the_samples(tmp_path):
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    with mp.get_context("spawn").Manager() as manager:
-        results = manager.dict()
-        mp.spawn(work, args=(port, results), nprocs=2)
-        first, second = results[0], results[1]
+    results = results_of(work)
+    first, second = results[0], results[1]
     alone = train()
     assert len(first) == len(second) == 4
     flat = [sorted(value for batch in batches for value in batch) for batches in (first, second, alone)]

@@ -1,13 +1,11 @@
 """Two processes that have seen different numbers of batches agree on what one process finds."""
 
-import socket
-
 import pytest
 import torch
 import torch.distributed as dist
-import torch.multiprocessing as mp
 
 from fno_lightning.metrics import STANDARD_METRICS
+from tests.two_processes import results_of
 
 SHARES = {"uneven": ((0, 3), (3, 4)), "one process has nothing": ((0, 4), (4, 4))}
 
@@ -44,13 +42,7 @@ def work(rank, port, shares, results):
 
 @pytest.mark.filterwarnings("ignore:The ``compute`` method of metric")
 def test_processes_agree_with_a_single_one():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    with mp.get_context("spawn").Manager() as manager:
-        results = manager.dict()
-        mp.spawn(work, args=(port, SHARES, results), nprocs=2)
-        results = dict(results)
+    results = results_of(work, SHARES)
     for name, factory in STANDARD_METRICS.items():
         expected = updated(factory(1), 0, 4).compute()
         for rank in range(2):

@@ -1,16 +1,13 @@
 """Launches of two processes take the steps that two processes take one by one."""
 
-import socket
-
 import pytest
 import torch
-import torch.multiprocessing as mp
 from lightning.pytorch import Trainer
 
 from fno_lightning.data import GeneratedDataModule
 from fno_lightning.modules import FNOModule, WarmupCosine
 from tests.travelling_wave import TravellingWave
-from tests.two_processes import join
+from tests.two_processes import join, results_of
 
 
 def train(folder, steps_per_launch):
@@ -47,13 +44,7 @@ def work(rank, port, folder, results):
 
 @pytest.mark.filterwarnings("ignore:Using `DistributedSampler` with the dataloaders")
 def test_processes_take_the_same_steps_in_launches(tmp_path):
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    with mp.get_context("spawn").Manager() as manager:
-        results = manager.dict()
-        mp.spawn(work, args=(port, str(tmp_path), results), nprocs=2)
-        results = dict(results)
+    results = results_of(work, str(tmp_path))
     n_steps, expected = results[0][None]
     assert n_steps == 2 * 10
     for rank in range(2):
