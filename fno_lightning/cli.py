@@ -8,6 +8,7 @@ import warnings
 import zipfile
 from pathlib import Path
 
+import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI, SaveConfigCallback
 from lightning.pytorch.loggers import TensorBoardLogger
@@ -18,6 +19,7 @@ from fno_lightning.callbacks import ErrorTable, PredictionWriter
 from fno_lightning.data import FieldDataModule
 from fno_lightning.heap import keep_freed_memory
 from fno_lightning.modules import ForecastModule
+from fno_lightning.modules.compatibility import with_current_class
 from fno_lightning.version import __version__
 
 
@@ -52,6 +54,19 @@ class FNOCLI(LightningCLI):
                 _check_initial_weights(config.get("model.init_args.initial_weights"))
         if subcommand != "fit":
             _quiet_evaluation()
+
+    def _parse_ckpt_path(self) -> None:
+        """Take class and options of the network from the checkpoint, as Lightning does, also from one of 0.1."""
+        subcommand = self.config.get("subcommand")
+        path = self.config[subcommand].get("ckpt_path") if subcommand else None
+        if path is None or not Path(path).is_file():
+            return
+        hparams = torch.load(path, map_location="cpu", weights_only=True, mmap=True).get("hyper_parameters", {})
+        options = {name: value for name, value in with_current_class(hparams).items() if name != "_instantiator"}
+        if "_class_path" in options:
+            options = {"class_path": options.pop("_class_path"), "dict_kwargs": options}
+        if options:
+            self.config = self.parser.parse_object({subcommand: {"model": options}}, self.config)
 
     def before_validate(self) -> None:
         """Shows what matters."""

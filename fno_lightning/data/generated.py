@@ -125,9 +125,9 @@ class GeneratedDataModule(WellDataModule):
         counts: dict[Split, int] = {split: n for split, n in self.simulation.n_trajectories.items() if split != "train"}
         return self._changed(simulation=Simulation(pde, counts, self.simulation.seed), grid_stride=1)
 
-    @property
+    @cached_property
     def _simulated_root(self) -> Path:
-        return self.base_path / f"{self.dataset_name}-{self.simulation.key}"
+        return self.simulation.folder(self.base_path)
 
     @cached_property
     def _reference(self) -> WellFile:

@@ -17,6 +17,7 @@ from typing import Any
 import torch
 from rich.filesize import decimal
 
+from fno_lightning.class_path import current_path, public_path
 from fno_lightning.data.atomic_file import PART_SUFFIX, atomic_file
 from fno_lightning.data.base import SPLITS, Split
 from fno_lightning.data.progress import duration, progress_bar
@@ -61,7 +62,7 @@ class Simulation:
     def settings(self) -> dict[str, Any]:
         """Every plain value that the files depend on."""
         return {
-            "pde": f"{type(self.pde).__module__}.{type(self.pde).__qualname__}",
+            "pde": public_path(type(self.pde)),
             "pde_settings": self.pde.settings,
             "n_trajectories": dict(self.n_trajectories),
             "seed": self.seed,
@@ -73,6 +74,20 @@ class Simulation:
         """Twelve hexadecimal digits that tell these settings from any others."""
         canonical = json.dumps(self.settings, sort_keys=True, separators=(",", ":"), allow_nan=False)
         return sha256(canonical.encode()).hexdigest()[:12]
+
+    def folder(self, base_path: Path) -> Path:
+        """Return the folder of the data set: ``<name>-<key>``, or the one that an older version has made of it.
+
+        Older versions named classes by the files that define them, so their keys differ for equal settings.
+        """
+        own = base_path / f"{self.pde.dataset_name}-{self.key}"
+        if own.exists():
+            return own
+        settings = json.loads(json.dumps(self.settings))
+        for file in sorted(base_path.glob(f"{self.pde.dataset_name}-*/settings.json")):
+            if _with_current_paths(_read_settings(file)) == settings:
+                return file.parent
+        return own
 
     def seeds(self, split: Split, parameter_set: int) -> list[int]:
         """Returns the seeds of a split's trajectories; no two trajectories of the data set share one.
@@ -165,3 +180,20 @@ class Simulation:
             seconds = n_trajectories * seconds_per_trajectory(batches[0], device, n_threads) / n_parallel
             estimate = f", about {duration(seconds)}"
         logger.info("simulating %s%s, in %s (%s free)", size, estimate, root, decimal(free))
+
+
+def _read_settings(file: Path) -> Any:
+    try:
+        return json.loads(file.read_text())
+    except (OSError, ValueError):
+        return None
+
+
+def _with_current_paths(settings: Any) -> Any:
+    """Return settings with every class named by its public path."""
+    if isinstance(settings, list):
+        return [_with_current_paths(value) for value in settings]
+    if not isinstance(settings, dict):
+        return settings
+    paths = {key: current_path(path) for key, path in settings.items() if key in ("pde", "class")}
+    return {key: _with_current_paths(value) for key, value in settings.items()} | paths

@@ -235,7 +235,7 @@ class WellDataModule(FieldDataModule):
     def _changed(self, **attributes: Any) -> WellDataModule:
         """Returns a data module with other attributes that has read nothing yet."""
         other = copy.copy(self)
-        known = ("spec", "statistics", "_reference", "is_simulated")
+        known = ("spec", "statistics", "_reference", "is_simulated", "_simulated_root")
         other.__dict__ = {name: value for name, value in vars(self).items() if name not in known}
         vars(other).update(attributes, _files={}, _datasets={}, _rollout_datasets={}, _caches=SplitCaches(self.cache))
         return other

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Any, cast
+from pathlib import Path
+from typing import IO, Any, Self, cast
 
 import torch
 from jaxtyping import Float
@@ -18,7 +19,12 @@ from fno_lightning.data import Batch, FieldDataModule, FieldSpec, Statistics
 from fno_lightning.losses import MSE, Loss
 from fno_lightning.metrics import VRMSE
 from fno_lightning.modules.activations import Activations, apply_network, kept_activations, set_recomputation
-from fno_lightning.modules.compatibility import how_to_rebuild, require_same_fields, require_same_history
+from fno_lightning.modules.compatibility import (
+    how_to_rebuild,
+    readable_checkpoint,
+    require_same_fields,
+    require_same_history,
+)
 from fno_lightning.modules.default_optimizer import default_optimizer
 from fno_lightning.modules.initial_weights import freeze_parts, load_weights, read_weights, require_same_options
 from fno_lightning.modules.launching import LaunchingModule
@@ -159,6 +165,14 @@ class ForecastModule(LaunchingModule):
     def out_channels(self) -> int:
         """Channels that the network returns: the fields of one frame."""
         return len(self.spec.fields)
+
+    @classmethod
+    def load_from_checkpoint(cls, checkpoint_path: str | Path | IO[bytes], *args: Any, **kwargs: Any) -> Self:
+        """Load a module, of this class or a subclass, with its weights; see Lightning's method for the arguments.
+
+        Checkpoints of older versions, which name a class by the file that defined it then, are read too.
+        """
+        return super().load_from_checkpoint(readable_checkpoint(checkpoint_path), *args, **kwargs)
 
     # --- forecasting, in physical units ----------------------------------------------------------------------------
 

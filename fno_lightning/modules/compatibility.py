@@ -1,7 +1,14 @@
-"""Whether data are those that a module was made for."""
+"""Compatibility of data, checkpoints and modules, those of older versions included."""
 
 from __future__ import annotations
 
+import io
+from pathlib import Path
+from typing import IO, Any
+
+import torch
+
+from fno_lightning.class_path import current_path, public_path
 from fno_lightning.data import FieldSpec
 
 
@@ -50,6 +57,35 @@ def how_to_rebuild(module_class: type) -> dict[str, str]:
     if "<locals>" in module_class.__qualname__:
         return {}
     return {
-        "_class_path": f"{module_class.__module__}.{module_class.__qualname__}",
+        "_class_path": public_path(module_class),
         "_instantiator": "lightning.pytorch.cli.instantiate_module",
     }
+
+
+def with_current_class(hparams: dict[str, Any]) -> dict[str, Any]:
+    """Return hyper-parameters of a checkpoint with the public path of its class, which older versions did not write."""
+    if "_class_path" not in hparams:
+        return hparams
+    return hparams | {"_class_path": current_path(hparams["_class_path"])}
+
+
+def readable_checkpoint(file: str | Path | IO[bytes]) -> str | Path | IO[bytes]:
+    """Return a checkpoint as Lightning can load it: the file itself, or a translation in memory if it is older.
+
+    Args:
+        file: Path of a checkpoint, or an open file, which is passed on.
+    """
+    if not isinstance(file, str | Path) or not Path(file).is_file():
+        return file
+    try:
+        checkpoint = torch.load(file, map_location="cpu", weights_only=True, mmap=True)
+    except Exception:  # whatever is wrong with it, Lightning says it
+        return file
+    hparams = checkpoint.get("hyper_parameters", {})
+    current = with_current_class(hparams)
+    if current == hparams:
+        return file
+    translated = io.BytesIO()
+    torch.save(checkpoint | {"hyper_parameters": current}, translated)
+    translated.seek(0)
+    return translated

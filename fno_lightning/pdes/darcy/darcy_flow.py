@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import Tensor
 
+from fno_lightning.class_path import public_path
 from fno_lightning.pdes.darcy.conductances import harmonic_faces
 from fno_lightning.pdes.darcy.diffusion import solve_diffusion
 from fno_lightning.pdes.darcy.permeability import Permeability, ThresholdedGaussian
@@ -66,8 +67,7 @@ class DarcyFlow(SteadyProblem):
     def settings(self) -> dict[str, Any]:
         """Every plain value that the samples depend on: the permeability by its class and arguments."""
         family: Any = self.permeability
-        name = f"{type(family).__module__}.{type(family).__qualname__}"
-        return super().settings | {"permeability": {"class": name, **asdict(family)}}
+        return super().settings | {"permeability": {"class": public_path(type(family)), **asdict(family)}}
 
     @property
     def grid(self) -> Mapping[str, Tensor]:
