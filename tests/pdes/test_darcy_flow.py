@@ -168,7 +168,7 @@ def test_a_family_of_ones_own():
 def test_settings_identify_the_samples():
     pde = DarcyFlow((16, 16))
     assert json.loads(json.dumps(pde.settings))["permeability"] == {
-        "class": "fno_lightning.pdes.darcy.permeability.ThresholdedGaussian",
+        "class": "fno_lightning.pdes.ThresholdedGaussian",
         "high": 12.0,
         "low": 3.0,
         "smoothness": 2.0,
