@@ -1,5 +1,6 @@
 """PyTorch Lightning plug-ins for Fourier neural operators."""
 
+from fno_lightning.autoregressive import rollout
 from fno_lightning.callbacks import ErrorTable, OneStepErrors, ResolutionErrors, RolloutEvaluation
 from fno_lightning.data import (
     Batch,
@@ -12,7 +13,6 @@ from fno_lightning.data import (
 )
 from fno_lightning.models import FNO, TFNO, from_neuralop
 from fno_lightning.modules import FNOModule, ForecastModule, NetworkModule, TFNOModule
-from fno_lightning.rollout import rollout
 from fno_lightning.version import __version__
 
 __all__ = [

@@ -8,10 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from fno_lightning.cli import main, prepare_process
-from fno_lightning.commands import check, generate, transfer
-
-COMMANDS = {"check": check.main, "generate": generate.main, "transfer": transfer.main}
-"""Commands beside those of LightningCLI."""
+from fno_lightning.commands import COMMANDS
 
 TRACEBACK = "FNO_LIGHTNING_TRACEBACK"
 """Environment variable that, if set, shows where an error was raised."""

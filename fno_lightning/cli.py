@@ -17,7 +17,7 @@ from lightning.pytorch.loggers import TensorBoardLogger
 import fno_lightning.pdes  # noqa: F401
 from fno_lightning.callbacks import ErrorTable, PredictionWriter
 from fno_lightning.data import FieldDataModule
-from fno_lightning.heap import keep_freed_memory
+from fno_lightning.malloc import keep_freed_memory
 from fno_lightning.modules import ForecastModule
 from fno_lightning.modules.compatibility import with_current_class
 from fno_lightning.version import __version__

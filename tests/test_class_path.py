@@ -4,10 +4,10 @@ from types import ModuleType
 import pytest
 
 from fno_lightning.class_path import current_path, public_path
-from fno_lightning.data.simulation import Simulation
+from fno_lightning.data.simulation.data_set import Simulation
 from fno_lightning.modules import FNOModule, ForecastModule
 from fno_lightning.pdes import Burgers, DarcyFlow, ThresholdedGaussian
-from fno_lightning.pdes.darcy import DarcyFlow as SameDarcyFlow
+from fno_lightning.pdes.darcy_flow import DarcyFlow as SameDarcyFlow
 
 
 class Outer:
@@ -35,7 +35,7 @@ def test_another_class_of_the_same_name_is_not_meant(monkeypatch):
 @pytest.mark.parametrize(
     ("old", "new"),
     [
-        ("fno_lightning.pdes.darcy.darcy_flow.DarcyFlow", "fno_lightning.pdes.DarcyFlow"),
+        ("fno_lightning.pdes.darcy_flow.DarcyFlow", "fno_lightning.pdes.DarcyFlow"),
         ("fno_lightning.a_file_that_was_moved.FNOModule", "fno_lightning.FNOModule"),
         ("fno_lightning.modules.FNOModule", "fno_lightning.FNOModule"),
         ("not_imported.Thing", "not_imported.Thing"),

@@ -17,9 +17,9 @@ from rich.console import Console
 from rich.table import Table
 
 from fno_lightning.callbacks.comparison import SOURCES, source_prefix
-from fno_lightning.callbacks.contract import forecast_module, tensorboard_logger
+from fno_lightning.callbacks.forecasting import forecast_module, tensorboard_logger
 from fno_lightning.data import FieldSpec
-from fno_lightning.data.atomic_file import atomic_file
+from fno_lightning.files import atomic_file
 
 Stage: TypeAlias = Literal["val", "test"]
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 
-from fno_lightning.callbacks.contract import tensorboard_logger
+from fno_lightning.callbacks.forecasting import tensorboard_logger
 
 
 class HyperparameterSummary(Callback):

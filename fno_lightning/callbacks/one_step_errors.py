@@ -9,7 +9,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor
 
 from fno_lightning.callbacks.comparison import Comparison, log_agreed, log_values, source_prefix
-from fno_lightning.callbacks.contract import forecast_module
+from fno_lightning.callbacks.forecasting import forecast_module
 from fno_lightning.data import Batch
 from fno_lightning.metrics import STANDARD_METRICS, MetricFactory
 

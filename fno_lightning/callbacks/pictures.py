@@ -13,9 +13,9 @@ from matplotlib.figure import Figure
 from PIL import Image
 from torch import Tensor
 
-from fno_lightning.callbacks.figures import Forecast, error_figure, rollout_figure, spectra_figure, write_animation
 from fno_lightning.data import FieldSpec
-from fno_lightning.data.atomic_file import atomic_file
+from fno_lightning.files import atomic_file
+from fno_lightning.viz import Forecast, error_figure, rollout_figure, spectra_figure, write_animation
 
 
 class Pictures:

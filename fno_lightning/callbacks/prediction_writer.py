@@ -10,7 +10,7 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import BasePredictionWriter
 from torch import Tensor
 
-from fno_lightning.callbacks.contract import forecast_module
+from fno_lightning.callbacks.forecasting import forecast_module
 from fno_lightning.data import Batch, FieldSpec, write_well_file
 from fno_lightning.pdes import Trajectories
 

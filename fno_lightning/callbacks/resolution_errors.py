@@ -12,10 +12,15 @@ from rich.table import Table
 from torch import Tensor
 
 from fno_lightning.callbacks.comparison import Comparison, log_agreed, log_values, source_prefix
-from fno_lightning.callbacks.contract import field_data, forecast_module, tensorboard_logger
-from fno_lightning.callbacks.trajectories import forecast_trajectories, undisturbed
+from fno_lightning.callbacks.forecasting import (
+    field_data,
+    forecast_module,
+    forecast_trajectories,
+    tensorboard_logger,
+    undisturbed,
+)
 from fno_lightning.data import FieldDataModule
-from fno_lightning.data.atomic_file import atomic_file
+from fno_lightning.files import atomic_file
 from fno_lightning.metrics import NRMSE, VRMSE, MetricFactory
 from fno_lightning.modules import ForecastModule
 

@@ -13,14 +13,20 @@ from torch import Tensor
 from torchmetrics import SumMetric
 
 from fno_lightning.callbacks.comparison import Comparison, log_agreed, log_values, source_prefix
-from fno_lightning.callbacks.contract import field_data, forecast_module, tensorboard_logger
-from fno_lightning.callbacks.figures import Forecast
+from fno_lightning.callbacks.forecasting import (
+    field_data,
+    forecast_module,
+    forecast_trajectories,
+    report_divergence,
+    tensorboard_logger,
+    undisturbed,
+)
 from fno_lightning.callbacks.pictures import Pictures
-from fno_lightning.callbacks.trajectories import forecast_trajectories, report_divergence, undisturbed
 from fno_lightning.data import Batch
-from fno_lightning.data.base import Split
+from fno_lightning.data.batch import Split
 from fno_lightning.metrics import STANDARD_METRICS, MetricFactory
 from fno_lightning.modules import ForecastModule
+from fno_lightning.viz import Forecast
 
 
 class RolloutEvaluation(Callback):

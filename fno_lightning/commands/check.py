@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from rich.console import Console
 from rich.text import Text
 
-from fno_lightning.data.check import Fault, check, files_at
+from fno_lightning.check import Fault, check, files_at
 
 STYLES = {"error": "bold red", "warning": "yellow"}
 

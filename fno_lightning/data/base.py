@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Any, Literal, TypeAlias
+from typing import Any
 
 import torch
 from lightning.pytorch import LightningDataModule
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from fno_lightning.data.batch import Batch
-from fno_lightning.data.batching import (
+from fno_lightning.data.batch import Batch, Split
+from fno_lightning.data.loading import (
     WholeBatches,
     collate,
     consecutive,
@@ -24,16 +24,6 @@ from fno_lightning.data.batching import (
 )
 from fno_lightning.data.spec import FieldSpec
 from fno_lightning.data.statistics import Statistics
-
-Split: TypeAlias = Literal["train", "valid", "test"]
-
-SPLITS: tuple[Split, ...] = ("train", "valid", "test")
-
-
-def splits_of(stage: str | None) -> tuple[Split, ...]:
-    """Returns the splits that a stage of the trainer needs; ``None``: all."""
-    needed: dict[str | None, tuple[Split, ...]] = {"fit": ("train", "valid"), "validate": ("valid",), None: SPLITS}
-    return needed.get(stage, ("test",))
 
 
 class FieldDataModule(LightningDataModule, ABC):

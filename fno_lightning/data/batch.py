@@ -1,6 +1,6 @@
 """The one batch that data and modules exchange."""
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple, TypeAlias
 
 from torch import Tensor
 
@@ -23,3 +23,14 @@ class Batch(NamedTuple):
     constants: Tensor
     scalars: Tensor
     target: Tensor
+
+
+Split: TypeAlias = Literal["train", "valid", "test"]
+
+SPLITS: tuple[Split, ...] = ("train", "valid", "test")
+
+
+def splits_of(stage: str | None) -> tuple[Split, ...]:
+    """Returns the splits that a stage of the trainer needs; ``None``: all."""
+    needed: dict[str | None, tuple[Split, ...]] = {"fit": ("train", "valid"), "validate": ("valid",), None: SPLITS}
+    return needed.get(stage, ("test",))

@@ -10,12 +10,12 @@ from typing import Any, Literal
 
 import torch
 
-from fno_lightning.data.base import Split, require_at_least
-from fno_lightning.data.folder_lock import folder_lock
-from fno_lightning.data.schema import schema_file
-from fno_lightning.data.simulation import Simulation
+from fno_lightning.data.base import require_at_least
+from fno_lightning.data.batch import Split
+from fno_lightning.data.hdf5 import WellFile
+from fno_lightning.data.simulation import Simulation, schema_file
 from fno_lightning.data.well import WellDataModule
-from fno_lightning.data.well_file import WellFile
+from fno_lightning.files import folder_lock
 from fno_lightning.pdes import PDE
 
 logger = logging.getLogger(__name__)

@@ -9,19 +9,24 @@ from typing import Any, Literal
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from fno_lightning.data.base import SPLITS, FieldDataModule, Split, require_at_least, splits_of
-from fno_lightning.data.batch import Batch
-from fno_lightning.data.batching import collate
-from fno_lightning.data.file_spec import file_spec
-from fno_lightning.data.fresh_samples import FreshNumbers, FreshSamples, simulate_numbers
-from fno_lightning.data.progress import progress_bar
-from fno_lightning.data.schema import schema_file
+from fno_lightning.data.base import FieldDataModule, require_at_least
+from fno_lightning.data.batch import SPLITS, Batch, Split, splits_of
+from fno_lightning.data.hdf5 import file_spec
+from fno_lightning.data.loading import collate
+from fno_lightning.data.simulation import (
+    FreshDataset,
+    FreshNumbers,
+    TrajectoryDataset,
+    TrajectoryTensors,
+    schema_file,
+    simulate_numbers,
+    tensor_statistics,
+)
 from fno_lightning.data.spec import FieldSpec
 from fno_lightning.data.statistics import Statistics
-from fno_lightning.data.tensor_statistics import tensor_statistics
-from fno_lightning.data.trajectory_windows import TrajectoryTensors, TrajectoryWindows
 from fno_lightning.data.windows import SlidingWindows, TrajectoryKey, whole_trajectories
 from fno_lightning.pdes import PDE
+from fno_lightning.progress import progress_bar
 from fno_lightning.version import __version__
 
 
@@ -120,14 +125,14 @@ class OnTheFlyDataModule(FieldDataModule):
     def dataset(self, split: Split) -> Dataset[Batch]:
         """Returns all windows of a split; of the train split, fresh samples by number."""
         if split == "train":
-            return FreshSamples(self.pde, self.n_steps_input, self.n_steps_output, self.seed, self._device)
+            return FreshDataset(self.pde, self.n_steps_input, self.n_steps_output, self.seed, self._device)
         windows = SlidingWindows(self._keys(split), self.n_steps_input, self.n_steps_output)
-        return TrajectoryWindows(self._simulated(split), windows, self.n_steps_input)
+        return TrajectoryDataset(self._simulated(split), windows, self.n_steps_input)
 
     def rollout_dataset(self, split: Split) -> Dataset[Batch]:
         """Returns the full trajectories of a split; of the train split, those that the statistics are taken from."""
         windows = whole_trajectories(self._keys(split), self.n_steps_input)
-        return TrajectoryWindows(self._simulated(split), windows, self.n_steps_input)
+        return TrajectoryDataset(self._simulated(split), windows, self.n_steps_input)
 
     def train_dataloader(self) -> DataLoader[Batch]:
         """Returns the samples of the epoch, which are others in the next one."""

@@ -12,23 +12,27 @@ from typing import Any, Literal
 
 import torch
 
-from fno_lightning.data.base import SPLITS, FieldDataModule, Split, require_at_least, splits_of
-from fno_lightning.data.batch_buffers import BatchBuffers
-from fno_lightning.data.batching import consecutive
-from fno_lightning.data.cache import Cache, SplitCaches, training_device
-from fno_lightning.data.cached_windows import CachedWindows
-from fno_lightning.data.download import download_well
-from fno_lightning.data.file_spec import file_spec, matching_stride
-from fno_lightning.data.folder_lock import folder_lock
-from fno_lightning.data.frame_source import FrameSource
+from fno_lightning.data.base import FieldDataModule, require_at_least
+from fno_lightning.data.batch import SPLITS, Split, splits_of
+from fno_lightning.data.cache import Cache, CachedWindowDataset, FrameSource, SplitCaches, training_device
+from fno_lightning.data.hdf5 import (
+    WellFile,
+    WindowDataset,
+    download_well,
+    file_spec,
+    load_statistics,
+    long_trajectories,
+    matching_stride,
+    read_split,
+    read_well_file,
+    selected_components,
+    split_files,
+)
+from fno_lightning.data.loading import BatchBuffers, consecutive
 from fno_lightning.data.spec import FieldSpec
 from fno_lightning.data.statistics import Statistics
-from fno_lightning.data.stats_file import load_statistics
-from fno_lightning.data.well_dataset import WellWindows
-from fno_lightning.data.well_file import WellFile
-from fno_lightning.data.well_metadata import read_well_file
-from fno_lightning.data.well_split import long_trajectories, read_split, selected_components, split_files
 from fno_lightning.data.windows import SlidingWindows, TrajectoryKey, Window, whole_trajectories
+from fno_lightning.files import folder_lock
 
 logger = logging.getLogger(__name__)
 
@@ -132,8 +136,8 @@ class WellDataModule(FieldDataModule):
         self.may_use_device = True
         """Whether `cache=auto` may choose the device; a mixture takes that back."""
         self._files: dict[Split, list[WellFile]] = {}
-        self._datasets: dict[Split, WellWindows | CachedWindows] = {}
-        self._rollout_datasets: dict[Split, WellWindows | CachedWindows] = {}
+        self._datasets: dict[Split, WindowDataset | CachedWindowDataset] = {}
+        self._rollout_datasets: dict[Split, WindowDataset | CachedWindowDataset] = {}
         self._caches = SplitCaches(cache)
 
     @property
@@ -200,7 +204,7 @@ class WellDataModule(FieldDataModule):
             self._fill_caches([split for split in splits_of(stage) if self.cache != "auto" or split != "test"])
         self._datasets, self._rollout_datasets = {}, {}
 
-    def dataset(self, split: Split) -> WellWindows | CachedWindows:
+    def dataset(self, split: Split) -> WindowDataset | CachedWindowDataset:
         """Returns the windows of a split."""
         if split not in self._datasets:
             stride = self.window_stride if split == "train" else self.eval_window_stride
@@ -209,7 +213,7 @@ class WellDataModule(FieldDataModule):
             self._datasets[split] = self._windows(split, windows)
         return self._datasets[split]
 
-    def rollout_dataset(self, split: Split) -> WellWindows | CachedWindows:
+    def rollout_dataset(self, split: Split) -> WindowDataset | CachedWindowDataset:
         """Returns the full trajectories of a split."""
         if split not in self._rollout_datasets:
             keys = self._trajectories(split)
@@ -259,13 +263,13 @@ class WellDataModule(FieldDataModule):
         keys = long_trajectories(self._split(split), self.n_steps_input, self.n_steps_output, self.dt_stride)
         return keys[:: self.subsample] if split == "train" else keys
 
-    def _windows(self, split: Split, windows: Sequence[Window]) -> WellWindows | CachedWindows:
+    def _windows(self, split: Split, windows: Sequence[Window]) -> WindowDataset | CachedWindowDataset:
         if self.cache in ("ram", "device"):
             self._fill_caches([split])
         buffers = BatchBuffers(pin_memory=self.pin_memory and self.num_workers == 0 and torch.cuda.is_available())
         if store := self._caches.store(split):
-            return CachedWindows(store, windows, self.n_steps_input, self.dt_stride, buffers)
-        return WellWindows(
+            return CachedWindowDataset(store, windows, self.n_steps_input, self.dt_stride, buffers)
+        return WindowDataset(
             self._split(split),
             windows,
             n_steps_input=self.n_steps_input,

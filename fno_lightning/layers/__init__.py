@@ -1,21 +1,18 @@
 """Layers of neural operators: channels last, any number of spatial dimensions."""
 
 from fno_lightning.layers.basis import Basis
-from fno_lightning.layers.by_points import by_points, whole_fields
-from fno_lightning.layers.channel_linear import ChannelLinear
-from fno_lightning.layers.channel_mlp import ChannelMLP
+from fno_lightning.layers.channel_mlp import ChannelMLP, SkipName, SoftGating
 from fno_lightning.layers.cosine import CosineBasis
 from fno_lightning.layers.cp_weight import CPWeight
-from fno_lightning.layers.dense_weight import DenseWeight
-from fno_lightning.layers.embedding import GridEmbedding
 from fno_lightning.layers.fno_block import FNOBlock
 from fno_lightning.layers.fourier import FourierBasis, HalfFourierBasis
-from fno_lightning.layers.gelu import gelu
+from fno_lightning.layers.grid import DomainPadding, GridEmbedding
+from fno_lightning.layers.kernels.activation import gelu
+from fno_lightning.layers.kernels.linear import ChannelLinear
+from fno_lightning.layers.kernels.tiling import by_points, whole_fields
 from fno_lightning.layers.norm import GroupNorm, InstanceNorm, NormName
-from fno_lightning.layers.padding import DomainPadding
-from fno_lightning.layers.skip import SkipName, SoftGating
 from fno_lightning.layers.spectral_conv import BasisName, SpectralConv
-from fno_lightning.layers.spectral_weight import LowRankWeight, SpectralWeight
+from fno_lightning.layers.spectral_weight import DenseWeight, LowRankWeight, SpectralWeight
 from fno_lightning.layers.tensor_train_weight import TensorTrainWeight
 from fno_lightning.layers.transform import SpectralTransform
 from fno_lightning.layers.tucker_weight import TuckerWeight

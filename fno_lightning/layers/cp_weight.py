@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from fno_lightning.layers.parts import combine_parts, einsum_parts, project_channels
+from fno_lightning.layers.complex_parts import combine_parts, einsum_parts, project_channels
 from fno_lightning.layers.spectral_weight import LowRankWeight, Modes
 
 

@@ -5,11 +5,10 @@ from __future__ import annotations
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from fno_lightning.layers.by_points import by_points
-from fno_lightning.layers.channel_mlp import ChannelMLP
-from fno_lightning.layers.gelu import gelu
+from fno_lightning.layers.channel_mlp import ChannelMLP, SkipName, skip_connection
+from fno_lightning.layers.kernels.activation import gelu
+from fno_lightning.layers.kernels.tiling import by_points
 from fno_lightning.layers.norm import NormName, norm_layer
-from fno_lightning.layers.skip import SkipName, skip_connection
 
 
 class FNOBlock(nn.Module):

@@ -12,9 +12,8 @@ from torch import Tensor, nn
 
 from fno_lightning.layers.basis import Basis
 from fno_lightning.layers.cosine import CosineBasis
-from fno_lightning.layers.dense_weight import DenseWeight
 from fno_lightning.layers.fourier import FourierBasis, HalfFourierBasis
-from fno_lightning.layers.spectral_weight import SpectralWeight
+from fno_lightning.layers.spectral_weight import DenseWeight, SpectralWeight
 from fno_lightning.layers.transform import SpectralTransform
 
 BasisName = Literal["fourier", "cosine"]

@@ -10,7 +10,7 @@ from typing import Literal
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from fno_lightning.layers.parts import einsum_parts, mix_channels, project_channels
+from fno_lightning.layers.complex_parts import einsum_parts, mix_channels, project_channels
 from fno_lightning.layers.spectral_weight import LowRankWeight, Modes
 
 

@@ -4,13 +4,8 @@ from collections.abc import Callable, Mapping
 from functools import partial
 
 from fno_lightning.metrics.base import FieldMetric
-from fno_lightning.metrics.l_infinity import LInfinity
-from fno_lightning.metrics.mae import MAE
-from fno_lightning.metrics.nrmse import NRMSE
-from fno_lightning.metrics.pearson import Pearson
-from fno_lightning.metrics.rmse import RMSE
-from fno_lightning.metrics.spectral_error import SpectralError
-from fno_lightning.metrics.vrmse import VRMSE
+from fno_lightning.metrics.pointwise import MAE, NRMSE, RMSE, VRMSE, LInfinity, Pearson
+from fno_lightning.metrics.spectral import SpectralError
 
 MetricFactory = Callable[[int], FieldMetric]
 """Makes a metric from the number of spatial dimensions; every metric class is one."""

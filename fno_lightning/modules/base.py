@@ -15,6 +15,7 @@ from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 from torchmetrics import MeanMetric
 
+from fno_lightning.autoregressive import rollout
 from fno_lightning.data import Batch, FieldDataModule, FieldSpec, Statistics
 from fno_lightning.losses import MSE, Loss
 from fno_lightning.metrics import VRMSE
@@ -25,12 +26,10 @@ from fno_lightning.modules.compatibility import (
     require_same_fields,
     require_same_history,
 )
-from fno_lightning.modules.default_optimizer import default_optimizer
 from fno_lightning.modules.initial_weights import freeze_parts, load_weights, read_weights, require_same_options
 from fno_lightning.modules.launching import LaunchingModule
-from fno_lightning.modules.normalizer import Normalization, Normalizer, require_linear_steady
-from fno_lightning.modules.schedules import lightning_schedule
-from fno_lightning.rollout import rollout
+from fno_lightning.modules.normalization import Normalization, Normalizer, require_linear_steady
+from fno_lightning.modules.optimizers import default_optimizer, lightning_schedule
 
 _RUN_TIME_ARGUMENTS = (
     "loss",
@@ -82,7 +81,7 @@ class ForecastModule(LaunchingModule):
         activations: Saves memory in training: ``recompute`` evaluates the blocks of an FNO (another network as a whole)
             again in the backward pass, at the cost of another forward pass; ``offload`` moves what the backward pass
             needs from the accelerator to main memory in between; ``keep`` keeps everything where it is; ``auto`` too,
-            but for parts that are as fast evaluated again (:func:`~fno_lightning.layers.by_points`).
+            but for parts that are as fast evaluated again (:func:`~fno_lightning.layers.kernels.tiling`).
         steps_per_launch: Optimizer steps to take at once, which makes short steps faster: the train loader then serves
             as many batches in one item (a :class:`~fno_lightning.data.FieldDataModule` does so by itself; another
             loader's ``batch_size`` is this many times the size of a batch), and Lightning's loop runs once for all of

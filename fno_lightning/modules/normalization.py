@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Literal, TypeAlias
+
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
+
+from fno_lightning.data import FieldSpec, Statistics
 
 _SMALLEST_RELATIVE_STD = 1e-6
 
@@ -63,3 +67,119 @@ def over_grid(statistic: Tensor, fields: Tensor, n_dims: int, member: Tensor | N
         return statistic.view(-1, *grid)
     between = (1,) * (fields.ndim - n_dims - 2)
     return statistic[member].view(len(fields), *between, -1, *grid)
+
+
+Normalization: TypeAlias = Literal["zscore", "source_norm"]
+
+SOURCE = "source"
+"""Name of the constant field that ``source_norm`` takes the norm of."""
+
+
+def require_linear_steady(spec: FieldSpec, n_steps_input: int) -> None:
+    """Checks, as far as data tell, that ``source_norm`` suits them; that the equation is linear they do not say.
+
+    Raises:
+        ValueError: if there is a history, or the constant fields are others than a source.
+    """
+    if n_steps_input > 0 or spec.constant_fields != (SOURCE,):
+        raise ValueError(
+            f"normalization=source_norm is for linear steady equations with the constant field '{SOURCE}' alone, but "
+            f"the data {spec.dataset_name!r} have the constant fields {list(spec.constant_fields)} and "
+            f"n_steps_input={n_steps_input}: use zscore"
+        )
+
+
+class Normalizer(nn.Module):
+    r"""Normalises histories, constant fields and scalars by the statistics of a train split, inside the checkpoint.
+
+    ``zscore``: every channel is shifted and scaled by its own mean and spread (:class:`ZScore`).
+
+    ``source_norm``: for steady equations that are linear in the solution and homogeneous in source and coefficients,
+    as :math:`L_K u = f` with :math:`L_{cK} = c\, L_K`. Then (f, K) and (c f, c K) have the same solution u for every
+    c > 0, so each sample's source and coefficients are first divided by
+
+    .. math:: s = \frac{\lVert f \rVert_2}{\sqrt{\langle f^2 \rangle_{train}}}
+
+    (root mean squares over the grid), which maps all pairs with one solution to one input; z-scores follow. Every
+    constant field and every scalar is divided, so the equation must be homogeneous in all of them together. The
+    division of Subramanian et al., NeurIPS 2023, arXiv:2306.00258, whose reference is a median of norms.
+
+    A mixture of data sets (``spec.members``) has statistics of its own for the fields of each member; scalars, which
+    are aligned by name, share theirs, so that the absence of a coefficient looks the same for all.
+
+    Args:
+        spec: What the data set is.
+        kind: Which normalisation.
+    """
+
+    is_fitted: Tensor
+    """Whether the statistics of a train split have been taken over; a checkpoint brings them along."""
+    source_rms: Tensor
+    """Root mean square of the source over the train split, ``(1,)`` or ``(member,)``."""
+
+    def __init__(self, spec: FieldSpec, kind: Normalization = "zscore") -> None:
+        super().__init__()
+        self.n_dims = spec.n_dims
+        self.source_channel = spec.constant_fields.index(SOURCE) if kind == "source_norm" else None
+        n_members = len(spec.members)
+        self.has_members = n_members > 0
+        self.register_buffer("is_fitted", torch.tensor(False))
+        self.register_buffer("source_rms", torch.ones(max(n_members, 1)))
+        self.fields = ZScore(len(spec.fields), n_members)
+        self.increments = ZScore(len(spec.fields), n_members)
+        self.constants = ZScore(len(spec.constant_fields), n_members)
+        self.scalars = ZScore(len(spec.scalars) - self.has_members)
+
+    def fit(self, statistics: Statistics) -> None:
+        """Takes over the statistics of a train split."""
+        self.fields.fit(statistics.mean, statistics.std)
+        self.increments.fit(statistics.mean_delta, statistics.std_delta)
+        self.constants.fit(statistics.constant_mean, statistics.constant_std)
+        self.scalars.fit(statistics.scalar_mean, statistics.scalar_std)
+        if self.source_channel is not None:
+            moments = statistics.constant_mean, statistics.constant_std
+            self.source_rms.copy_(torch.hypot(*(moment[..., self.source_channel].view(-1) for moment in moments)))
+        self.is_fitted.fill_(True)
+
+    def encode(
+        self, frames: Float[Tensor, "batch time field *grid"], scalars: Float[Tensor, "batch scalar"]
+    ) -> Float[Tensor, "batch time field *grid"]:
+        """Normalises frames; the scalars say which member of a mixture they are from."""
+        return self.fields.encode(frames, self.n_dims, self._member(scalars))
+
+    def decode(
+        self, frames: Float[Tensor, "batch time field *grid"], scalars: Float[Tensor, "batch scalar"]
+    ) -> Float[Tensor, "batch time field *grid"]:
+        """Inverts :meth:`encode`."""
+        return self.fields.decode(frames, self.n_dims, self._member(scalars))
+
+    def as_change(
+        self, output: Float[Tensor, "batch field *grid"], scalars: Float[Tensor, "batch scalar"]
+    ) -> Float[Tensor, "batch field *grid"]:
+        """From a normalised change between two steps to the change of normalised fields."""
+        member = self._member(scalars)
+        change = self.increments.decode(output, self.n_dims, member)
+        return change / over_grid(self.fields.std, output, self.n_dims, member)
+
+    def context(
+        self, constants: Float[Tensor, "batch constant *grid"], scalars: Float[Tensor, "batch scalar"]
+    ) -> Float[Tensor, "batch channel *grid"]:
+        """What stays the same during a forecast: constant fields, and each scalar as a constant plane, normalised."""
+        grid, member = constants.shape[2:], self._member(scalars)
+        parameters = scalars[:, :-1] if self.has_members else scalars
+        if self.source_channel is not None:
+            norm = self._source_norm(constants, member)
+            constants, parameters = constants / norm.view(-1, 1, *(1,) * self.n_dims), parameters / norm[:, None]
+        planes = self.scalars.encode(parameters, 0).view(*parameters.shape, *(1,) * self.n_dims)
+        encoded = self.constants.encode(constants, self.n_dims, member)
+        return torch.cat((encoded, planes.expand(*parameters.shape, *grid)), dim=1)
+
+    def _source_norm(self, constants: Tensor, member: Tensor | None) -> Tensor:
+        """Root mean square of each source over that of the train split, ``(batch,)``; 1 where there is no source."""
+        rms = constants[:, self.source_channel].flatten(1).square().mean(dim=1).sqrt()
+        norm = rms / (self.source_rms if member is None else self.source_rms[member])
+        return torch.where(norm > 0, norm, torch.ones_like(norm))
+
+    def _member(self, scalars: Tensor) -> Int[Tensor, " batch"] | None:
+        """Which member of a mixture each sample is from: the last scalar."""
+        return scalars[:, -1].round().long() if self.has_members else None

@@ -3,35 +3,33 @@
 from fno_lightning.pdes.advection_diffusion import AdvectionDiffusion
 from fno_lightning.pdes.base import PDE, Trajectories
 from fno_lightning.pdes.burgers import Burgers
-from fno_lightning.pdes.cooling import RadiativeCooling
-from fno_lightning.pdes.darcy import (
-    DarcyFlow,
-    LogNormal,
-    Permeability,
-    ThresholdedFourier,
-    ThresholdedGaussian,
-    harmonic_faces,
-    solve_diffusion,
-)
+from fno_lightning.pdes.darcy_flow import DarcyFlow
 from fno_lightning.pdes.euler_multi_quadrants import (
     EulerMultiQuadrants,
     EulerMultiQuadrantsOpenBC,
     EulerMultiQuadrantsPeriodicBC,
 )
-from fno_lightning.pdes.evolution import SpectralEvolution
-from fno_lightning.pdes.gaussian_sources import GaussianSources
+from fno_lightning.pdes.evolution import PseudoSpectralPDE
 from fno_lightning.pdes.gray_scott import GrayScott
 from fno_lightning.pdes.helmholtz import Helmholtz
+from fno_lightning.pdes.inputs import (
+    GaussianRandomField,
+    GaussianSources,
+    LogNormal,
+    Permeability,
+    ThresholdedFourier,
+    ThresholdedGaussian,
+    mixing_layer,
+)
 from fno_lightning.pdes.kuramoto_sivashinsky import KuramotoSivashinsky
-from fno_lightning.pdes.linear_problem import LinearProblem
-from fno_lightning.pdes.mixing_layer import mixing_layer
+from fno_lightning.pdes.linear import LinearPDE
 from fno_lightning.pdes.navier_stokes import NavierStokes
 from fno_lightning.pdes.nonlinear_poisson import NonlinearPoisson
 from fno_lightning.pdes.poisson import Poisson
-from fno_lightning.pdes.random_fields import GaussianRandomField
 from fno_lightning.pdes.shallow_water import ShallowWater
 from fno_lightning.pdes.shear_flow import ShearFlow
-from fno_lightning.pdes.steady import SteadyProblem
+from fno_lightning.pdes.solvers import RadiativeCooling, harmonic_faces, solve_diffusion
+from fno_lightning.pdes.steady import SteadyPDE
 from fno_lightning.pdes.turbulent_radiative_layer import TurbulentRadiativeLayer2D
 
 __all__ = [
@@ -47,17 +45,17 @@ __all__ = [
     "GrayScott",
     "Helmholtz",
     "KuramotoSivashinsky",
-    "LinearProblem",
+    "LinearPDE",
     "LogNormal",
     "NavierStokes",
     "NonlinearPoisson",
     "Permeability",
     "Poisson",
+    "PseudoSpectralPDE",
     "RadiativeCooling",
     "ShallowWater",
     "ShearFlow",
-    "SpectralEvolution",
-    "SteadyProblem",
+    "SteadyPDE",
     "ThresholdedFourier",
     "ThresholdedGaussian",
     "Trajectories",

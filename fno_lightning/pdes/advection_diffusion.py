@@ -11,16 +11,16 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from fno_lightning.pdes.linear_problem import Coefficients, LinearProblem, anisotropic_diffusion
-from fno_lightning.pdes.periodic_box import PeriodicBox
+from fno_lightning.pdes.linear import Coefficients, LinearPDE, anisotropic_diffusion
 from fno_lightning.pdes.requirements import require_positive, require_range
+from fno_lightning.pdes.solvers import PeriodicBox
 
 N_NEWTON_STEPS = 50
 RATIO_TOLERANCE = 1e-10
 
 
 @dataclass(frozen=True)
-class AdvectionDiffusion(LinearProblem):
+class AdvectionDiffusion(LinearPDE):
     r"""Steady advection and anisotropic diffusion on the periodic unit square, at a given ratio of the two.
 
     .. math::

@@ -10,10 +10,10 @@ from typing import ClassVar, Literal
 from jaxtyping import Float
 from torch import Tensor
 
-from fno_lightning.pdes.evolution import Budget, Frame, SpectralEvolution, Spectrum
-from fno_lightning.pdes.periodic_box import PeriodicBox
-from fno_lightning.pdes.random_fields import GaussianRandomField
+from fno_lightning.pdes.evolution import Budget, Frame, PseudoSpectralPDE, Spectrum
+from fno_lightning.pdes.inputs import GaussianRandomField
 from fno_lightning.pdes.requirements import require_at_least, require_distinct, require_positive, require_resolution
+from fno_lightning.pdes.solvers import PeriodicBox
 
 INITIAL_VELOCITY = GaussianRandomField(alpha=2.0, tau=5.0, sigma=25.0, lengths=(1.0,))
 HIGHEST_VELOCITY = 3.0
@@ -21,7 +21,7 @@ HIGHEST_VELOCITY = 3.0
 
 
 @dataclass(frozen=True)
-class Burgers(SpectralEvolution):
+class Burgers(PseudoSpectralPDE):
     r"""The viscous Burgers equation: waves steepen into shocks, which viscosity keeps smooth.
 
     .. math:: \partial_t u + \partial_x \tfrac12 u^2 = \nu\, \partial_{xx} u

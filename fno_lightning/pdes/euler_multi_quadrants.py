@@ -11,8 +11,7 @@ import torch
 from torch import Tensor
 
 from fno_lightning.pdes.base import PDE, Trajectories
-from fno_lightning.pdes.euler import Conserved, EulerSolver, frames, require_conserved, to_primitive
-from fno_lightning.pdes.quadrants import Quadrants
+from fno_lightning.pdes.inputs import Quadrants
 from fno_lightning.pdes.requirements import (
     require_at_least,
     require_distinct,
@@ -20,6 +19,8 @@ from fno_lightning.pdes.requirements import (
     require_range,
     require_resolution,
 )
+from fno_lightning.pdes.solvers import EulerSolver
+from fno_lightning.pdes.solvers.euler import Conserved, frames, require_conserved, to_primitive
 
 GASES = {
     1.13: "C3H8_16",
@@ -42,8 +43,8 @@ class EulerMultiQuadrants(PDE):
 
     .. math:: \partial_t U + \nabla \cdot F(U) = 0
 
-    the compressible Euler equations of an ideal gas (:class:`~fno_lightning.pdes.euler.EulerSolver`) on the unit
-    square, from random :class:`~fno_lightning.pdes.quadrants.Quadrants`. Dimensionless: with density and pressure of
+    the compressible Euler equations of an ideal gas (:class:`~fno_lightning.pdes.solvers.EulerSolver`) on the unit
+    square, from random :class:`~fno_lightning.pdes.inputs.Quadrants`. Dimensionless: with density and pressure of
     about 1, sound crosses the square in a time of about 1. The two data sets of The Well with periodic and with open
     (zero gradient) boundaries are :class:`EulerMultiQuadrantsPeriodicBC` and :class:`EulerMultiQuadrantsOpenBC`.
 

@@ -11,10 +11,8 @@ from jaxtyping import Complex, Float
 from torch import Tensor
 
 from fno_lightning.pdes.base import PDE, Trajectories
-from fno_lightning.pdes.budget import Budget as Budget
-from fno_lightning.pdes.budget import BudgetAccount
-from fno_lightning.pdes.etdrk4 import ETDRK4
-from fno_lightning.pdes.periodic_box import PeriodicBox
+from fno_lightning.pdes.solvers import ETDRK4, BudgetAccount, PeriodicBox
+from fno_lightning.pdes.solvers.budget import Budget as Budget
 
 STEPS_BETWEEN_TAILS = 10
 STEPS_WITHOUT_BUDGET = 10
@@ -36,13 +34,13 @@ class Frame(NamedTuple):
     vector_fields: dict[str, Tensor]
 
 
-class SpectralEvolution(PDE):
+class PseudoSpectralPDE(PDE):
     r"""An equation :math:`\partial_t u = L u + N(u)` on a periodic box, with L diagonal in Fourier space.
 
     A subclass is a frozen dataclass with the arguments ``resolution``, ``n_frames``, ``frame_interval`` and
     ``precision``; it states L, N, the initial state, how long a time step may be, and one budget. With an argument
     ``refinement`` it is simulated on a finer grid, whose points are stored at ``resolution``. Time steps are those of
-    :class:`~fno_lightning.pdes.etdrk4.ETDRK4`. Every simulation is refused unless it stays finite, its budget closes
+    :class:`~fno_lightning.pdes.solvers.ETDRK4`. Every simulation is refused unless it stays finite, its budget closes
     (the change of the amount must equal the integral of the rate), and its spectrum falls off before the grid ends,
     which a budget does not tell: that of a truncated Fourier series closes on any grid.
     """
@@ -203,7 +201,7 @@ class _Run:
     """A batch of trajectories on their way, and the account of their budget."""
 
     def __init__(
-        self, pde: SpectralEvolution, box: PeriodicBox, parameters: Mapping[str, float], spectrum: Tensor
+        self, pde: PseudoSpectralPDE, box: PeriodicBox, parameters: Mapping[str, float], spectrum: Tensor
     ) -> None:
         self.spectrum = spectrum
         self._budget: Callable[[Tensor], Budget] = lambda state: pde.budget(state, box, parameters)

@@ -10,10 +10,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from fno_lightning.pdes.evolution import Budget, Frame, SpectralEvolution, Spectrum
-from fno_lightning.pdes.gray_scott_states import initial_concentrations
-from fno_lightning.pdes.periodic_box import PeriodicBox
+from fno_lightning.pdes.evolution import Budget, Frame, PseudoSpectralPDE, Spectrum
+from fno_lightning.pdes.inputs import initial_concentrations
 from fno_lightning.pdes.requirements import require_at_least, require_positive, require_resolution
+from fno_lightning.pdes.solvers import PeriodicBox
 
 LOWER_EDGE, LENGTH = -1.0, 2.0
 
@@ -29,7 +29,7 @@ PATTERNS = {
 
 
 @dataclass(frozen=True)
-class GrayScott(SpectralEvolution):
+class GrayScott(PseudoSpectralPDE):
     r"""Two chemical species that diffuse and react, and form patterns.
 
     .. math::
@@ -40,7 +40,7 @@ class GrayScott(SpectralEvolution):
     the rate F + k. All is dimensionless; the reaction takes a time of about 1.
 
     Solved by a Fourier method with the 2/3 rule for each of the two products, and
-    :class:`~fno_lightning.pdes.etdrk4.ETDRK4`. Trajectories have the layout and the parameters of The Well's
+    :class:`~fno_lightning.pdes.solvers.ETDRK4`. Trajectories have the layout and the parameters of The Well's
     ``gray_scott_reaction_diffusion`` (Ohana et al., NeurIPS 2024), and initial states of the same two kinds: most
     settle to patterns that are steady or move slowly, and some die out to A = 1, B = 0.
 

@@ -11,15 +11,15 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from fno_lightning.pdes.linear_problem import Coefficients, LinearProblem, solve_linear
-from fno_lightning.pdes.periodic_box import PeriodicBox
+from fno_lightning.pdes.linear import Coefficients, LinearPDE, solve_linear
 from fno_lightning.pdes.requirements import require_positive, require_range
+from fno_lightning.pdes.solvers import PeriodicBox
 
 MAX_DRAWS = 1000
 
 
 @dataclass(frozen=True)
-class Helmholtz(LinearProblem):
+class Helmholtz(LinearPDE):
     r"""The Helmholtz equation on the periodic unit square.
 
     .. math:: d_0 \Delta u + \omega u = -f

@@ -11,10 +11,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from fno_lightning.pdes.burgers import steepening
-from fno_lightning.pdes.evolution import Budget, Frame, SpectralEvolution, Spectrum
-from fno_lightning.pdes.periodic_box import PeriodicBox
-from fno_lightning.pdes.random_fields import GaussianRandomField
+from fno_lightning.pdes.evolution import Budget, Frame, PseudoSpectralPDE, Spectrum
+from fno_lightning.pdes.inputs import GaussianRandomField
 from fno_lightning.pdes.requirements import require_at_least, require_positive, require_resolution
+from fno_lightning.pdes.solvers import PeriodicBox
 
 HIGHEST_VELOCITY = 4.0
 """What |u| hardly ever exceeds on the attractor."""
@@ -23,7 +23,7 @@ LARGEST_SPACING = 0.6
 
 
 @dataclass(frozen=True)
-class KuramotoSivashinsky(SpectralEvolution):
+class KuramotoSivashinsky(PseudoSpectralPDE):
     r"""The Kuramoto-Sivashinsky equation: long waves grow, short ones decay, and steepening between them is chaotic.
 
     .. math:: \partial_t u + \partial_x \tfrac12 u^2 + \partial_x^2 u + \partial_x^4 u = 0

@@ -11,10 +11,10 @@ import torch
 from jaxtyping import Complex, Float
 from torch import Tensor
 
-from fno_lightning.pdes.evolution import Budget, Frame, SpectralEvolution, Spectrum
-from fno_lightning.pdes.periodic_box import PeriodicBox
-from fno_lightning.pdes.random_fields import GaussianRandomField
+from fno_lightning.pdes.evolution import Budget, Frame, PseudoSpectralPDE, Spectrum
+from fno_lightning.pdes.inputs import GaussianRandomField
 from fno_lightning.pdes.requirements import require_at_least, require_distinct, require_positive, require_resolution
+from fno_lightning.pdes.solvers import PeriodicBox
 
 INITIAL_VORTICITY = 0.0100
 """Root mean square of the initial vorticity per ``initial_scale``: of (κ² + 49)^{-5/2}, summed over wavenumbers κ."""
@@ -25,7 +25,7 @@ SMALLEST_RATIO = 0.25
 
 
 @dataclass(frozen=True)
-class NavierStokes(SpectralEvolution):
+class NavierStokes(PseudoSpectralPDE):
     r"""Forced two-dimensional incompressible flow, as the transport of its vorticity.
 
     .. math::

@@ -11,11 +11,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from fno_lightning.pdes.darcy.unit_square import cell_centres, cell_spacing, unit_gaussian_field
-from fno_lightning.pdes.nonlinear_poisson_scheme import BoundaryValues, harmonic_extension, relative_residual, solved
-from fno_lightning.pdes.nonlinear_poisson_sources import gaussian_sources
+from fno_lightning.pdes.inputs import gaussian_sources, unit_gaussian_field
 from fno_lightning.pdes.requirements import require_positive, require_range, require_resolution
-from fno_lightning.pdes.steady import Solution, SteadyProblem
+from fno_lightning.pdes.solvers import cell_centres, cell_spacing
+from fno_lightning.pdes.solvers.kirchhoff_transform import BoundaryValues, harmonic_extension, relative_residual, solved
+from fno_lightning.pdes.steady import Solution, SteadyPDE
 
 BOUNDARY_SMOOTHNESS = 6.0
 BOUNDARY_INVERSE_LENGTH = 3 * math.pi
@@ -23,7 +23,7 @@ BOUNDARY_INVERSE_LENGTH = 3 * math.pi
 
 
 @dataclass(frozen=True)
-class NonlinearPoisson(SteadyProblem):
+class NonlinearPoisson(SteadyPDE):
     r"""Diffusion that grows with the solution: from a source and boundary values to the solution.
 
     .. math:: \nabla \cdot \big((1 + \alpha u^2) \nabla u\big) = f

@@ -11,13 +11,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from fno_lightning.pdes.linear_problem import Coefficients, LinearProblem, anisotropic_diffusion
-from fno_lightning.pdes.periodic_box import PeriodicBox
+from fno_lightning.pdes.linear import Coefficients, LinearPDE, anisotropic_diffusion
 from fno_lightning.pdes.requirements import require_positive, require_range
+from fno_lightning.pdes.solvers import PeriodicBox
 
 
 @dataclass(frozen=True)
-class Poisson(LinearProblem):
+class Poisson(LinearPDE):
     r"""Poisson's equation with a random anisotropic diffusion tensor on the periodic unit square.
 
     .. math:: -\nabla \cdot (D \nabla u) = f, \qquad D = d_0\, R^T \mathrm{diag}(1, e)\, R

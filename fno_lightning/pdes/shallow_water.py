@@ -12,10 +12,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from fno_lightning.pdes.base import Trajectories
-from fno_lightning.pdes.evolution import Budget, Frame, SpectralEvolution, Spectrum
-from fno_lightning.pdes.periodic_box import PeriodicBox
-from fno_lightning.pdes.random_fields import GaussianRandomField
+from fno_lightning.pdes.evolution import Budget, Frame, PseudoSpectralPDE, Spectrum
+from fno_lightning.pdes.inputs import GaussianRandomField
 from fno_lightning.pdes.requirements import require_at_least, require_distinct, require_positive, require_resolution
+from fno_lightning.pdes.solvers import PeriodicBox
 
 COURANT_NUMBER = 0.5
 """Part of a cell that gravity waves on the flow cross in a time step."""
@@ -28,7 +28,7 @@ SMOOTHNESS = 8.0
 
 
 @dataclass(frozen=True)
-class ShallowWater(SpectralEvolution):
+class ShallowWater(PseudoSpectralPDE):
     r"""Vortices and waves in a shallow layer of water on an f-plane.
 
     .. math::
@@ -41,11 +41,11 @@ class ShallowWater(SpectralEvolution):
     carries to the smallest scales, and hardly touches the large ones; it keeps the mass, and spends energy.
 
     The initial state is in geostrophic balance: :math:`u = \hat z \times \nabla \psi` and :math:`h = H + f \psi / g`
-    with a random stream function ψ (:class:`~fno_lightning.pdes.random_fields.GaussianRandomField`). Where the flow is
+    with a random stream function ψ (:class:`~fno_lightning.pdes.inputs.GaussianRandomField`). Where the flow is
     not slow against f, it adjusts, and radiates gravity waves.
 
     Solved by a Fourier-Galerkin method (2/3 rule) for velocity and :math:`g (h - H) / f`, with
-    :class:`~fno_lightning.pdes.etdrk4.ETDRK4`; gravity waves are resolved in time. The budget is that of the total
+    :class:`~fno_lightning.pdes.solvers.ETDRK4`; gravity waves are resolved in time. The budget is that of the total
     energy :math:`\tfrac12 h |u|^2 + \tfrac12 g h^2`.
 
     Scalar field: ``height`` h, ``(batch, time, x, y)``; vector field: ``velocity``, ``(batch, time, x, y, 2)``; scalar:
@@ -115,7 +115,7 @@ class ShallowWater(SpectralEvolution):
         device: str = "cpu",
         progress: Callable[[float], None] | None = None,
     ) -> Trajectories:
-        """Simulates one trajectory for each seed; see :meth:`SpectralEvolution.simulate`.
+        """Simulates one trajectory for each seed; see :meth:`PseudoSpectralPDE.simulate`.
 
         Raises:
             FloatingPointError: also if a stored height is not positive.

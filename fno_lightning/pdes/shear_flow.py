@@ -11,8 +11,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from fno_lightning.pdes.evolution import Budget, Frame, SpectralEvolution, Spectrum
-from fno_lightning.pdes.periodic_box import PeriodicBox
+from fno_lightning.pdes.evolution import Budget, Frame, PseudoSpectralPDE, Spectrum
+from fno_lightning.pdes.inputs import ShearLayers
 from fno_lightning.pdes.requirements import (
     require_at_least,
     require_distinct,
@@ -20,7 +20,7 @@ from fno_lightning.pdes.requirements import (
     require_range,
     require_resolution,
 )
-from fno_lightning.pdes.shear_layers import ShearLayers
+from fno_lightning.pdes.solvers import PeriodicBox
 
 LOWER_EDGE = (0.0, -1.0)
 LENGTHS = (1.0, 2.0)
@@ -29,19 +29,19 @@ COURANT_NUMBER = 0.75
 
 
 @dataclass(frozen=True)
-class ShearFlow(SpectralEvolution):
+class ShearFlow(PseudoSpectralPDE):
     r"""Layers of shear that roll up, in an incompressible fluid with a passive tracer.
 
     .. math::
         \partial_t u + u \cdot \nabla u = -\nabla p + \nu \Delta u, \quad \nabla \cdot u = 0, \quad
         \partial_t s + u \cdot \nabla s = D \Delta s, \quad \nu = 1 / Re, \quad D = \nu / Sc
 
-    on x in [0, 1] and y in [-1, 1], periodic, from :class:`~fno_lightning.pdes.shear_layers.ShearLayers`, made free of
+    on x in [0, 1] and y in [-1, 1], periodic, from :class:`~fno_lightning.pdes.inputs.ShearLayers`, made free of
     divergence. The streams differ in velocity by 1; so lengths are in units of the width of the box, times in units of
     that width over the velocity difference. The tracer begins as the velocity of the streams.
 
     Solved by a Fourier-Galerkin method (2/3 rule) for the velocity, with the nonlinear term in rotational form and
-    projected, and :class:`~fno_lightning.pdes.etdrk4.ETDRK4`. The budget is that of the kinetic energy.
+    projected, and :class:`~fno_lightning.pdes.solvers.ETDRK4`. The budget is that of the kinetic energy.
 
     Trajectories have the layout and the regime of The Well's ``shear_flow`` (Ohana et al., NeurIPS 2024), with three
     differences: the waves have whole wavelengths (The Well's n_blobs are 2 m), widths and phases are drawn from ranges

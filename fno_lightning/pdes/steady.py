@@ -31,7 +31,7 @@ class Solution(NamedTuple):
     residual: Tensor
 
 
-class SteadyProblem(PDE):
+class SteadyPDE(PDE):
     """An equation without time: draws a sample for each seed and solves it.
 
     A subclass is a frozen dataclass with an argument ``resolution``, names its fields, and overrides :meth:`solve` and

@@ -12,9 +12,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from fno_lightning.pdes.base import PDE, Trajectories
-from fno_lightning.pdes.cooling import RadiativeCooling
-from fno_lightning.pdes.euler import EulerSolver, Primitive, frames, to_conserved, to_primitive
-from fno_lightning.pdes.mixing_layer import mixing_layer
+from fno_lightning.pdes.inputs import mixing_layer
+from fno_lightning.pdes.solvers import EulerSolver, RadiativeCooling
+from fno_lightning.pdes.solvers.euler import Primitive, frames, to_conserved, to_primitive
 
 LOWER_EDGE = (-0.5, -1.0)
 EXTENT = (1.0, 3.0)
@@ -27,8 +27,8 @@ class TurbulentRadiativeLayer2D(PDE):
     .. math::
         \partial_t U + \nabla \cdot F(U) = -\dot e_{cool}(\rho, T; t_{cool}),
 
-    the compressible Euler equations (:class:`~fno_lightning.pdes.euler.EulerSolver`) with
-    :class:`~fno_lightning.pdes.cooling.RadiativeCooling`, on x in [-0.5, 0.5] (periodic) and y in [-1, 2] (open: zero
+    the compressible Euler equations (:class:`~fno_lightning.pdes.solvers.EulerSolver`) with
+    :class:`~fno_lightning.pdes.solvers.RadiativeCooling`, on x in [-0.5, 0.5] (periodic) and y in [-1, 2] (open: zero
     gradient). Initially the pressure is 1, the hot gas (y > 0) has density 1 and the cold gas ``density_ratio``; their
     velocities along x differ by ``shear_velocity``. Lengths are in units of the width of the box, times in units of
     that width over the isothermal sound speed of the hot gas.

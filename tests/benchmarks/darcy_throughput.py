@@ -20,7 +20,8 @@ import scipy.sparse as sparse
 import torch
 from scipy.sparse.linalg import spsolve
 
-from fno_lightning.pdes.darcy import DarcyFlow, FaceCoefficients, harmonic_faces, solve_diffusion
+from fno_lightning.pdes.darcy_flow import DarcyFlow
+from fno_lightning.pdes.solvers.multigrid import FaceCoefficients, harmonic_faces, solve_diffusion
 
 
 def main() -> None:

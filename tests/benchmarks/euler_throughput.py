@@ -13,7 +13,7 @@ import time
 import torch
 
 from fno_lightning.pdes import RadiativeCooling, TurbulentRadiativeLayer2D
-from fno_lightning.pdes.euler import EulerSolver, to_conserved, to_primitive
+from fno_lightning.pdes.solvers.euler import EulerSolver, to_conserved, to_primitive
 
 
 def main() -> None:

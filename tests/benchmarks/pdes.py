@@ -17,7 +17,7 @@ import torch
 from jsonargparse import ArgumentParser
 
 from fno_lightning import pdes
-from fno_lightning.pdes import PDE, SpectralEvolution, SteadyProblem
+from fno_lightning.pdes import PDE, PseudoSpectralPDE, SteadyPDE
 
 
 class EnoughError(Exception):
@@ -46,12 +46,12 @@ def check(pde: PDE, n_samples: int) -> str:
     """Returns the figure of the check, recorded while the equation itself tests it."""
     figures: list[float] = []
     seeds = list(range(n_samples))
-    if isinstance(pde, SteadyProblem):
+    if isinstance(pde, SteadyPDE):
         return f"residual {pde.solve(seeds, 'cpu').residual.max().item():.1e}"
-    if isinstance(pde, SpectralEvolution):
+    if isinstance(pde, PseudoSpectralPDE):
         require = type(pde)._require_balanced
 
-        def record(self: SpectralEvolution, imbalance: torch.Tensor, *rest: object) -> None:
+        def record(self: PseudoSpectralPDE, imbalance: torch.Tensor, *rest: object) -> None:
             figures.append(imbalance.max().item())
             require(self, imbalance, *rest)
 

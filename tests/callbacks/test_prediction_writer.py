@@ -5,7 +5,7 @@ import torch
 from torch.utils.data import DataLoader, IterableDataset
 
 from fno_lightning.callbacks import PredictionWriter
-from fno_lightning.data.well_metadata import read_well_file
+from fno_lightning.data.hdf5.metadata import read_well_file
 from tests.callbacks.waves import WaveData, make_module, trajectory
 
 

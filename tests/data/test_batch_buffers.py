@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from fno_lightning.data import Batch, WellDataModule
-from fno_lightning.data.batch_buffers import MAX_BUFFERS, BatchBuffers
+from fno_lightning.data.loading import MAX_BUFFERS, BatchBuffers
 
 
 def test_memory_is_used_again_when_nobody_refers_to_it():

@@ -14,8 +14,8 @@ from jsonargparse import ArgumentError, ArgumentParser
 from the_well.data import WellDataset
 
 from fno_lightning.data import FieldDataModule, GeneratedDataModule, WellDataModule
-from fno_lightning.data.folder_lock import folder_lock
-from fno_lightning.data.simulation import Simulation
+from fno_lightning.data.simulation.data_set import Simulation
+from fno_lightning.files import folder_lock
 from tests.travelling_wave import TravellingWave
 
 
@@ -189,7 +189,7 @@ def test_a_killed_simulation_leaves_no_partial_file_and_continues(make, tmp_path
     """A real process is killed in the middle of writing its third file."""
     script = f"""
         import os, signal
-        import fno_lightning.data.well_writer as writer
+        import fno_lightning.data.hdf5.writer as writer
         from fno_lightning.data import GeneratedDataModule
         from tests.data.test_generated import CountingWave
 
@@ -234,7 +234,7 @@ def test_a_disk_that_fills_up_while_simulating(make, monkeypatch):
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr("fno_lightning.data.well_writer._write_scalars", no_space)
+        patch.setattr("fno_lightning.data.hdf5.writer._write_scalars", no_space)
         with pytest.raises(
             OSError, match=r"cannot write .*train.*hdf5, which needs .* No space left .* finished files"
         ):

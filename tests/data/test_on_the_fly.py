@@ -3,8 +3,9 @@
 import pytest
 import torch
 
-from fno_lightning.data import OnTheFlyDataModule, fresh_samples
-from fno_lightning.data.fresh_samples import FreshNumbers
+from fno_lightning.data import OnTheFlyDataModule
+from fno_lightning.data.simulation import fresh as fresh_samples
+from fno_lightning.data.simulation.fresh import FreshNumbers
 from fno_lightning.modules import FNOModule
 from fno_lightning.pdes import Poisson
 from tests.travelling_wave import TravellingWave

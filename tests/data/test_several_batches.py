@@ -3,8 +3,8 @@ import torch
 from torch.utils.data import SequentialSampler
 
 from fno_lightning.data import OnTheFlyDataModule
-from fno_lightning.data.batching import FirstSamples, several_batches
-from fno_lightning.data.fresh_samples import FreshNumbers
+from fno_lightning.data.loading import FirstSamples, several_batches
+from fno_lightning.data.simulation.fresh import FreshNumbers
 from fno_lightning.modules import FNOModule
 from tests.travelling_wave import TravellingWave
 

@@ -12,7 +12,7 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from torch.utils.data import Dataset
 
 from fno_lightning.data import Batch, FieldDataModule, FieldSpec, WellDataModule, WellFormatError, write_well_file
-from fno_lightning.data.download import download_well
+from fno_lightning.data.hdf5.download import download_well
 
 
 def module_of(root, **options):

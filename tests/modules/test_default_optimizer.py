@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from fno_lightning.modules.default_optimizer import default_optimizer
+from fno_lightning.modules.optimizers import default_optimizer
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,8 @@ import torch
 
 from fno_lightning.data import FieldSpec, Statistics
 from fno_lightning.modules import FNOModule, Normalizer
-from fno_lightning.pdes.linear_problem import Coefficients, solve_linear
-from fno_lightning.pdes.periodic_box import PeriodicBox
+from fno_lightning.pdes.linear import Coefficients, solve_linear
+from fno_lightning.pdes.solvers.periodic_box import PeriodicBox
 
 SPEC = FieldSpec(
     dataset_name="poisson",

@@ -4,7 +4,7 @@ import math
 
 import torch
 
-from fno_lightning.pdes.etdrk4 import ETDRK4
+from fno_lightning.pdes.solvers.etdrk4 import ETDRK4
 
 
 def advance(pde, parameters, state, duration, n_steps):

@@ -9,7 +9,8 @@ import scipy.sparse as sparse
 import torch
 from scipy.sparse.linalg import spsolve
 
-from fno_lightning.pdes.darcy import DarcyFlow, LogNormal, Permeability, ThresholdedFourier, ThresholdedGaussian
+from fno_lightning.pdes.darcy_flow import DarcyFlow
+from fno_lightning.pdes.inputs.permeability import LogNormal, Permeability, ThresholdedFourier, ThresholdedGaussian
 
 FAMILIES = [ThresholdedGaussian(), LogNormal(), LogNormal(sigma=2.0), ThresholdedFourier()]
 

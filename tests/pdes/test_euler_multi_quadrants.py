@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from fno_lightning.pdes import euler_multi_quadrants
-from fno_lightning.pdes.euler import EulerSolver
 from fno_lightning.pdes.euler_multi_quadrants import EulerMultiQuadrantsOpenBC, EulerMultiQuadrantsPeriodicBC
-from fno_lightning.pdes.quadrants import Pieces, Quadrants
+from fno_lightning.pdes.inputs.quadrants import Pieces, Quadrants
+from fno_lightning.pdes.solvers.euler import EulerSolver
 from tests.pdes.exact_riemann import exact_riemann
 
 AIR = {"gamma": 1.4}

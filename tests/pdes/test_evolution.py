@@ -7,14 +7,14 @@ from typing import ClassVar
 import pytest
 import torch
 
-from fno_lightning.pdes.budget import Budget, BudgetAccount
-from fno_lightning.pdes.evolution import Frame, SpectralEvolution
-from fno_lightning.pdes.periodic_box import PeriodicBox
-from fno_lightning.pdes.random_fields import GaussianRandomField
+from fno_lightning.pdes.evolution import Frame, PseudoSpectralPDE
+from fno_lightning.pdes.inputs.random_fields import GaussianRandomField
+from fno_lightning.pdes.solvers.budget import Budget, BudgetAccount
+from fno_lightning.pdes.solvers.periodic_box import PeriodicBox
 
 
 @dataclasses.dataclass(frozen=True)
-class Growth(SpectralEvolution):
+class Growth(PseudoSpectralPDE):
     """u' = ν u_xx + growth u²; its energy is announced to grow with ``announced`` instead."""
 
     dataset_name: ClassVar[str] = "growth"

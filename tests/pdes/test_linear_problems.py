@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from fno_lightning.pdes import AdvectionDiffusion, Helmholtz, Poisson, steady
-from fno_lightning.pdes.linear_problem import Coefficients, linear_residual, solve_linear
-from fno_lightning.pdes.periodic_box import PeriodicBox
+from fno_lightning.pdes.linear import Coefficients, linear_residual, solve_linear
+from fno_lightning.pdes.solvers.periodic_box import PeriodicBox
 
 PROBLEMS = [Poisson(), AdvectionDiffusion(), Helmholtz(), Helmholtz(omegas=(0.5, 4.5), integer=False)]
 SMALL = [type(problem)(resolution=(32, 40)) for problem in PROBLEMS[:3]]
@@ -176,7 +176,7 @@ def test_a_wrong_solution_is_refused(monkeypatch):
         solution[1] *= 1 + 1e-6
         return solution
 
-    monkeypatch.setattr("fno_lightning.pdes.linear_problem.solve_linear", wrong)
+    monkeypatch.setattr("fno_lightning.pdes.linear.solve_linear", wrong)
     with pytest.raises(
         FloatingPointError, match=r"Poisson is not solved for seeds \[8\]: relative residuals \['1e-06'\]"
     ):

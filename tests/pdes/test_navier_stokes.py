@@ -6,8 +6,8 @@ import math
 import pytest
 import torch
 
-from fno_lightning.pdes.etdrk4 import ETDRK4
 from fno_lightning.pdes.navier_stokes import NavierStokes, VorticityAdvection
+from fno_lightning.pdes.solvers.etdrk4 import ETDRK4
 from tests.pdes.exponax_steps import steps_of_exponax
 from tests.pdes.stepping import advance, derivative, order
 

@@ -10,7 +10,7 @@ import torch
 from scipy.optimize import newton_krylov
 
 from fno_lightning.pdes.nonlinear_poisson import NonlinearPoisson
-from fno_lightning.pdes.nonlinear_poisson_scheme import (
+from fno_lightning.pdes.solvers.kirchhoff_transform import (
     BoundaryValues,
     harmonic_extension,
     inverse_kirchhoff,

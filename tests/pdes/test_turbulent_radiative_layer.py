@@ -10,8 +10,9 @@ import pytest
 import torch
 from torch._dynamo.exc import TorchDynamoException
 
-from fno_lightning.pdes import TurbulentRadiativeLayer2D, compilation
-from fno_lightning.pdes.euler import to_conserved
+from fno_lightning.pdes import TurbulentRadiativeLayer2D
+from fno_lightning.pdes.solvers.euler import solver as compilation
+from fno_lightning.pdes.solvers.euler import to_conserved
 
 TCOOL = {"tcool": 0.1}
 
@@ -114,7 +115,8 @@ def test_compiled_and_eager_steps_agree():
 import logging, torch
 from fno_lightning.pdes import TurbulentRadiativeLayer2D
 fallbacks = []
-logging.getLogger("fno_lightning.pdes.compilation").addFilter(lambda record: fallbacks.append(record.getMessage()))
+logger = logging.getLogger("fno_lightning.pdes.solvers.euler.solver")
+logger.addFilter(lambda record: fallbacks.append(record.getMessage()))
 eager, compiled = (
     TurbulentRadiativeLayer2D((12, 36), n_frames=4, compile=compile).simulate({"tcool": 0.1}, [3, 7])
     for compile in (False, True)

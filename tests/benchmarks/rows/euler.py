@@ -7,8 +7,8 @@ from collections.abc import Mapping
 import torch
 
 from fno_lightning.pdes import RadiativeCooling, TurbulentRadiativeLayer2D
-from fno_lightning.pdes.compilation import compiled
-from fno_lightning.pdes.euler import EulerSolver, to_conserved
+from fno_lightning.pdes.solvers.euler import EulerSolver, to_conserved
+from fno_lightning.pdes.solvers.euler.solver import compiled
 from tests.benchmarks.checks import DifferentResultError
 from tests.benchmarks.harness import Benchmark, Contestant, Measurement, Row, Settings, interleave, seconds
 

@@ -1,9 +1,0 @@
-"""Figures of forecasts: tensors in, Matplotlib figures out; no logger, no global state."""
-
-from fno_lightning.callbacks.figures.animation import write_animation
-from fno_lightning.callbacks.figures.error_curves import error_figure
-from fno_lightning.callbacks.figures.forecast import Forecast
-from fno_lightning.callbacks.figures.rollout import rollout_figure
-from fno_lightning.callbacks.figures.spectra import radial_spectrum, spectra_figure
-
-__all__ = ["Forecast", "error_figure", "radial_spectrum", "rollout_figure", "spectra_figure", "write_animation"]

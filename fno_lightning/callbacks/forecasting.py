@@ -1,0 +1,124 @@
+"""Forecasts inside a Trainer: type guards, trajectories, divergence."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from itertools import islice
+
+import torch
+from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.utilities.seed import isolate_rng
+from torch import Tensor
+
+from fno_lightning.data import Batch, FieldDataModule, FieldSpec
+from fno_lightning.modules import ForecastModule
+
+
+def forecast_module(pl_module: LightningModule) -> ForecastModule:
+    """Returns the module, if it is one that forecasts fields.
+
+    Raises:
+        TypeError: if it is not a :class:`~fno_lightning.modules.ForecastModule`.
+    """
+    if not isinstance(pl_module, ForecastModule):
+        raise TypeError(
+            f"the callbacks that evaluate forecasts need a ForecastModule, got {type(pl_module).__name__}: subclass "
+            "fno_lightning.modules.ForecastModule, or leave these callbacks out"
+        )
+    return pl_module
+
+
+def field_data(trainer: Trainer) -> FieldDataModule:
+    """Returns the trainer's datamodule, if it is one that serves trajectories of fields.
+
+    Raises:
+        TypeError: if there is none, or it is not a :class:`~fno_lightning.data.FieldDataModule`.
+    """
+    data: object = getattr(trainer, "datamodule", None)
+    if not isinstance(data, FieldDataModule):
+        raise TypeError(
+            f"RolloutEvaluation takes trajectories from a FieldDataModule, got {type(data).__name__}: pass "
+            "datamodule=... to the trainer, or leave this callback out"
+        )
+    return data
+
+
+def tensorboard_logger(trainer: Trainer) -> TensorBoardLogger | None:
+    """Returns the trainer's TensorBoard logger, if it has one."""
+    return next((logger for logger in trainer.loggers if isinstance(logger, TensorBoardLogger)), None)
+
+
+log = logging.getLogger(__name__)
+
+
+@contextmanager
+def undisturbed(module: torch.nn.Module) -> Iterator[None]:
+    """Evaluates without gradients; leaves every submodule's mode and the random numbers as they were."""
+    training = [part for part in module.modules() if part.training]
+    with isolate_rng(), torch.no_grad():
+        module.eval()
+        try:
+            yield
+        finally:
+            for part in training:
+                part.training = True
+
+
+def forecast_trajectories(
+    trainer: Trainer, module: ForecastModule, loader: Iterable[Batch], max_steps: int | None = None
+) -> Iterator[tuple[Batch, Tensor]]:
+    """Yields trajectories, batch by batch on the module's device, with their forecasts ``(batch, time, field, *grid)``.
+
+    Every batch is filled up to the size of the first, so that a compiled network is compiled once. The forecast runs in
+    the trainer's precision; the reference keeps its own.
+
+    Args:
+        trainer: Supplies device and precision.
+        module: Makes the forecasts.
+        loader: Batches of trajectories.
+        max_steps: Longest forecast; ``None``: to the end of the trajectory.
+    """
+    size = 0
+    for on_host in islice(loader, 1 if getattr(trainer, "fast_dev_run", False) else None):
+        batch: Batch = trainer.strategy.batch_to_device(on_host)
+        batch = batch._replace(target=batch.target[:, :max_steps])
+        n_trajectories, n_steps = batch.target.shape[:2]
+        size = size or n_trajectories
+        parts = (_filled_up(part, size) for part in (batch.history, batch.constants, batch.scalars))
+        history, constants, scalars = (trainer.precision_plugin.convert_input(part) for part in parts)
+        with trainer.precision_plugin.forward_context():
+            prediction = module.forecast(history, constants, scalars, n_steps)
+        yield batch, prediction[:n_trajectories].to(batch.target.dtype)
+
+
+def _filled_up(part: Tensor, size: int) -> Tensor:
+    """Repeats the last sample until there are ``size``."""
+    return torch.cat((part, part[-1:].expand(max(size - len(part), 0), *part.shape[1:])))
+
+
+def report_divergence(prediction: Tensor, batch: Batch, spec: FieldSpec, first: int) -> Tensor:
+    """Logs which trajectories are not finite from which step on; returns for each whether it is.
+
+    Args:
+        prediction: Forecasts, ``(batch, time, field, *grid)``.
+        batch: Their trajectories.
+        spec: What the data set is.
+        first: Number of the batch's first trajectory.
+    """
+    finite = prediction.isfinite().flatten(start_dim=2).all(dim=2)
+    diverged = ~finite.all(dim=1)
+    for i in diverged.nonzero().flatten().tolist():
+        step = int(finite[i].int().argmin()) + 1
+        names = zip(spec.scalars, batch.scalars[i].tolist(), strict=True)
+        scalars = ", ".join(f"{name} = {value:.4g}" for name, value in names)
+        log.warning(
+            "the rollout of trajectory %d%s is not finite from step %d of %d on",
+            first + i,
+            f" ({scalars})" if scalars else "",
+            step,
+            finite.shape[1],
+        )
+    return diverged

@@ -1,0 +1,125 @@
+"""Attributes and the types that they must have; each function returns ``None`` where it has found an error."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import h5py
+import numpy as np
+
+from fno_lightning.check.findings import Findings
+from fno_lightning.data.hdf5.entry import Entry, EntryError
+
+
+def are_numbers(entry: Entry, findings: Findings) -> bool:
+    """Whether a data set holds real numbers."""
+    dtype = entry.handle.dtype
+    if dtype.kind in "fiub":
+        return True
+    findings.error(entry.place, f"holds values of type {dtype}, expected real numbers")
+    return False
+
+
+def checked_listing(group: Entry, findings: Findings) -> list[Entry]:
+    """Checks ``field_names``; returns the data sets that it names, or all if it is not readable."""
+    names = checked_names(group, "field_names", findings)
+    if names is None:
+        return [Entry(group.path, child) for child in group.handle.values() if isinstance(child, h5py.Dataset)]
+    for name, count in Counter(names).items():
+        if count > 1:
+            findings.error(group.place, f"names '{name}' {count} times in field_names: name it once")
+    for name in group.handle:
+        if name not in names:
+            findings.error(
+                group.place, f"holds '{name}', which field_names {list(names)} does not name: name it, or delete it"
+            )
+    entries = [findings.attempt(group.dataset, name) for name in dict.fromkeys(names)]
+    return [entry for entry in entries if entry is not None]
+
+
+def checked_text(entry: Entry, name: str, findings: Findings) -> str | None:
+    """Returns an attribute that must be text."""
+    return findings.attempt(_text, entry, name, findings)
+
+
+def checked_names(entry: Entry, name: str, findings: Findings) -> tuple[str, ...] | None:
+    """Returns an attribute that must be a list of names."""
+    return findings.attempt(_names, entry, name, findings)
+
+
+def checked_count(entry: Entry, name: str, findings: Findings) -> int | None:
+    """Returns an attribute that must be a positive integer."""
+    return findings.attempt(_count, entry, name)
+
+
+def checked_flag(entry: Entry, name: str, findings: Findings) -> bool | None:
+    """Returns an attribute that must be true or false."""
+    return findings.attempt(_flag, entry, name, findings)
+
+
+def checked_flags(entry: Entry, name: str, n_flags: int | None, findings: Findings) -> tuple[bool, ...] | None:
+    """Returns an attribute that must be a list of as many flags; ``n_flags`` is ``None`` if that is not known."""
+    return findings.attempt(_flags, entry, name, n_flags, findings)
+
+
+def _text(entry: Entry, name: str, findings: Findings) -> str:
+    value = entry.attribute(name)
+    if not isinstance(value, str | bytes):
+        raise _wrong(entry, name, value, "text")
+    _warn_of_bytes(entry, name, [value], findings)
+    return entry.text(name)
+
+
+def _names(entry: Entry, name: str, findings: Findings) -> tuple[str, ...]:
+    value = entry.attribute(name)
+    if isinstance(value, str | bytes) and len(value) != 1:  # one letter is read as a list of one either way
+        raise _wrong(entry, name, value, "a list of names; of one text, readers take each letter for a name")
+    values = np.atleast_1d(value)
+    if isinstance(value, h5py.Empty) or not all(isinstance(item, str | bytes) for item in values):
+        raise _wrong(entry, name, value, "a list of names")
+    _warn_of_bytes(entry, name, values.tolist(), findings)
+    return entry.names(name)
+
+
+def _count(entry: Entry, name: str) -> int:
+    value = entry.attribute(name)
+    if not isinstance(value, int | np.integer) or value < 1:
+        raise _wrong(entry, name, value, "a positive integer")
+    return entry.integer(name)
+
+
+def _flag(entry: Entry, name: str, findings: Findings) -> bool:
+    flags = _booleans(entry, name, "true or false", findings)
+    if flags.size != 1:
+        raise _wrong(entry, name, flags, "true or false")
+    return bool(flags.ravel()[0])
+
+
+def _flags(entry: Entry, name: str, n_flags: int | None, findings: Findings) -> tuple[bool, ...]:
+    flags = _booleans(entry, name, "a list of true or false", findings)
+    if flags.ndim > 1 or n_flags not in (None, flags.size):
+        raise _wrong(entry, name, flags, f"true or false for each of the {n_flags} axes")
+    return tuple(bool(flag) for flag in flags.ravel())
+
+
+def _booleans(entry: Entry, name: str, expected: str, findings: Findings) -> np.ndarray:
+    """Values of an attribute that are booleans, or at least zeros and ones."""
+    value = entry.attribute(name)
+    values = np.asarray(value)
+    if values.dtype.kind not in "biu" or not np.isin(values, (0, 1)).all():
+        raise _wrong(entry, name, value, expected)
+    if values.dtype.kind != "b":
+        message = f"has the attribute '{name}' = {value!r} of type {values.dtype}, strict readers require booleans"
+        findings.warning(entry.place, message)
+    return values
+
+
+def _warn_of_bytes(entry: Entry, name: str, values: list[Any], findings: Findings) -> None:
+    if any(isinstance(value, bytes) for value in values):
+        message = f"has the attribute '{name}' in bytes, strict readers require strings of variable length"
+        findings.warning(entry.place, message)
+
+
+def _wrong(entry: Entry, name: str, value: Any, expected: str) -> EntryError:
+    return entry.error(f"has the attribute '{name}' = {value!r}, expected {expected}")

@@ -1,0 +1,144 @@
+"""What of a split a cache holds, and how it is read."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import math
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from fno_lightning.data.finite import (
+    all_finite,
+    require_finite_constants,
+    require_finite_frames,
+    trajectory_place,
+)
+from fno_lightning.data.hdf5 import WellFile, WellReader
+from fno_lightning.data.hdf5.file import scalar_table
+from fno_lightning.data.windows import TrajectoryKey
+
+PIECE_BYTES = 64 * 2**20
+"""Largest part of a trajectory that is read at once."""
+
+
+class CachedFrames(NamedTuple):
+    """The trajectories of a split, one after the other, float32.
+
+    Attributes:
+        frames: ``(frame, field, *grid)``.
+        constants: ``(trajectory, constant_field, *grid)``.
+        scalars: ``(trajectory, scalar)``.
+    """
+
+    frames: Tensor
+    constants: Tensor
+    scalars: Tensor
+
+
+class FrameSource:
+    """The frames, constant fields and scalars of a list of trajectories, as a cache holds them.
+
+    Args:
+        files: Metadata of the files.
+        trajectories: Which of their trajectories, in the order in which they are stored.
+        fields: Components of time-dependent fields, in the order of the files.
+        constant_fields: Components of the fields without time dependence, in the order of the files.
+        scalars: Names of the scalars that are constant in time.
+        grid_stride: Distance between successive grid points.
+    """
+
+    def __init__(
+        self,
+        files: Sequence[WellFile],
+        trajectories: Sequence[TrajectoryKey],
+        fields: Sequence[str],
+        constant_fields: Sequence[str],
+        scalars: Sequence[str],
+        grid_stride: int = 1,
+    ) -> None:
+        self.trajectories = tuple(trajectories)
+        self.fields = tuple(fields)
+        self.constant_fields = tuple(constant_fields)
+        self.grid_shape = tuple(-(-n // grid_stride) for n in files[0].grid_shape)
+        ends = [0, *itertools.accumulate(key.n_frames for key in self.trajectories)]
+        self.n_frames = ends[-1]
+        self.rows = {
+            key[:2]: (row, first) for row, (key, first) in enumerate(zip(self.trajectories, ends, strict=False))
+        }
+        """Number and first frame of each trajectory, by file and trajectory in it."""
+        self.grid_stride = grid_stride
+        self._reader = WellReader(files, fields, constant_fields, grid_stride)
+        tables = [scalar_table(file, scalars) for file in files]
+        self.scalars = torch.stack([tables[key.file][key.trajectory] for key in self.trajectories])
+
+    @property
+    def frames_shape(self) -> tuple[int, ...]:
+        """``(frame, field, *grid)``."""
+        return self.n_frames, len(self.fields), *self.grid_shape
+
+    @property
+    def constants_shape(self) -> tuple[int, ...]:
+        """``(trajectory, constant_field, *grid)``."""
+        return len(self.trajectories), len(self.constant_fields), *self.grid_shape
+
+    @property
+    def n_bytes(self) -> int:
+        """Size of the frames and the constant fields."""
+        return 4 * (math.prod(self.frames_shape) + math.prod(self.constants_shape))
+
+    @property
+    def key(self) -> str:
+        """Names the contents: it changes with the files and with everything that is chosen from them."""
+        files = self._reader.files
+        used = [files[number] for number in sorted({key.file for key in self.trajectories})]
+        identities = [
+            (str(file.path.resolve()), file.path.stat().st_size, file.path.stat().st_mtime_ns) for file in used
+        ]
+        chosen = (identities, self.trajectories, self.fields, self.constant_fields, self.grid_stride)
+        return hashlib.sha256(repr(chosen).encode()).hexdigest()[:32]
+
+    def read(self, frames: Tensor, constants: Tensor, report: Callable[[float], None]) -> None:
+        """Reads everything, trajectory by trajectory.
+
+        Args:
+            frames: Where the frames go, ``(frame, field, *grid)``, on any device.
+            constants: Where the constant fields go, ``(trajectory, constant_field, *grid)``.
+            report: Is told the fraction done.
+
+        Raises:
+            ValueError: if a value is not finite; names its field, frame, trajectory and file.
+        """
+        n_at_once = max(1, PIECE_BYTES // (4 * math.prod(self.frames_shape[1:])))
+        done = 0
+        for row, key in enumerate(self.trajectories):
+            self._read_constants(key, constants[row])
+            for start in range(0, key.n_frames, n_at_once):
+                n = min(n_at_once, key.n_frames - start)
+                self._read_frames(key, start, frames[done : done + n])
+                done += n
+                report(done / self.n_frames)
+        self._reader.release()
+
+    def _read_frames(self, key: TrajectoryKey, start: int, out: Tensor) -> None:
+        piece = out if out.device.type == "cpu" else torch.empty(out.shape)
+        values = piece.numpy()
+        self._reader.read_frames(key.file, key.trajectory, start, 1, values[:0], values)
+        if not all_finite(piece):
+            require_finite_frames(piece, range(start, start + len(piece)), self.fields, self._place(key))
+        if piece is not out:
+            out.copy_(piece)
+
+    def _read_constants(self, key: TrajectoryKey, out: Tensor) -> None:
+        piece = out if out.device.type == "cpu" else torch.empty(out.shape)
+        self._reader.read_constants(key.file, key.trajectory, piece.numpy())
+        if not all_finite(piece):
+            require_finite_constants(piece, self.constant_fields, self._place(key))
+        if piece is not out:
+            out.copy_(piece)
+
+    def _place(self, key: TrajectoryKey) -> str:
+        return trajectory_place(key.trajectory, self._reader.files[key.file].path)

@@ -1,0 +1,161 @@
+"""What one file in The Well's format holds, and the data set that it is a part of."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from fno_lightning.data.spec import FieldSpec, cell_edges
+
+
+@dataclass(frozen=True)
+class WellField:
+    """A scalar, vector or tensor field of a file.
+
+    Attributes:
+        name: Name of the field, e.g. ``velocity``.
+        order: Tensor order: 0 for a scalar, 1 for a vector, 2 for a tensor.
+        components: Name of each component in row-major order, e.g. ``("velocity_x", "velocity_y")``.
+        shape: Shape on disk, ``(trajectory, time, *grid, *component)``; axes along which nothing varies may be absent.
+        sample_varying: Whether the trajectories differ.
+        time_varying: Whether the field depends on time.
+        grid: Number of stored points along each axis, 1 where nothing varies.
+        dtype: Data type on disk.
+        offset: Position of the first value in the file if the values lie there as plain native numbers in one piece.
+    """
+
+    name: str
+    order: int
+    components: tuple[str, ...]
+    shape: tuple[int, ...]
+    sample_varying: bool
+    time_varying: bool
+    grid: tuple[int, ...]
+    dtype: np.dtype
+    offset: int | None
+
+    @property
+    def path(self) -> str:
+        """Path of the data set inside the file."""
+        return f"t{self.order}_fields/{self.name}"
+
+    @property
+    def frame_size(self) -> int:
+        """Number of values of one frame of one trajectory."""
+        return math.prod(self.shape[self.sample_varying + self.time_varying :])
+
+
+@dataclass(frozen=True, eq=False)
+class WellFile:
+    """A file's metadata; made by :func:`~fno_lightning.data.read_well_file`.
+
+    Attributes:
+        path: The file.
+        dataset_name: Name of the data set that it is a part of.
+        source: Where the data came from, if the file says so.
+        n_trajectories: Number of trajectories.
+        time: Time of each frame, ``(n_frames,)``.
+        axes: Name of each spatial axis.
+        coordinates: Coordinates of the points along each axis (of the first trajectory, if they differ).
+        boundaries: Condition at the lower and upper side of each axis: ``periodic``, ``wall`` or ``open``.
+        fields: All fields, scalars before vectors before tensors, each in the order that the file names.
+        scalars: Parameters that are constant in time, by name, ``(n_trajectories,)``.
+        time_varying_scalars: Names of the scalars that depend on time.
+    """
+
+    path: Path
+    dataset_name: str
+    source: str | None
+    n_trajectories: int
+    time: np.ndarray
+    axes: tuple[str, ...]
+    coordinates: tuple[np.ndarray, ...]
+    boundaries: tuple[tuple[str, str], ...]
+    fields: tuple[WellField, ...]
+    scalars: dict[str, np.ndarray]
+    time_varying_scalars: tuple[str, ...]
+
+    @property
+    def n_frames(self) -> int:
+        """Number of stored times."""
+        return len(self.time)
+
+    @property
+    def grid_shape(self) -> tuple[int, ...]:
+        """Number of points along each axis."""
+        return tuple(len(points) for points in self.coordinates)
+
+    @property
+    def frame_interval(self) -> float:
+        """Mean time between two stored frames."""
+        return float(self.time[-1] - self.time[0]) / (self.n_frames - 1)
+
+    def field(self, name: str) -> WellField:
+        """Returns a field by its name."""
+        return next(field for field in self.fields if field.name == name)
+
+    def components(self, *, time_varying: bool) -> tuple[str, ...]:
+        """Names of the components of all fields that depend on time, or of all those that do not."""
+        selected = (field for field in self.fields if field.time_varying is time_varying)
+        return tuple(component for field in selected for component in field.components)
+
+
+def file_spec(
+    file: WellFile, *, fields: tuple[str, ...], time_step: float | None, source: str, grid_stride: int = 1
+) -> FieldSpec:
+    """Describes the data set that a file is a part of.
+
+    Args:
+        file: Metadata of the file.
+        fields: Components of time-dependent fields that are used.
+        time_step: Time between two steps; ``None`` for a steady problem.
+        source: Where the data came from, for people to read.
+        grid_stride: Distance between the grid points that are used.
+    """
+    coordinates = [points[::grid_stride] for points in file.coordinates]
+    return FieldSpec(
+        dataset_name=file.dataset_name,
+        fields=fields,
+        grid_shape=tuple(len(points) for points in coordinates),
+        constant_fields=file.components(time_varying=False),
+        scalars=tuple(file.scalars),
+        axes=file.axes,
+        extent=tuple(cell_edges(points.tolist()) for points in coordinates),
+        boundaries=file.boundaries,
+        time_step=None if time_step is None else float(f"{time_step:.7g}"),
+        source=source,
+    )
+
+
+def matching_stride(file: WellFile, resolution: Sequence[int]) -> int:
+    """Returns the distance between points of a file's grid that make up a coarser grid.
+
+    Args:
+        file: Metadata of the file.
+        resolution: Number of points of the coarser grid along each axis.
+
+    Raises:
+        ValueError: if there is no such grid among the file's points.
+    """
+    grid = file.grid_shape
+    stride = max(1, round(grid[0] / max(1, resolution[0])))
+    if tuple(-(-n // stride) for n in grid) != tuple(resolution):
+        grids = ", ".join(str([-(-n // every) for n in grid]) for every in range(1, 5))
+        folder = file.path.parents[2].name
+        raise ValueError(
+            f"there are no data at the resolution {list(resolution)}: the files of {folder} hold every n-th point of "
+            f"their grid, {grids} and so on"
+        )
+    return stride
+
+
+def scalar_table(file: WellFile, names: Sequence[str]) -> Tensor:
+    """Scalars of each trajectory of a file, ``(trajectory, scalar)``."""
+    columns = [torch.from_numpy(file.scalars[name]) for name in names]
+    return torch.stack(columns, dim=1) if columns else torch.empty(file.n_trajectories, 0)

@@ -1,0 +1,153 @@
+"""Reads and checks what a file in The Well's format says about itself."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+
+import numpy as np
+
+from fno_lightning.data.hdf5.entry import Entry, WellFormatError, open_hdf5
+from fno_lightning.data.hdf5.file import WellField, WellFile
+
+
+def read_well_file(path: str | Path) -> WellFile:
+    """Reads and checks the metadata of a file; no field is read.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        WellFormatError: if the file is not a complete HDF5 file in The Well's format.
+    """
+    path = Path(path)
+    with open_hdf5(path) as root:
+        n_trajectories = root.integer("n_trajectories")
+        dimensions = root.group("dimensions")
+        axes = dimensions.names("spatial_dims")
+        n_dims = root.integer("n_spatial_dims")
+        if len(axes) != n_dims:
+            raise WellFormatError(f"{path}: n_spatial_dims is {n_dims}, but /dimensions names the axes {axes}")
+        time = read_coordinates(dimensions, "time", n_trajectories)
+        coordinates = tuple(read_coordinates(dimensions, axis, n_trajectories) for axis in axes)
+        full_shape = (n_trajectories, len(time), *map(len, coordinates))
+        scalars, time_varying_scalars = _scalars(root.group("scalars"), n_trajectories)
+        return WellFile(
+            path=path,
+            dataset_name=root.text("dataset_name"),
+            source=root.text("source") if "source" in root.handle.attrs else None,
+            n_trajectories=n_trajectories,
+            time=time,
+            axes=axes,
+            coordinates=coordinates,
+            boundaries=_boundaries(root.group("boundary_conditions"), axes),
+            fields=tuple(field for order in range(3) for field in _fields(root, order, axes, full_shape)),
+            scalars=scalars,
+            time_varying_scalars=time_varying_scalars,
+        )
+
+
+def read_coordinates(dimensions: Entry, name: str, n_trajectories: int) -> np.ndarray:
+    """Reads times, or the coordinates of an axis: those of the first trajectory, if they differ.
+
+    Raises:
+        EntryError: if there are none, or they are not one finite value for each point.
+    """
+    entry = dimensions.dataset(name)
+    values = entry.finite_values()
+    if values.ndim == 2 and entry.flag("sample_varying"):
+        entry.check_shape((n_trajectories, values.shape[1]))
+        values = values[0]
+    if values.ndim != 1 or values.size == 0:
+        raise entry.error(f"has the shape {entry.shape}, expected one value for each point")
+    return values
+
+
+def read_field(entry: Entry, order: int, axes: tuple[str, ...], full_shape: tuple[int, ...]) -> WellField:
+    """Reads what a field's flags and its shape say.
+
+    Args:
+        entry: The field's data set.
+        order: Its tensor order.
+        axes: Name of each spatial axis of the file.
+        full_shape: Number of trajectories, of frames and of points along each axis.
+
+    Raises:
+        EntryError: if they do not fit each other, or the values are not real numbers.
+    """
+    dim_varying = tuple(bool(flag) for flag in np.atleast_1d(entry.attribute("dim_varying")))
+    if len(dim_varying) != len(axes):
+        raise entry.error(f"has {len(dim_varying)} entries in dim_varying for the axes {axes}")
+    sample_varying, time_varying = entry.flag("sample_varying"), entry.flag("time_varying")
+    varying = (sample_varying, time_varying, *dim_varying)
+    grid = tuple(n if varies else 1 for n, varies in zip(full_shape[2:], dim_varying, strict=True))
+    dropped = tuple(n for n, varies in zip(full_shape, varying, strict=True) if varies)
+    kept = (*dropped[: sample_varying + time_varying], *grid)
+    components = (len(axes),) * order
+    entry.check_shape((*dropped, *components), (*kept, *components))
+    name = entry.place.rpartition("/")[-1]
+    suffixes = ["".join(indices) for indices in itertools.product(axes, repeat=order)]
+    return WellField(
+        name=name,
+        order=order,
+        components=tuple(f"{name}_{suffix}" for suffix in suffixes) if order else (name,),
+        shape=entry.shape,
+        sample_varying=sample_varying,
+        time_varying=time_varying,
+        grid=grid,
+        dtype=entry.handle.dtype,
+        offset=_offset(entry),
+    )
+
+
+def _fields(root: Entry, order: int, axes: tuple[str, ...], full_shape: tuple[int, ...]) -> list[WellField]:
+    group = root.group(f"t{order}_fields")
+    return [read_field(group.dataset(name), order, axes, full_shape) for name in group.names("field_names")]
+
+
+def _offset(entry: Entry) -> int | None:
+    """Position of the values in the file, if they may be read without the HDF5 library."""
+    dtype = entry.handle.dtype
+    if dtype.kind != "f":
+        raise entry.error(f"holds values of type {dtype}, expected real floating-point numbers")
+    position: int | None = entry.handle.id.get_offset()  # None if they are in chunks or were never written
+    return position if dtype.isnative else None
+
+
+def _scalars(group: Entry, n_trajectories: int) -> tuple[dict[str, np.ndarray], tuple[str, ...]]:
+    constant: dict[str, np.ndarray] = {}
+    time_varying: list[str] = []
+    for name in group.names("field_names"):
+        entry = group.dataset(name)
+        if entry.flag("time_varying"):
+            time_varying.append(name)
+            continue
+        values = entry.finite_values()
+        if entry.flag("sample_varying"):
+            entry.check_shape((n_trajectories,))
+        elif values.size != 1:
+            entry.check_shape(())
+        constant[name] = np.broadcast_to(values.reshape(-1), (n_trajectories,)).astype(np.float32)
+    return constant, tuple(time_varying)
+
+
+def _boundaries(group: Entry, axes: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
+    """Condition of each side: open unless stated; a side is a wall only if all of it is."""
+    sides = {axis: ["open", "open"] for axis in axes}
+    for name in group.handle:
+        condition = group.group(name)
+        kind = condition.text("bc_type").lower()
+        if kind not in ("periodic", "wall", "open"):
+            raise condition.error(f"has the bc_type '{kind}', expected PERIODIC, WALL or OPEN")
+        dims = condition.names("associated_dims")
+        mask = np.asarray(condition.dataset("mask").handle[()], dtype=bool)
+        if not set(dims) <= set(axes) or mask.ndim < len(dims):
+            raise condition.error(
+                f"has associated_dims {dims} and a mask of the shape {mask.shape}, which do not fit the axes {axes}: "
+                "correct the file"
+            )
+        mask = mask.reshape(-1, *mask.shape[mask.ndim - len(dims) :])[0]
+        for index, dim in enumerate(dims):
+            for side, position in ((0, 0), (1, -1)):
+                edge = mask.take(position, axis=index)
+                if edge.all() if kind == "wall" else edge.any():
+                    sides[dim][side] = kind
+    return tuple((lower, upper) for lower, upper in sides.values())

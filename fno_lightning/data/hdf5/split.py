@@ -1,0 +1,162 @@
+"""The files of one split of a data set."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from fno_lightning.data.hdf5.entry import WellFormatError
+from fno_lightning.data.hdf5.file import WellFile
+from fno_lightning.data.hdf5.metadata import read_well_file
+from fno_lightning.data.windows import TrajectoryKey
+
+logger = logging.getLogger(__name__)
+
+
+def split_files(folder: Path, include_filters: Sequence[str] = (), exclude_filters: Sequence[str] = ()) -> list[Path]:
+    """Returns the sorted paths of a split's files.
+
+    Args:
+        folder: The split's folder.
+        include_filters: Parts of names, of which a file must have one; none: every file counts.
+        exclude_filters: Parts of names, of which a file must have none.
+
+    Raises:
+        FileNotFoundError: if the folder is missing or no file is left.
+    """
+    if not folder.is_dir():
+        raise FileNotFoundError(
+            f"there is no folder {folder}, expected one with .hdf5 or .h5 files: check base_path and dataset_name"
+        )
+    paths = sorted(path for pattern in ("*.hdf5", "*.h5") for path in folder.glob(pattern))
+    chosen = [
+        path
+        for path in paths
+        if (not include_filters or any(part in path.name for part in include_filters))
+        and not any(part in path.name for part in exclude_filters)
+    ]
+    if not chosen:
+        left_out = f" that include_filters and exclude_filters let through (of {len(paths)})" if paths else ""
+        raise FileNotFoundError(f"{folder} holds no .hdf5 or .h5 file{left_out}, expected at least one")
+    return chosen
+
+
+def read_split(paths: Sequence[Path], reference: WellFile) -> list[WellFile]:
+    """Reads the metadata of a split's files.
+
+    Frames that do not follow at the same interval as the reference's are only warned of: some data sets of The Well
+    keep the number of frames in a period, with the frequency among the scalars.
+
+    Args:
+        paths: The files.
+        reference: What they must agree with.
+
+    Raises:
+        WellFormatError: if a file is not valid, or differs from the reference in axes, grid, boundaries, fields or
+            scalars.
+    """
+    files = [read_well_file(path) for path in paths]
+    for file in files:
+        for noun, found, expected in (
+            ("axes", file.axes, reference.axes),
+            ("grid", file.grid_shape, reference.grid_shape),
+            ("boundaries", file.boundaries, reference.boundaries),
+            ("time-dependent fields", file.components(time_varying=True), reference.components(time_varying=True)),
+            ("constant fields", file.components(time_varying=False), reference.components(time_varying=False)),
+            ("scalars", tuple(file.scalars), tuple(reference.scalars)),
+        ):
+            if found != expected:
+                raise _disagreement(file, reference, noun, found, expected)
+        for axis, points, expected_points in zip(file.axes, file.coordinates, reference.coordinates, strict=True):
+            if not np.allclose(points, expected_points, rtol=1e-5, atol=1e-5 * np.ptp(expected_points)):
+                raise _disagreement(file, reference, f"{axis} coordinates", _range(points), _range(expected_points))
+    _warn_of_other_intervals(files, reference)
+    return files
+
+
+def long_trajectories(
+    files: Sequence[WellFile], n_steps_input: int, n_steps_output: int, dt_stride: int
+) -> list[TrajectoryKey]:
+    """Returns the trajectories of a split in the order of its files.
+
+    Args:
+        files: Metadata of the files.
+        n_steps_input: Input frames of a window; 0 for a steady problem.
+        n_steps_output: Output frames of a window.
+        dt_stride: Distance between successive frames of a window.
+
+    Raises:
+        ValueError: if one of them is too short for a window, or depends on time in a steady problem.
+    """
+    n_needed = dt_stride * (n_steps_input + n_steps_output - 1) + 1
+    keys = []
+    for number, file in enumerate(files):
+        if n_steps_input == 0 and file.n_frames > 1:
+            raise ValueError(
+                f"{file.path} has {file.n_frames} frames in time, but n_steps_input=0 is for steady problems, "
+                "which have one: set n_steps_input to at least 1"
+            )
+        if file.n_frames < n_needed:
+            raise ValueError(
+                f"{file.path} has {file.n_frames} frames, but n_steps_input={n_steps_input}, n_steps_output="
+                f"{n_steps_output} and dt_stride={dt_stride} need {n_needed}: reduce one of them, or "
+                "leave the file out with exclude_filters"
+            )
+        keys += [TrajectoryKey(number, trajectory, file.n_frames) for trajectory in range(file.n_trajectories)]
+    return keys
+
+
+def selected_components(file: WellFile, names: Sequence[str] | None) -> tuple[str, ...]:
+    """Returns components of time-dependent fields in the order of the file.
+
+    Args:
+        file: Metadata of a file.
+        names: Names of fields or of single components; ``None``: all.
+
+    Raises:
+        ValueError: if there is no such field or component.
+    """
+    known = {field.name: field.components for field in file.fields if field.time_varying}
+    components = file.components(time_varying=True)
+    if names is None:
+        return components
+    if unknown := [name for name in names if name not in known and name not in components]:
+        raise ValueError(
+            f"unknown fields {unknown}, expected names of {', '.join(known)} or of the components "
+            f"{', '.join(components)} that {file.path} holds"
+        )
+    wanted = {component for name in names for component in known.get(name, (name,))}
+    return tuple(component for component in components if component in wanted)
+
+
+def _disagreement(file: WellFile, reference: WellFile, noun: str, found: object, expected: object) -> WellFormatError:
+    return WellFormatError(
+        f"{file.path} has the {noun} {found}, but {reference.path} has {expected}, and the files of a data set must "
+        "agree: leave one kind out with include_filters or exclude_filters"
+    )
+
+
+def _range(points: np.ndarray) -> str:
+    shown = ", ".join(f"{point:.7g}" for point in points[:2])
+    return f"{shown}, ..., {points[-1]:.7g}" if len(points) > 2 else shown
+
+
+def _warn_of_other_intervals(files: Sequence[WellFile], reference: WellFile) -> None:
+    """Names the first file whose frames follow at another interval."""
+    for file in files:
+        if min(file.n_frames, reference.n_frames) < 2:
+            continue
+        found, expected = file.frame_interval, reference.frame_interval
+        if abs(found - expected) > 1e-3 * abs(expected):
+            logger.warning(
+                "%s has a frame every %.6g, but %s every %.6g: one network cannot step both unless the scalars tell "
+                "them apart; leave one kind out with include_filters or exclude_filters",
+                file.path,
+                found,
+                reference.path,
+                expected,
+            )
+            return

@@ -1,0 +1,248 @@
+"""The Well's ``stats.yaml``: statistics of the train split, read, completed and written."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import h5py
+import numpy as np
+import torch
+import yaml
+from torch import Tensor
+
+from fno_lightning.data.hdf5.entry import WellFormatError
+from fno_lightning.data.hdf5.file import WellField, WellFile
+from fno_lightning.data.spec import FieldSpec
+from fno_lightning.data.statistics import Moments, Statistics
+from fno_lightning.files import atomic_file
+from fno_lightning.progress import progress_bar
+
+CHUNK_BYTES = 2**25
+"""Values that are read at a time."""
+
+Table: TypeAlias = dict[str, dict[str, Tensor]]
+"""Each statistic of each field, ``(component,)``, by the names that The Well's ``stats.yaml`` uses."""
+
+
+def compute_statistics(
+    files: Sequence[WellFile],
+    names: Sequence[str],
+    dt_stride: int = 1,
+    trajectories: Sequence[Sequence[int]] | None = None,
+) -> Table:
+    """Computes mean, standard deviation and root mean square of fields and of their differences between steps.
+
+    As in The Well's own statistics, they are pooled over files, trajectories, frames and points, with the population
+    variance, in float64, over the values that are stored.
+
+    Args:
+        files: Metadata of the files.
+        names: Names of the fields.
+        dt_stride: Distance in frames between the two steps of a difference.
+        trajectories: Which trajectories of each file count; all unless given.
+
+    Raises:
+        ValueError: if a value is not finite; names the file and the field.
+    """
+    table: Table = {key: {} for key in ("mean", "std", "rms", "mean_delta", "std_delta", "rms_delta")}
+    chosen = trajectories or [range(file.n_trajectories) for file in files]
+    n_values = sum(
+        _n_values(file, kept, file.field(name)) for file, kept in zip(files, chosen, strict=True) for name in names
+    )
+    n_read = 0
+    with progress_bar("Computing statistics") as report:
+
+        def count(n_new: int) -> None:
+            nonlocal n_read
+            n_read += n_new
+            report(n_read / n_values)
+
+        for name in names:
+            values, deltas = _moments(files, chosen, name, dt_stride, count)
+            for key, moments in (("", values), ("_delta", deltas)):
+                if moments is not None:
+                    table[f"mean{key}"][name] = moments.mean
+                    table[f"std{key}"][name] = moments.std
+                    table[f"rms{key}"][name] = moments.rms
+    return table
+
+
+def _n_values(file: WellFile, trajectories: Sequence[int], field: WellField) -> int:
+    n_samples = len(trajectories) if field.sample_varying else min(1, len(trajectories))
+    return n_samples * (file.n_frames if field.time_varying else 1) * field.frame_size
+
+
+def _moments(
+    files: Sequence[WellFile],
+    trajectories: Sequence[Sequence[int]],
+    name: str,
+    dt_stride: int,
+    count: Callable[[int], None],
+) -> tuple[Moments, Moments | None]:
+    """Moments of a field, and of its differences if it depends on time; counts the values that it has read."""
+    first = files[0].field(name)
+    values, deltas = Moments(len(first.components)), Moments(len(first.components))
+    for file, kept in zip(files, trajectories, strict=True):
+        for n_new, frames in _chunks(file, kept, file.field(name), dt_stride):
+            values.update(frames[:n_new].flatten(0, 1))
+            deltas.update((frames[dt_stride:] - frames[:-dt_stride]).flatten(0, 1))
+            if not torch.isfinite(values.mean).all():
+                raise ValueError(
+                    f"'{name}' holds NaN or infinite values in {file.path}, expected finite ones: simulate or download "
+                    "the file again, or leave it out with exclude_filters"
+                )
+            count(frames[:n_new].numel())
+    return values, deltas if first.time_varying else None
+
+
+def _chunks(
+    file: WellFile, trajectories: Sequence[int], field: WellField, dt_stride: int
+) -> Iterator[tuple[int, Tensor]]:
+    """Yields chunks ``(frame, point, component)``: some new frames, then those that their differences need too."""
+    frame_bytes = field.frame_size * field.dtype.itemsize
+    n_new = max(1, CHUNK_BYTES // frame_bytes)
+    with h5py.File(file.path, "r") as handle:
+        dataset = handle[field.path]
+        for trajectory in trajectories if field.sample_varying else (None,) * bool(trajectories):
+            for start in range(0, file.n_frames if field.time_varying else 1, n_new):
+                frames = slice(start, start + n_new + dt_stride)
+                index = (trajectory,) * field.sample_varying + (frames,) * field.time_varying
+                values = torch.from_numpy(dataset[index]).double()
+                yield n_new, values.reshape(-1, field.frame_size // len(field.components), len(field.components))
+
+
+logger = logging.getLogger(__name__)
+
+
+def load_statistics(
+    path: Path,
+    files: Sequence[WellFile],
+    spec: FieldSpec,
+    *,
+    dt_stride: int = 1,
+    trajectories: Sequence[Sequence[int]] | None = None,
+    save: bool = True,
+) -> Statistics:
+    """Returns the statistics of a train split, from its file where that is complete.
+
+    Fields whose entries are missing are computed from the data and added to the file; where the folder cannot be
+    written, they are only kept in memory. Either way a log line says so. Statistics of the scalars always come from the
+    files' metadata.
+
+    Args:
+        path: The ``stats.yaml``.
+        files: Metadata of the files of the train split.
+        spec: Which channels are wanted.
+        dt_stride: Distance in frames between the two steps of a difference.
+        trajectories: Which trajectories of each file count; all unless given.
+        save: Whether to write what had to be computed.
+
+    Raises:
+        WellFormatError: if the file exists but is not a table of statistics.
+        ValueError: if the data hold a value that is not finite.
+    """
+    wanted = {*spec.fields, *spec.constant_fields}
+    fields = {field.name: field for field in files[0].fields if wanted.intersection(field.components)}
+    table = _read(path, fields) if path.exists() else {}
+    missing = [name for name, field in fields.items() if not _is_complete(table, field)]
+    if missing:
+        logger.info("%s has no statistics of %s: computing them from %d files", path, ", ".join(missing), len(files))
+        for key, values in compute_statistics(files, missing, dt_stride, trajectories).items():
+            table.setdefault(key, {}).update(values)
+        if save:
+            _save(path, table, fields)
+    else:
+        logger.info("normalising with the statistics in %s", path)
+    return _select(table, fields, _scalars(files, trajectories, spec), spec)
+
+
+def _is_complete(table: Table, field: WellField) -> bool:
+    """Whether a field has all entries that cannot be had from the others."""
+    needed = ("mean", "std", "mean_delta", "std_delta") if field.time_varying else ("mean", "std")
+    return all(field.name in table.get(key, {}) for key in needed)
+
+
+def _read(path: Path, fields: Mapping[str, WellField]) -> Table:
+    try:
+        content = yaml.safe_load(path.read_text())
+    except yaml.YAMLError as error:
+        raise _unreadable(path, f"is not YAML ({' '.join(str(error).split())})") from error
+    if not isinstance(content, dict) or not all(isinstance(entries, dict) for entries in content.values()):
+        raise _unreadable(path, "does not list statistics by field")
+    return {
+        key: {name: _values(path, key, field, entries[name]) for name, field in fields.items() if name in entries}
+        for key, entries in content.items()
+    }
+
+
+def _values(path: Path, key: str, field: WellField, entry: Any) -> Tensor:
+    """Values of an entry by component."""
+    try:
+        values = torch.tensor(entry, dtype=torch.float64).flatten()
+    except (TypeError, ValueError) as error:
+        raise _unreadable(path, f"has {entry!r} at {key}/{field.name}") from error
+    if len(values) != len(field.components) or not torch.isfinite(values).all():
+        raise _unreadable(path, f"has {entry!r} at {key}/{field.name}, expected {len(field.components)} finite numbers")
+    return values
+
+
+def _unreadable(path: Path, found: str) -> WellFormatError:
+    return WellFormatError(f"{path} {found}: correct it, or delete it to have the statistics computed again")
+
+
+def _save(path: Path, table: Table, fields: Mapping[str, WellField]) -> None:
+    """Adds the entries to the file, a vector's as a list and a tensor's as a list of rows."""
+    content = yaml.safe_load(path.read_text()) if path.exists() else {}
+    for key, entries in table.items():
+        for name, values in entries.items():
+            order = fields[name].order
+            n_dims = round(len(values) ** (1 / order)) if order else 1
+            content.setdefault(key, {})[name] = values.reshape((n_dims,) * order).tolist()
+    try:
+        with atomic_file(path) as temporary:
+            temporary.write_text(yaml.safe_dump(content, default_flow_style=None))
+        logger.info("statistics written to %s", path)
+    except OSError as error:
+        logger.warning("statistics are kept in memory only: %s", error)
+
+
+def _scalars(files: Sequence[WellFile], trajectories: Sequence[Sequence[int]] | None, spec: FieldSpec) -> Tensor:
+    """Scalars of the trajectories that count, ``(scalar, trajectory)``, float64."""
+    chosen = trajectories or [range(file.n_trajectories) for file in files]
+    columns = [
+        [file.scalars[name][list(kept)] for file, kept in zip(files, chosen, strict=True)] for name in spec.scalars
+    ]
+    rows = [torch.from_numpy(np.concatenate(parts)).double() for parts in columns]
+    return torch.stack(rows) if rows else torch.zeros(0, 1, dtype=torch.float64)
+
+
+def _select(table: Table, fields: Mapping[str, WellField], scalars: Tensor, spec: FieldSpec) -> Statistics:
+    """Picks the channels of a specification."""
+
+    def channels(key: str, names: Sequence[str]) -> Tensor:
+        values = {
+            component: value
+            for name, entry in table.get(key, {}).items()
+            for component, value in zip(fields[name].components, entry.tolist(), strict=True)
+        }
+        return torch.tensor([values[name] for name in names])
+
+    mean, std = channels("mean", spec.fields), channels("std", spec.fields)
+    mean_delta, std_delta = channels("mean_delta", spec.fields), channels("std_delta", spec.fields)
+    scalar_mean = scalars.mean(dim=1, keepdim=True)
+    scalar_std = (scalars - scalar_mean).square().mean(dim=1).sqrt()
+    return Statistics(
+        mean=mean,
+        std=std,
+        rms=torch.hypot(mean, std),
+        mean_delta=mean_delta,
+        std_delta=std_delta,
+        rms_delta=torch.hypot(mean_delta, std_delta),
+        constant_mean=channels("mean", spec.constant_fields),
+        constant_std=channels("std", spec.constant_fields),
+        scalar_mean=scalar_mean[:, 0].float(),
+        scalar_std=scalar_std.float(),
+    )

@@ -1,0 +1,214 @@
+"""Samplers, collation and the memory of batches."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import os
+import weakref
+from collections import deque
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, distributed
+from torch.utils.data import Dataset, DistributedSampler, RandomSampler, Sampler, default_collate, get_worker_info
+
+from fno_lightning.data.batch import Batch
+
+
+class WholeBatches(Dataset[Batch]):
+    """A data set whose items are whole batches of another one, for a ``DataLoader`` with ``batch_size=None``.
+
+    Args:
+        dataset: Where the samples come from.
+        batches: The samples of each batch.
+    """
+
+    def __init__(self, dataset: Dataset[Batch], batches: Sequence[Sequence[int]]) -> None:
+        self.dataset = dataset
+        self.batches = batches
+
+    @property
+    def is_on_device(self) -> bool:
+        """Whether the samples are made on the device that trains."""
+        return is_on_device(self.dataset)
+
+    def __len__(self) -> int:
+        return len(self.batches)
+
+    def __getitem__(self, index: int) -> Batch:
+        return read_batch(self.dataset, self.batches[index])
+
+
+class FirstSamples(DistributedSampler[int]):
+    """The first samples that another sampler yields in each epoch.
+
+    (A ``DistributedSampler``, so that Lightning tells it the epoch and leaves it be.)
+
+    Args:
+        sampler: Yields the samples, of this process if there are several.
+        n_samples: How many to take.
+    """
+
+    def __init__(self, sampler: Sampler[int], n_samples: int) -> None:
+        self.sampler = sampler
+        self.n_samples = n_samples
+
+    def __len__(self) -> int:
+        return self.n_samples
+
+    def __iter__(self) -> Iterator[int]:
+        return itertools.islice(self.sampler, self.n_samples)
+
+    def set_epoch(self, epoch: int) -> None:
+        """Tells the sampler the epoch, if it asks for it."""
+        if isinstance(self.sampler, DistributedSampler):
+            self.sampler.set_epoch(epoch)
+
+
+def shuffled(dataset: Dataset[Batch]) -> Sampler[int]:
+    """Returns the sampler that Lightning trains a shuffled data set with, on one device or several."""
+    if process_count() == 1:
+        return RandomSampler(dataset)  # type: ignore[arg-type]
+    return DistributedSampler(dataset, seed=int(os.environ.get("PL_GLOBAL_SEED", "0")))
+
+
+def several_batches(
+    sampler: Sampler[int], batch_size: int, at_once: int, *, drop_last: bool, limit: int | None
+) -> dict[str, Any]:
+    """Returns options of a ``DataLoader`` for several batches at once, which together are those of a plain loader.
+
+    Args:
+        sampler: The samples in order.
+        batch_size: Samples in a batch.
+        at_once: Batches to serve at once; the last time there may be fewer.
+        drop_last: Whether to leave out an incomplete last batch.
+        limit: Batches to serve in all; ``None``: all there are.
+    """
+    n_samples = len(sampler)  # type: ignore[arg-type]
+    if drop_last:
+        n_samples -= n_samples % batch_size
+    if limit is not None:
+        n_samples = min(n_samples, limit * batch_size)
+    return {"sampler": FirstSamples(sampler, n_samples), "batch_size": at_once * batch_size}
+
+
+def is_on_device(dataset: Dataset[Batch]) -> bool:
+    """Whether a data set makes its samples on the device that trains: then no worker process can do it."""
+    return bool(getattr(dataset, "is_on_device", False))
+
+
+def read_batch(dataset: Dataset[Batch], samples: Sequence[int]) -> Batch:
+    """Reads samples as one batch, at once if the data set can (``__getitems__``)."""
+    if hasattr(dataset, "__getitems__"):
+        return collate(dataset.__getitems__(samples))
+    return collate([dataset[sample] for sample in samples])
+
+
+def collate(samples: Batch | list[Batch]) -> Batch:
+    """Stacks samples into a batch, unless the data set has already read them as one (``__getitems__``)."""
+    if isinstance(samples, Batch):
+        return samples
+    batch: Batch = default_collate(samples)
+    return batch
+
+
+def consecutive(items: Sequence[int], size: int) -> list[list[int]]:
+    """Cuts a sequence into pieces of at most ``size``."""
+    return [list(items[first : first + size]) for first in range(0, len(items), size)]
+
+
+def shared_batches(n_samples: int, size: int, n_processes: int) -> list[list[int]]:
+    """Cuts samples into batches that processes can share out: equally many for each, and no sample twice.
+
+    Processes that evaluate must do equally many steps, because they wait for each other in some. Where the number of
+    batches is no multiple of the processes, a sampler repeats some, which then count twice in every error.
+
+    Args:
+        n_samples: Number of samples. If there are fewer than processes, each is a batch of its own.
+        size: Largest batch; only with batches of one may some processes need batches of two to come out even.
+        n_processes: Number of processes; a single one gets full batches and the rest.
+
+    Returns:
+        The samples of each batch in order; with several processes the sizes differ by at most one.
+    """
+    if n_processes == 1:
+        return consecutive(range(n_samples), size)
+    n_batches = n_processes * -(-n_samples // (size * n_processes))
+    if n_batches > n_samples:
+        n_batches = n_samples // n_processes * n_processes or n_samples
+    edges = [n_samples * number // n_batches for number in range(n_batches + 1)] if n_batches else []
+    return [list(range(first, last)) for first, last in itertools.pairwise(edges)]
+
+
+def process_count() -> int:
+    """Number of processes that share the work."""
+    return distributed.get_world_size() if distributed.is_available() and distributed.is_initialized() else 1
+
+
+def process_rank() -> int:
+    """Number of this process."""
+    return distributed.get_rank() if distributed.is_available() and distributed.is_initialized() else 0
+
+
+MAX_BUFFERS = 8
+"""Buffers that a process keeps; with more batches alive at once, the others are ordinary memory."""
+
+
+class _Buffer(NamedTuple):
+    """Memory and the last array that was handed out of it, which lives as long as any tensor on it."""
+
+    values: np.ndarray
+    user: weakref.ref[np.ndarray]
+
+
+class BatchBuffers:
+    """Hands out float32 tensors whose memory is taken again when the last tensor or array on it is gone.
+
+    The pages of a large fresh tensor are mapped by the system one at a time while it is first written, which takes as
+    long as the copy itself. Whoever keeps a batch keeps its memory: it is never handed out twice at once.
+
+    Args:
+        pin_memory: Hand out page-locked memory, in processes other than a loader's workers; PyTorch's own allocator
+            then takes it again after pending copies to a GPU, and a loader that pins has nothing left to copy.
+    """
+
+    def __init__(self, *, pin_memory: bool = False) -> None:
+        self.pin_memory = pin_memory
+        self._buffers: deque[_Buffer] = deque()
+
+    def empty(self, *shape: int) -> Tensor:
+        """Returns a tensor with arbitrary values."""
+        if self.pin_memory and get_worker_info() is None:
+            return torch.empty(shape, pin_memory=True)
+        size = math.prod(shape)
+        if size == 0:
+            return torch.empty(shape)
+        return torch.from_numpy(self._take(size)).view(shape)
+
+    def _take(self, size: int) -> np.ndarray:
+        values = self._free(size)
+        if values is None:
+            values = np.empty(size, np.float32)
+        array = values[:]
+        self._buffers.append(_Buffer(values, weakref.ref(array)))
+        if len(self._buffers) > MAX_BUFFERS:
+            self._buffers.popleft()
+        return array
+
+    def _free(self, size: int) -> np.ndarray | None:
+        """Takes a buffer that nobody refers to out of the queue; that is atomic, so threads cannot take the same."""
+        for _ in range(len(self._buffers)):
+            try:
+                buffer = self._buffers.popleft()
+            except IndexError:
+                return None
+            if buffer.values.size == size and buffer.user() is None:
+                return buffer.values
+            self._buffers.append(buffer)
+        return None
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"pin_memory": self.pin_memory, "_buffers": deque()}

@@ -1,0 +1,50 @@
+"""Positional embedding and padding of the grid."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+
+class GridEmbedding(nn.Module):
+    """Appends one channel for each axis: the position, from 0 at the first point to 1, excluded; channels last."""
+
+    def forward(self, x: Float[Tensor, "batch *grid channel"]) -> Float[Tensor, "batch *grid channel_and_position"]:
+        """Appends the coordinates after the channels."""
+        batch, *grid, _ = x.shape
+        dtype = torch.promote_types(x.dtype, torch.float32)
+        axes = [torch.arange(n, device=x.device, dtype=dtype) / n for n in grid]
+        position = torch.stack(torch.meshgrid(*axes, indexing="ij"), dim=-1).to(x.dtype)
+        return torch.cat([x, position.expand(batch, *position.shape)], dim=-1)
+
+
+class DomainPadding(nn.Module):
+    """Adds zeros at both sides of each axis, and removes them; channels last.
+
+    Args:
+        fractions: Padding of each axis as a fraction of its number of points, the same at both sides.
+    """
+
+    def __init__(self, fractions: Sequence[float]) -> None:
+        super().__init__()
+        self.fractions = tuple(fractions)
+
+    def forward(self, x: Float[Tensor, "batch *grid channel"]) -> Float[Tensor, "batch *padded channel"]:
+        """Pads the grid."""
+        widths = self._widths(x.shape[1:-1])
+        return F.pad(x, (0, 0, *[width for width in reversed(widths) for _ in range(2)]))
+
+    def crop(
+        self, x: Float[Tensor, "batch *padded channel"], grid: Sequence[int]
+    ) -> Float[Tensor, "batch *grid channel"]:
+        """Cuts the grid of the given shape out of its padding."""
+        for axis, (n_points, width) in enumerate(zip(grid, self._widths(grid), strict=True), start=1):
+            x = x.narrow(axis, width, n_points)
+        return x
+
+    def _widths(self, grid: Sequence[int]) -> list[int]:
+        return [round(fraction * n) for fraction, n in zip(self.fractions, grid, strict=True)]

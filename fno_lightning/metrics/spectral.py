@@ -1,0 +1,116 @@
+"""Power and errors in bands of wavenumbers."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from fno_lightning.metrics.base import EPSILON, FieldMetric
+
+
+def shell_power(
+    fields: Float[Tensor, ...], edges: Float[Tensor, " edge"], *, n_dims: int, spacing: Sequence[float] | None = None
+) -> Float[Tensor, "... shell"]:
+    r"""Splits the mean square of fields over shells of the wavenumber's length.
+
+    Shell i holds the modes with :math:`e_i \le |k| < e_{i+1}`. By Parseval's theorem the shells add up to the mean
+    square over the grid, if the edges cover every wavenumber.
+
+    Args:
+        fields: Fields ``(..., *grid)``, taken as periodic.
+        edges: Ascending edges of the shells, in radians per unit of ``spacing``.
+        n_dims: Number of grid axes, which come last.
+        spacing: Distance of the grid points along each axis; ``None``: one, so that wavenumbers reach π along an axis.
+
+    Returns:
+        The power in each shell, ``(..., shell)``.
+    """
+    grid_shape = fields.shape[-n_dims:]
+    grid = tuple(range(-n_dims, 0))
+    power = torch.fft.rfftn(fields, dim=grid, norm="forward").abs().square()
+    weight = _multiplicity(grid_shape[-1]).to(power)
+    length = wavenumber_length(grid_shape, spacing or (1.0,) * n_dims)
+    shell = (torch.bucketize(length, edges.to(length), right=True) - 1).to(power.device)
+    members = torch.stack([(shell == i).to(power) for i in range(len(edges) - 1)], dim=-1) * weight[:, None]
+    return torch.matmul(power.flatten(start_dim=-n_dims), members.flatten(end_dim=-2))
+
+
+def wavenumber_length(grid_shape: Sequence[int], spacing: Sequence[float]) -> Float[Tensor, "*half_grid"]:
+    """Returns |k| of each mode of a real transform (``torch.fft.rfftn``), in radians per unit of length, in float64."""
+    axes = [
+        2 * math.pi * torch.fft.fftfreq(n, d, dtype=torch.float64)
+        for n, d in zip(grid_shape[:-1], spacing[:-1], strict=True)
+    ]
+    axes.append(2 * math.pi * torch.fft.rfftfreq(grid_shape[-1], spacing[-1], dtype=torch.float64))
+    return torch.stack(torch.meshgrid(*axes, indexing="ij")).square().sum(dim=0).sqrt()
+
+
+def _multiplicity(n_points: int) -> Tensor:
+    """How many modes of the full transform each mode of the half transform along the last axis stands for."""
+    weight = torch.full((n_points // 2 + 1,), 2.0)
+    weight[0] = 1
+    if n_points % 2 == 0:
+        weight[-1] = 1
+    return weight
+
+
+def spectral_error(
+    prediction: Float[Tensor, ...], target: Float[Tensor, ...], n_dims: int, *, normalized: bool = True
+) -> Float[Tensor, "... band"]:
+    r"""Mean square error in three bands of wavenumbers: low, mid and high.
+
+    .. math:: E_b = \sum_{k \in b} |\hat p_k - \hat t_k|^2, \qquad
+              E_b \Big/ \Big( \sum_{k \in b} |\hat t_k|^2 + 10^{-7} \Big) \text{ if normalized}
+
+    with :math:`\sum_k |\hat t_k|^2` the mean square over the grid, so that the bands of the plain error add up to the
+    mean square error. They split the range from the lowest wavenumber of the longest axis to the highest of the grid
+    logarithmically. The normalised error is a ratio of powers: 1 when a band is missing from the prediction.
+
+    Args:
+        prediction: Fields ``(..., *grid)``.
+        target: Fields of the same shape.
+        n_dims: Number of grid axes, which come last.
+        normalized: Divide by the power of the target in the band.
+
+    Returns:
+        The error of each field in each band, ``(..., 3)``.
+
+    Reference: Ohana et al. 2024, The Well, arXiv:2412.00568, appendix E.
+    """
+    edges = band_edges(target.shape[-n_dims:])
+    error = shell_power(prediction - target, edges, n_dims=n_dims)
+    return error / (shell_power(target, edges, n_dims=n_dims) + EPSILON) if normalized else error
+
+
+def band_edges(grid_shape: Sequence[int]) -> Float[Tensor, 4]:
+    """Edges of the three bands, in radians per grid spacing."""
+    lowest, highest = 2 * math.pi / max(grid_shape), math.pi * math.sqrt(len(grid_shape))
+    edges = torch.logspace(math.log10(lowest), math.log10(highest + 1e-6), 4, dtype=torch.float64)
+    edges[0] = 0
+    return edges
+
+
+class SpectralError(FieldMetric):
+    """Mean over samples of :func:`spectral_error` in one band.
+
+    Args:
+        n_dims: Number of spatial dimensions.
+        band: Which third of the wavenumbers, on a logarithmic scale.
+        normalized: Divide by the power of the target in the band.
+    """
+
+    def __init__(self, n_dims: int, band: Literal["low", "mid", "high"] = "low", normalized: bool = True) -> None:
+        super().__init__(n_dims)
+        self.band = ("low", "mid", "high").index(band)
+        self.normalized = normalized
+
+    def evaluate(
+        self, prediction: Float[Tensor, "batch time field *grid"], target: Float[Tensor, "batch time field *grid"]
+    ) -> Float[Tensor, "batch time field"]:
+        """Returns the error of each sample, at each lead time, in each field."""
+        return spectral_error(prediction, target, self.n_dims, normalized=self.normalized)[..., self.band]

@@ -1,0 +1,111 @@
+"""The default optimizer, and learning-rate schedules that know how long the training will last."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from lightning.pytorch.utilities.types import LRSchedulerConfigType
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
+
+
+def default_optimizer(parameters: Sequence[nn.Parameter], precision: str) -> torch.optim.AdamW:
+    """AdamW with learning rate 1e-3 and weight decay 1e-4, fused where that works.
+
+    For 44 small parameters on a CPU the fused one took 0.2 ms and PyTorch's default 0.9 ms (torch 2.13). There is none
+    for complex parameters, and Lightning refuses to clip the gradients of one in mixed precision.
+
+    Args:
+        parameters: What it trains.
+        precision: The trainer's, e.g. ``bf16-mixed``.
+    """
+    can_be_fused = all(p.is_floating_point() and p.device.type in ("cpu", "cuda") for p in parameters)
+    is_fused = can_be_fused and not precision.endswith("-mixed")
+    return torch.optim.AdamW(parameters, lr=1e-3, weight_decay=1e-4, fused=is_fused)
+
+
+class WarmupCosine(LRScheduler):
+    r"""Linear warm-up, then a cosine down to a fraction of the learning rate, updated every optimizer step.
+
+    .. math::
+        \eta(s) = \eta_0 \begin{cases} (s + 1) / (s_w + 1) & s < s_w \\
+        f + (1 - f)\,\tfrac12\bigl(1 + \cos \pi \tfrac{s - s_w}{S - s_w}\bigr) & s \ge s_w \end{cases}
+
+    with warm-up steps :math:`s_w`, total steps :math:`S` and final fraction :math:`f` (Loshchilov and Hutter 2017,
+    arXiv:1608.03983, eq. 5, without restarts).
+
+    Args:
+        optimizer: The optimizer to schedule.
+        warmup: Fraction of the training spent warming up, in [0, 1).
+        final: Learning rate at the end, as a fraction of the initial one.
+        total_steps: Number of optimizer steps; ``None``: as many as the Trainer will take. Not a part of the state: a
+            training that is resumed to last longer has a longer schedule.
+
+    Raises:
+        ValueError: if ``warmup`` or ``final`` is out of range.
+    """
+
+    def __init__(
+        self, optimizer: Optimizer, warmup: float = 0.05, final: float = 0.01, total_steps: int | None = None
+    ) -> None:
+        if not 0 <= warmup < 1:
+            raise ValueError(f"warmup is a fraction of the training in [0, 1), got {warmup}")
+        if not 0 <= final <= 1:
+            raise ValueError(f"final is a fraction of the learning rate in [0, 1], got {final}")
+        self.warmup = warmup
+        self.final = final
+        self.total_steps = total_steps
+        super().__init__(optimizer)
+
+    def last(self, total_steps: int) -> None:
+        """Makes the schedule last a number of steps, the current one included."""
+        self.total_steps = total_steps
+        for group, rate in zip(self.optimizer.param_groups, self.get_lr(), strict=True):
+            group["lr"] = rate
+        self._last_lr = self.get_lr()
+
+    def state_dict(self) -> dict[str, Any]:
+        """Returns what a resumed training continues from."""
+        return {name: value for name, value in super().state_dict().items() if name != "total_steps"}
+
+    def fraction(self, step: int) -> float:
+        """Learning rate at a step, as a fraction of the initial one."""
+        total = self.total_steps or 1
+        n_warmup = round(self.warmup * total)
+        if step < n_warmup:
+            return (step + 1) / (n_warmup + 1)
+        progress = min(1.0, (step - n_warmup) / max(1, total - n_warmup))
+        return self.final + (1 - self.final) * 0.5 * (1 + math.cos(math.pi * progress))
+
+    def get_lr(self) -> list[float | Tensor]:
+        """Learning rate of each parameter group at the current step."""
+        return [base * self.fraction(self.last_epoch) for base in self.base_lrs]
+
+
+def lightning_schedule(scheduler: LRScheduler, count_steps: Callable[[], float]) -> LRSchedulerConfigType:
+    """Tells Lightning when to update a schedule: :class:`WarmupCosine` every step, the others every epoch.
+
+    Args:
+        scheduler: The schedule; a :class:`WarmupCosine` without a length gets that of the training.
+        count_steps: Counts the optimizer steps of the training, which may need the data.
+
+    Raises:
+        ValueError: if a :class:`WarmupCosine` without a length meets a training without an end.
+    """
+    if isinstance(scheduler, WarmupCosine):
+        if scheduler.total_steps is None:
+            n_steps = count_steps()
+            if not math.isfinite(n_steps):
+                raise ValueError(
+                    "WarmupCosine must know how long the training lasts, but max_epochs and max_steps set no end: set "
+                    "one of them in the trainer, or total_steps in the schedule"
+                )
+            scheduler.last(int(n_steps))
+        return {"scheduler": scheduler, "interval": "step"}
+    if isinstance(scheduler, ReduceLROnPlateau):
+        return {"scheduler": scheduler, "monitor": getattr(scheduler, "monitor", "val/loss")}
+    return {"scheduler": scheduler, "interval": "epoch"}

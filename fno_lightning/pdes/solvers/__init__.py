@@ -1,0 +1,22 @@
+"""Numerical methods that solve the equations."""
+
+from fno_lightning.pdes.solvers.budget import Budget, BudgetAccount
+from fno_lightning.pdes.solvers.cells import cell_centres, cell_spacing
+from fno_lightning.pdes.solvers.cooling import RadiativeCooling
+from fno_lightning.pdes.solvers.etdrk4 import ETDRK4
+from fno_lightning.pdes.solvers.euler import EulerSolver
+from fno_lightning.pdes.solvers.multigrid import harmonic_faces, solve_diffusion
+from fno_lightning.pdes.solvers.periodic_box import PeriodicBox
+
+__all__ = [
+    "ETDRK4",
+    "Budget",
+    "BudgetAccount",
+    "EulerSolver",
+    "PeriodicBox",
+    "RadiativeCooling",
+    "cell_centres",
+    "cell_spacing",
+    "harmonic_faces",
+    "solve_diffusion",
+]

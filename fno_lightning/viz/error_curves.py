@@ -1,0 +1,79 @@
+"""Growth of the error with lead time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+from jaxtyping import Float
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from fno_lightning.data import FieldSpec
+from fno_lightning.viz.axes import STYLE, Array, set_title
+
+_CURVES: Mapping[str, Any] = {
+    "model": {"color": "C0", "linewidth": 2.0},
+    "persistence": {"color": "0.3", "linestyle": "--"},
+    "mean": {"color": "0.5", "linestyle": ":"},
+}
+_WINDOW_LABEL: Mapping[str, Any] = {"rotation": 90, "ha": "center", "va": "bottom", "color": "0.5", "fontsize": 7}
+
+
+@mpl.rc_context(STYLE)
+def error_figure(
+    errors: Mapping[str, Float[Tensor, "time field"]],
+    spec: FieldSpec,
+    *,
+    name: str = "VRMSE",
+    windows: Sequence[tuple[int, int]] = (),
+) -> Figure:
+    """Draws an error against lead time on a logarithmic scale: the mean over the fields, then field by field.
+
+    A curve ends where the forecast stops being finite, and a cross marks its end.
+
+    Args:
+        errors: Errors of the ``model`` and of the baselines ``persistence`` and ``mean``, or some of them.
+        spec: What the data set is.
+        name: What the error is called.
+        windows: Windows of lead time to be shaded, as slices of the predicted frames.
+    """
+    curves = {source: error.double().cpu().numpy() for source, error in errors.items()}
+    subjects = {field: {source: error[:, i] for source, error in curves.items()} for i, field in enumerate(spec.fields)}
+    if len(subjects) > 1:
+        subjects = {"mean over fields": {s: error.mean(axis=1) for s, error in curves.items()}, **subjects}
+    n_columns = min(len(subjects), 3)
+    n_rows = -(-len(subjects) // n_columns)
+    figure = Figure(figsize=(1.2 + 2.7 * n_columns, 0.9 + 2.2 * n_rows), layout="constrained")
+    panels = figure.subplots(n_rows, n_columns, sharex=True, sharey=True, squeeze=False).ravel()
+    unit = spec.time_step or 1.0
+    for panel, (subject, sources) in zip(panels, subjects.items(), strict=False):
+        for source, error in sources.items():
+            _draw_curve(panel, unit, error, source)
+        for first, last in windows:
+            panel.axvspan((first + 0.5) * unit, (last + 0.5) * unit, color="0.94", linewidth=0, zorder=0)
+            middle = 0.5 * (first + last + 1) * unit
+            panel.text(middle, 0.02, f"{first}:{last}", transform=panel.get_xaxis_transform(), **_WINDOW_LABEL)
+        panel.set(title=subject, yscale="log")
+        panel.grid(color="0.9")
+    for panel in panels[len(subjects) :]:
+        panel.set_axis_off()
+    panels[0].legend(frameon=False)
+    figure.supxlabel("lead time" if spec.time_step else "step")
+    figure.supylabel(name)
+    simulated = ", simulated data" if "simulated" in spec.source.lower() else ""
+    set_title(figure, f"{name} against lead time, {spec.dataset_name}{simulated}")
+    return figure
+
+
+def _draw_curve(panel: Axes, unit: float, error: Array, source: str) -> None:
+    time = unit * np.arange(1, len(error) + 1)
+    finite = np.isfinite(error)
+    n_finite = len(error) if finite.all() else int(np.argmin(finite))
+    marker = "." if len(error) == 1 else ""
+    panel.plot(time[:n_finite], error[:n_finite], label=source, marker=marker, **_CURVES[source])
+    if 0 < n_finite < len(error):
+        panel.plot(time[n_finite - 1], error[n_finite - 1], "x", color=_CURVES[source]["color"])

@@ -1,0 +1,148 @@
+"""Large data sets: in parts, with an estimate, in several processes, and never with a bad sample."""
+
+import logging
+
+import h5py
+import pytest
+import torch
+
+from fno_lightning.data import GeneratedDataModule, WellDataModule, simulation
+from fno_lightning.data.hdf5.writer import trajectory_bytes
+from fno_lightning.data.simulation.batch import SimulationBatch, seconds_per_trajectory
+from fno_lightning.data.simulation.data_set import Simulation
+from tests.travelling_wave import TravellingWave
+
+WAVE = TravellingWave(grid=(8, 6), speeds=(0.5,))
+
+
+class BreakingWave(TravellingWave):
+    """Is not finite for one seed."""
+
+    def simulate(self, parameters, seeds, **options):
+        trajectories = super().simulate(parameters, seeds, **options)
+        trajectories.scalar_fields["height"][seeds.index(max(seeds)), -1, 0] = torch.nan
+        return trajectories
+
+
+@pytest.fixture
+def small_files(monkeypatch):
+    """Files and batches of at most two trajectories."""
+    monkeypatch.setattr(simulation, "FILE_BYTES", 2 * trajectory_bytes(WAVE.schema))
+    monkeypatch.setitem(simulation.BATCH_BYTES, "cpu", 2 * trajectory_bytes(WAVE.schema))
+
+
+def make(folder, pde=WAVE, **options):
+    options = {"n_train": 5, "n_valid": 1, "n_test": 1, "n_steps_input": 2} | options
+    return GeneratedDataModule(pde, str(folder), **options)
+
+
+def heights(root):
+    """Heights of every trajectory of the train split, file by file."""
+    fields = []
+    for path in sorted((root / "data" / "train").glob("*.hdf5")):
+        with h5py.File(path) as file:
+            fields.append(torch.from_numpy(file["t0_fields/height"][()]))
+    return torch.cat(fields)
+
+
+@pytest.mark.usefixtures("small_files")
+def test_a_large_split_lies_in_several_files_that_hold_the_same_trajectories(tmp_path, monkeypatch):
+    module = make(tmp_path / "parts")
+    module.prepare_data()
+    files = sorted(path.name for path in (module.root / "data" / "train").iterdir())
+    assert files == [f"travelling_wave_speed_0.50_part_0000{part}.hdf5" for part in range(3)]
+    assert (module.root / "data" / "valid" / "travelling_wave_speed_0.50.hdf5").exists()
+    monkeypatch.setattr(simulation, "FILE_BYTES", 2**27)
+    whole = make(tmp_path / "whole")
+    whole.prepare_data()
+    assert torch.equal(heights(module.root), heights(whole.root))
+    assert len(module.dataset("train")) == len(whole.dataset("train"))
+
+
+@pytest.mark.usefixtures("small_files")
+def test_only_the_parts_that_are_missing_are_simulated_again(tmp_path):
+    module = make(tmp_path)
+    module.prepare_data()
+    before = heights(module.root)
+    gone = module.root / "data" / "train" / "travelling_wave_speed_0.50_part_00001.hdf5"
+    gone.unlink()
+    batches = module.simulation.batches(module.root, "cpu")
+    assert [[file.path for file in batch.files] for batch in batches] == [[gone.relative_to(module.root)]]
+    make(tmp_path).prepare_data()
+    assert torch.equal(heights(module.root), before)
+
+
+def test_small_files_of_one_set_of_parameters_are_simulated_at_once(tmp_path):
+    batches = Simulation(TravellingWave(speeds=(0.5, 1.0)), {"train": 2, "valid": 1, "test": 1}, 0).batches(
+        tmp_path, "cpu"
+    )
+    assert [batch.n_trajectories for batch in batches] == [4, 4]
+    assert [batch.parameters["speed"] for batch in batches] == [0.5, 1.0]
+
+
+@pytest.mark.usefixtures("small_files")
+def test_several_processes_make_the_same_files(tmp_path, caplog):
+    caplog.set_level(logging.INFO)
+    alone, together = make(tmp_path / "alone"), make(tmp_path / "together", n_processes=2)
+    assert alone.root.name == together.root.name
+    alone.prepare_data()
+    together.prepare_data()
+    assert torch.equal(heights(alone.root), heights(together.root))
+    assert "Simulating travelling_wave: 100%" in caplog.text
+    assert "simulating 7 trajectories in 5 files, 26.9 kB, about " in caplog.text
+
+
+@pytest.mark.usefixtures("small_files")
+@pytest.mark.parametrize("n_processes", [1, 2])
+def test_no_sample_that_is_not_finite_is_written(tmp_path, n_processes):
+    module = make(tmp_path, BreakingWave(grid=(8, 6), speeds=(0.5,)), n_processes=n_processes)
+    with pytest.raises(FloatingPointError, match=r"'height' is not finite in the trajectories of seeds \[\d+\]"):
+        module.prepare_data()
+    for path in module.root.rglob("*.hdf5"):
+        with h5py.File(path) as file:
+            assert torch.from_numpy(file["t0_fields/height"][()]).isfinite().all()
+
+
+@pytest.mark.usefixtures("small_files")
+def test_statistics_of_a_part_are_not_kept(tmp_path):
+    module = make(tmp_path)
+    module.prepare_data()
+    whole = module.statistics
+    (module.root / "data" / "train" / "travelling_wave_speed_0.50_part_00001.hdf5").unlink()
+    (module.root / "stats.yaml").unlink()
+    part = WellDataModule(module.root.name, str(tmp_path), n_steps_input=2).statistics
+    again = make(tmp_path)
+    again.prepare_data()
+    assert not (module.root / "stats.yaml").exists()
+    assert torch.equal(again.statistics.mean, whole.mean)
+    assert not torch.equal(part.mean, whole.mean)
+
+
+def test_the_estimate_is_that_of_the_work(monkeypatch):
+    class Slow(TravellingWave):
+        def simulate(self, parameters, seeds, *, progress, **options):
+            now[0] += 10  # what happens once
+            for step in range(1, 5):
+                now[0] += 2.0 * len(seeds)
+                progress(step / 4)
+            return super().simulate(parameters, seeds, **options)
+
+    now = [0.0]
+    monkeypatch.setattr("fno_lightning.data.simulation.batch.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("fno_lightning.data.simulation.batch.PROBE_SECONDS", 1e3)
+    files = tuple(Simulation(WAVE, {"train": 40}, 0).files())
+    batch = SimulationBatch(Slow(), {"speed": 0.5}, files, {})
+    assert seconds_per_trajectory(batch, "cpu", 1) == pytest.approx(8.0)
+    monkeypatch.setattr("fno_lightning.data.simulation.batch.PROBE_SECONDS", 1.0)
+    begin = now[0]
+    assert 0 < seconds_per_trajectory(batch, "cpu", 1) < 40  # stopped early: an upper estimate
+    assert now[0] - begin < 40
+
+
+def test_a_folder_that_cannot_be_written_is_named(tmp_path, monkeypatch):
+    def read_only(self, *_, **__):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("fno_lightning.files.Path.mkdir", read_only)
+    with pytest.raises(OSError, match=r"cannot write .*settings\.json.*Permission denied.*choose another folder"):
+        make(tmp_path / "new").prepare_data()

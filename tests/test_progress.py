@@ -1,0 +1,37 @@
+import io
+import logging
+
+from rich.console import Console
+
+from fno_lightning.progress import part_of, progress_bar
+
+
+def test_a_terminal_gets_a_bar(caplog):
+    caplog.set_level(logging.INFO)
+    screen = io.StringIO()
+    with progress_bar("Counting", Console(file=screen, force_terminal=True, width=100)) as report:
+        report(0.5)
+        report(1.0)
+    assert "Counting" in screen.getvalue()
+    assert "100%" in screen.getvalue()
+    assert caplog.text == ""
+
+
+def test_a_log_gets_a_line_now_and_then(caplog, monkeypatch):
+    caplog.set_level(logging.INFO)
+    clock = iter([0, 0, 4, 12, 15, 20, 21])
+    monkeypatch.setattr("time.monotonic", lambda: next(clock))
+    with progress_bar("Counting", Console(file=io.StringIO())) as report:
+        for fraction in (0.0, 0.2, 0.6, 0.75, 1.0, 1.0):
+            report(fraction)
+    assert caplog.messages == [
+        "Counting: 60%, 12 s elapsed, 8 s remaining",
+        "Counting: 100%, 20 s elapsed, 0 s remaining",
+    ]
+
+
+def test_parts_add_up_to_the_whole():
+    reported = []
+    for number in range(4):
+        part_of(reported.append, number, 4)(0.5)
+    assert reported == [0.125, 0.375, 0.625, 0.875]
