@@ -8,6 +8,8 @@ import torch
 from fno_lightning.data import GeneratedDataModule
 from tests.travelling_wave import TravellingWave
 
+pytest_plugins = ["tests.well_files"]
+
 torch.set_num_threads(1)  # the tests' tensors are tiny, and the tests run side by side
 
 

@@ -7,7 +7,7 @@ import pytest
 from fno_lightning.data import WellDataModule
 from fno_lightning.data.hdf5 import chunks as chunk_cache
 from fno_lightning.data.hdf5.chunks import ChunkCache, ChunkedFrames
-from tests.data.conftest import write_irregular_file
+from tests.well_files import write_irregular_file
 
 
 @pytest.fixture

@@ -1,3 +1,5 @@
+"""Fixtures that make trajectories, files and data sets in The Well's format."""
+
 import itertools
 
 import h5py
