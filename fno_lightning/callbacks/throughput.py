@@ -8,15 +8,16 @@ from typing import Any
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 
-from fno_lightning.data import Batch
+from fno_lightning.data import Batch, SuperBatches
 
 
 class Throughput(Callback):
     """Logs ``throughput/samples_per_s`` and ``throughput/batches_per_s`` of training, over all devices.
 
     The clock runs over whole windows of steps, loading of data included, and stands still during validation. The device
-    is waited for at the ends of a window only, so that no step is slowed down. With ``steps_per_launch`` the batches
-    are those of the single steps, and a window ends with a launch.
+    is waited for at the ends of a window only, so that no step is slowed down. With a
+    :class:`~fno_lightning.multistep.MultiStepStrategy` the batches are those of single steps, and a window ends with an
+    execution.
 
     Args:
         window: Steps between two measurements, at least; training that ends before logs what it has.
@@ -54,9 +55,9 @@ class Throughput(Callback):
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Batch, batch_idx: int
     ) -> None:
-        """Counts the step, or those of a launch, and logs when the window is full."""
-        is_launch = getattr(pl_module, "steps_per_launch", None) is not None
-        n_batches = trainer.global_step - self._global_step if is_launch else 1
+        """Count the step, or those of a super-batch, and log when the window is full."""
+        is_several = isinstance(trainer.strategy, SuperBatches)
+        n_batches = trainer.global_step - self._global_step if is_several else 1
         self._global_step = trainer.global_step
         self._n_steps += n_batches
         if self._started is not None:

@@ -4,7 +4,7 @@ from fno_lightning.data.base import FieldDataModule
 from fno_lightning.data.batch import Batch, Split
 from fno_lightning.data.generated import GeneratedDataModule
 from fno_lightning.data.hdf5 import WellFile, WellFormatError, WindowDataset, read_well_file, write_well_file
-from fno_lightning.data.loading import collate
+from fno_lightning.data.loading import SuperBatches, collate
 from fno_lightning.data.mixed import MixedDataModule
 from fno_lightning.data.on_the_fly import OnTheFlyDataModule
 from fno_lightning.data.spec import FieldSpec
@@ -20,6 +20,7 @@ __all__ = [
     "OnTheFlyDataModule",
     "Split",
     "Statistics",
+    "SuperBatches",
     "WellDataModule",
     "WellFile",
     "WellFormatError",

@@ -12,6 +12,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from fno_lightning.data.batch import Batch, Split
 from fno_lightning.data.loading import (
+    SuperBatches,
     WholeBatches,
     collate,
     consecutive,
@@ -151,10 +152,9 @@ class FieldDataModule(LightningDataModule, ABC):
 
     @property
     def _batches_at_once(self) -> int | None:
-        """Training batches that the module in training takes at once; ``None``: it takes single ones."""
-        module = getattr(self.trainer, "lightning_module", None)
-        steps_per_launch: int | None = getattr(module, "steps_per_launch", None)
-        return steps_per_launch
+        """Batches in an item of the train loader; ``None``: one, as Lightning has it."""
+        strategy: object = getattr(self.trainer, "strategy", None)
+        return strategy.steps_per_execution if isinstance(strategy, SuperBatches) else None
 
     def _several_batches(self, sampler: Sampler[int], *, drop_last: bool) -> dict[str, Any]:
         """Options of a train loader for a module that takes several batches at once."""

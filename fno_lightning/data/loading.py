@@ -6,6 +6,7 @@ import itertools
 import math
 import os
 import weakref
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
@@ -16,6 +17,17 @@ from torch import Tensor, distributed
 from torch.utils.data import Dataset, DistributedSampler, RandomSampler, Sampler, default_collate, get_worker_info
 
 from fno_lightning.data.batch import Batch
+
+
+class SuperBatches(ABC):
+    """A strategy of the trainer that trains on super-batches: items of the train loader that hold several batches."""
+
+    steps_per_execution: int
+    """Number of batches in a super-batch; the last one of an epoch may hold fewer."""
+
+    @abstractmethod
+    def count_training_steps(self) -> float:
+        """Return the number of optimizer steps that the training will take; may be infinite."""
 
 
 class WholeBatches(Dataset[Batch]):

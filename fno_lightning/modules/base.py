@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any, Self, cast
 
+import lightning as L
 import torch
 from jaxtyping import Float
 from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
+from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities import rank_zero_info, rank_zero_warn
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 from torchmetrics import MeanMetric
 
 from fno_lightning.autoregressive import rollout
-from fno_lightning.data import Batch, FieldDataModule, FieldSpec, Statistics
+from fno_lightning.data import Batch, FieldDataModule, FieldSpec, Statistics, SuperBatches
 from fno_lightning.losses import MSE, Loss
 from fno_lightning.metrics import VRMSE
 from fno_lightning.modules.activations import Activations, apply_network, kept_activations, set_recomputation
@@ -27,7 +29,6 @@ from fno_lightning.modules.compatibility import (
     require_same_history,
 )
 from fno_lightning.modules.initial_weights import freeze_parts, load_weights, read_weights, require_same_options
-from fno_lightning.modules.launching import LaunchingModule
 from fno_lightning.modules.normalization import Normalization, Normalizer, require_linear_steady
 from fno_lightning.modules.optimizers import default_optimizer, lightning_schedule
 
@@ -37,14 +38,13 @@ _RUN_TIME_ARGUMENTS = (
     "lr_scheduler",
     "compile",
     "activations",
-    "steps_per_launch",
     "initial_weights",
     "refit_normalization",
     "freeze",
 )
 
 
-class ForecastModule(LaunchingModule):
+class ForecastModule(L.LightningModule, ABC):
     r"""Learns to advance fields by one step, or to solve a steady problem.
 
     With :math:`\hat u` the normalised fields, the network :math:`G_\theta` sees :math:`n` past frames (time folded into
@@ -58,7 +58,7 @@ class ForecastModule(LaunchingModule):
     A subclass says which network: it stores its arguments and overrides :meth:`build_network`. Arguments that rebuild
     the network are hyper-parameters and must be plain values; a checkpoint then reloads without data and without
     arguments, and takes and returns physical units. The other arguments (``loss``, ``optimizer``, ``lr_scheduler``,
-    ``compile``, ``activations``, ``steps_per_launch``, ``initial_weights``, ``refit_normalization`` and ``freeze``) are
+    ``compile``, ``activations``, ``initial_weights``, ``refit_normalization`` and ``freeze``) are
     choices of a run and are not stored.
 
     Logs ``train/loss`` (with the first and the last batch of an epoch, and every ``log_every_n_steps``: logging takes
@@ -82,15 +82,6 @@ class ForecastModule(LaunchingModule):
             again in the backward pass, at the cost of another forward pass; ``offload`` moves what the backward pass
             needs from the accelerator to main memory in between; ``keep`` keeps everything where it is; ``auto`` too,
             but for parts that are as fast evaluated again (:func:`~fno_lightning.layers.kernels.tiling`).
-        steps_per_launch: Optimizer steps to take at once, which makes short steps faster: the train loader then serves
-            as many batches in one item (a :class:`~fno_lightning.data.FieldDataModule` does so by itself; another
-            loader's ``batch_size`` is this many times the size of a batch), and Lightning's loop runs once for all of
-            them. On a single CUDA device they are one CUDA graph; elsewhere they are a plain loop, and the log says
-            why. (The logic of the graphs is tested, but not yet on a GPU.) Steps, batches, checkpoints and logs are
-            those of single steps; what counts items, such as the progress bar and callbacks' ``on_train_batch_end``,
-            sees whole launches, and validation waits for the end of one. A CUDA graph repeats what it recorded: what
-            :meth:`step` reads beside the batch and the optimizer's settings, such as a weight of the loss that changes
-            by epoch, must be a tensor that is changed in place. ``None``: Lightning's own loop.
         initial_weights: Start the training from these weights: a checkpoint, or a file with the state dict of a
             network. Unlike ``fit --ckpt_path``, which continues a training, it takes nothing else over.
         refit_normalization: Take the statistics of the new data although ``initial_weights`` bring a normalisation.
@@ -115,13 +106,12 @@ class ForecastModule(LaunchingModule):
         lr_scheduler: LRSchedulerCallable | None = None,
         compile: bool = False,  # noqa: A002 (torch's own name for it)
         activations: Activations = "auto",
-        steps_per_launch: int | None = None,
         initial_weights: str | None = None,
         refit_normalization: bool = False,
         freeze: Sequence[str] = (),
         **kwargs: Any,
     ) -> None:
-        super().__init__(steps_per_launch=steps_per_launch, **kwargs)
+        super().__init__(**kwargs)
         self.spec = spec if isinstance(spec, FieldSpec) else FieldSpec.from_dict(spec)
         self.save_hyperparameters(ignore=("spec", *_RUN_TIME_ARGUMENTS))
         self.save_hyperparameters({"spec": self.spec.to_dict(), **how_to_rebuild(type(self))})
@@ -222,6 +212,22 @@ class ForecastModule(LaunchingModule):
             prediction = self._advance(batch.history, batch.constants, batch.scalars, batch.target.shape[1])
         return self.loss(prediction, self.normalizer.encode(batch.target, batch.scalars)), prediction
 
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """Return the loss of a batch."""
+        loss, _ = self.step(batch)
+        self.log_training_loss(loss, len(batch.target), batch_idx)
+        return loss
+
+    def log_training_loss(self, loss: Tensor, n_samples: int, batch_idx: int) -> None:
+        """Log ``train/loss`` if it is due: where Lightning writes it, and for the progress bar twice an epoch.
+
+        Logging takes long beside a short step.
+        """
+        trainer = self.trainer
+        is_written: bool = trainer._logger_connector.should_update_logs
+        if batch_idx == 0 or trainer.is_last_batch or is_written or trainer.fast_dev_run:  # type: ignore[attr-defined]
+            self.log("train/loss", loss, on_step=True, on_epoch=False, prog_bar=True, batch_size=n_samples)
+
     def validation_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
         """Returns the loss and the prediction in physical units, for callbacks."""
         return self._evaluation_step(batch, "val/loss", self.val_loss, self.val_vrmse)
@@ -261,7 +267,6 @@ class ForecastModule(LaunchingModule):
 
     def setup(self, stage: str) -> None:
         """Checks the data against the module and, before the first training, takes over their statistics."""
-        super().setup(stage)
         data = getattr(self.trainer, "datamodule", None)
         if isinstance(data, FieldDataModule):
             require_same_fields(self.spec, data.spec, "the module")
@@ -314,14 +319,20 @@ class ForecastModule(LaunchingModule):
             optimizer = self.optimizer(trained)
         if self.lr_scheduler is None:
             return optimizer
-        schedule = lightning_schedule(self.lr_scheduler(optimizer), self.count_training_steps)
+        schedule = lightning_schedule(self.lr_scheduler(optimizer), self._count_training_steps)
         return {"optimizer": optimizer, "lr_scheduler": schedule}
+
+    def _count_training_steps(self) -> float:
+        """Return the number of optimizer steps of the training; infinitely many if nothing ends it."""
+        strategy = self.trainer.strategy
+        if isinstance(strategy, SuperBatches):
+            return strategy.count_training_steps()
+        return self.trainer.estimated_stepping_batches
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Refuses a checkpoint whose fields or history are not this module's."""
-        super().on_load_checkpoint(checkpoint)
         self._require_compatible(checkpoint.get("hyper_parameters", {}))
-        self._has_started |= self._is_fitting
+        self._has_started |= self._trainer is not None and self._trainer.state.fn is TrainerFn.FITTING
 
     def _require_compatible(self, saved: Mapping[str, Any]) -> None:
         if "spec" in saved:

@@ -3,6 +3,7 @@ from lightning.pytorch.callbacks import Callback
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from fno_lightning.callbacks import Throughput, throughput
+from fno_lightning.multistep import MultiStepStrategy
 from tests.callbacks.waves import WaveData, WaveModule, make_module
 
 STEP, VALIDATION, COMPILATION = 0.125, 3.0, 100.0
@@ -45,8 +46,8 @@ def test_measures_steps_without_warmup_and_validation(make_trainer, tmp_path, mo
     assert found["samples_per_s"] == [(5, 2 / STEP), (9, 2 / STEP), (10, 2 / STEP)]
 
 
-class LaunchClock(Callback):
-    """Time as the device would take it for launches of two steps."""
+class ExecutionClock(Callback):
+    """Time as the device would take it for executions of two steps."""
 
     def __init__(self):
         self.time = 0.0
@@ -55,11 +56,11 @@ class LaunchClock(Callback):
         self.time += 2 * STEP
 
 
-def test_counts_the_steps_of_launches(make_trainer, tmp_path, monkeypatch):
-    clock, data = LaunchClock(), WaveData()
+def test_counts_the_steps_of_executions(make_trainer, tmp_path, monkeypatch):
+    clock, data = ExecutionClock(), WaveData()
     monkeypatch.setattr(throughput, "_now", lambda trainer: clock.time)
-    trainer = make_trainer(Throughput(window=3, n_warmup_steps=1), clock, max_epochs=5)
-    module = WaveModule(spec=data.spec, n_steps_input=data.n_steps_input, steps_per_launch=2)
+    trainer = make_trainer(Throughput(window=3, n_warmup_steps=1), clock, max_epochs=5, strategy=MultiStepStrategy(2))
+    module = WaveModule(spec=data.spec, n_steps_input=data.n_steps_input)
     trainer.fit(module, datamodule=data)
     found = rates(tmp_path / "log" / "version_0")
     assert found["batches_per_s"] == [(6, 1 / STEP), (10, 1 / STEP)]

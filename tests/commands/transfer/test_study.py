@@ -7,8 +7,7 @@ import pytest
 import torch
 import yaml
 
-from fno_lightning.commands import transfer as command
-from fno_lightning.commands.transfer import Result, TransferStudy, study
+from fno_lightning.commands.transfer import Result, TransferStudy, command, study
 from fno_lightning.commands.transfer.study import merged
 
 EXPERIMENT = {

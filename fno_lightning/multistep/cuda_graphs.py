@@ -1,4 +1,4 @@
-"""Recording work for a CUDA device once, to have it done again at the cost of a single launch."""
+"""Capture of work for a CUDA device, to replay it at the cost of a single launch."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ import torch
 from torch.optim import Optimizer
 
 
-class Recorder(Protocol):
-    """Records the work of a function on fixed memory, and repeats it."""
+class GraphCapture(Protocol):
+    """Capture of the work of a function on fixed memory, for replay."""
 
     def prepare(self, optimizer: Optimizer) -> None:
-        """Makes an optimizer's steps such that they can be recorded."""
+        """Make the steps of an optimizer capturable."""
 
     def warm_up(self) -> AbstractContextManager[None]:
-        """In this context work is done as usual, where it will be recorded."""
+        """Return a context that does work as usual, where it will be captured."""
 
-    def record(self, function: Callable[[], None]) -> Callable[[], None]:
-        """Returns what repeats the work of a function; may call the function, but does none of its work yet."""
+    def capture(self, function: Callable[[], None]) -> Callable[[], None]:
+        """Return a function that replays the work of another; may call that one, but does none of its work yet."""
 
 
 class CudaGraphs:
-    """Records CUDA graphs, on a stream of its own.
+    """Capture of CUDA graphs, on a stream of its own.
 
     Args:
         device: The device that does the work.
@@ -34,20 +34,20 @@ class CudaGraphs:
         self.stream: torch.cuda.Stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
 
     def prepare(self, optimizer: Optimizer) -> None:
-        """Lets the optimizer count its steps on the device."""
+        """Let the optimizer count its steps on the device."""
         make_capturable(optimizer)
 
     @contextmanager
     def warm_up(self) -> Iterator[None]:
-        """Does work on the stream of the recordings, so that what libraries do only once is not recorded."""
+        """Do work on the stream of the capture, so that what libraries do only once is not captured."""
         current = torch.cuda.current_stream(self.stream.device)
         self.stream.wait_stream(current)
         with torch.cuda.stream(self.stream):
             yield
         current.wait_stream(self.stream)
 
-    def record(self, function: Callable[[], None]) -> Callable[[], None]:
-        """Captures a graph and returns what launches it.
+    def capture(self, function: Callable[[], None]) -> Callable[[], None]:
+        """Capture a graph and return the function that launches it.
 
         Raises:
             RuntimeError: if ``function`` waits for the device, or does something else that a graph cannot hold.
@@ -61,7 +61,7 @@ class CudaGraphs:
 
 
 def make_capturable(optimizer: Optimizer) -> None:
-    """Lets an optimizer with the option ``capturable`` count its steps on the device, from where it stands."""
+    """Let an optimizer with the option ``capturable`` count its steps on the device, from where it stands."""
     # PyTorch would warn, once, of steps that are not captured; those of the warm-up and of short launches are not.
     optimizer._warned_capturable_if_run_uncaptured = True
     for group in optimizer.param_groups:

@@ -1,4 +1,4 @@
-"""Launches of two processes take the steps that two processes take one by one."""
+"""Executions of two processes take the steps that two processes take one by one."""
 
 import pytest
 import torch
@@ -6,11 +6,12 @@ from lightning.pytorch import Trainer
 
 from fno_lightning.data import GeneratedDataModule
 from fno_lightning.modules import FNOModule, WarmupCosine
+from fno_lightning.multistep import MultiStepDDPStrategy
 from tests.travelling_wave import TravellingWave
 from tests.two_processes import join, results_of
 
 
-def train(folder, steps_per_launch):
+def train(folder, steps_per_execution):
     torch.manual_seed(0)
     data = GeneratedDataModule(TravellingWave(grid=(16,)), n_steps_input=2, batch_size=3, n_train=4, base_path=folder)
     module = FNOModule(
@@ -19,13 +20,12 @@ def train(folder, steps_per_launch):
         hidden_channels=8,
         n_layers=2,
         n_steps_input=2,
-        steps_per_launch=steps_per_launch,
         lr_scheduler=WarmupCosine,
     )
     trainer = Trainer(
         accelerator="cpu",
         devices=2,
-        strategy="ddp",
+        strategy="ddp" if steps_per_execution is None else MultiStepDDPStrategy(steps_per_execution),
         max_epochs=2,
         gradient_clip_val=0.5,
         logger=False,
@@ -43,7 +43,7 @@ def work(rank, port, folder, results):
 
 
 @pytest.mark.filterwarnings("ignore:Using `DistributedSampler` with the dataloaders")
-def test_processes_take_the_same_steps_in_launches(tmp_path):
+def test_processes_take_the_same_steps_in_executions(tmp_path):
     results = results_of(work, str(tmp_path))
     n_steps, expected = results[0][None]
     assert n_steps == 2 * 10

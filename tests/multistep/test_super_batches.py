@@ -6,6 +6,7 @@ from fno_lightning.data import OnTheFlyDataModule
 from fno_lightning.data.loading import FirstSamples, several_batches
 from fno_lightning.data.simulation.fresh import FreshNumbers
 from fno_lightning.modules import FNOModule
+from fno_lightning.multistep import MultiStepStrategy
 from tests.travelling_wave import TravellingWave
 
 
@@ -28,18 +29,19 @@ def test_the_first_samples_follow_the_epoch():
 
 
 @pytest.mark.parametrize("limit", [1.0, 3])
-def test_fresh_samples_come_in_launches_too(make_trainer, limit):
-    def train(steps_per_launch):
+def test_fresh_samples_come_in_executions_too(make_trainer, limit):
+    def train(steps_per_execution):
         data = OnTheFlyDataModule(
             TravellingWave(), n_steps_input=2, samples_per_epoch=14, batch_size=4, n_valid=2, n_statistics=4
         )
         torch.manual_seed(0)
-        module = FNOModule(data.spec, (8,), 4, n_layers=1, n_steps_input=2, steps_per_launch=steps_per_launch)
-        trainer = make_trainer(max_epochs=2, limit_train_batches=limit)
+        module = FNOModule(data.spec, (8,), 4, n_layers=1, n_steps_input=2)
+        strategy = "auto" if steps_per_execution is None else MultiStepStrategy(steps_per_execution)
+        trainer = make_trainer(max_epochs=2, limit_train_batches=limit, strategy=strategy)
         trainer.fit(module, data)
         return trainer.global_step, list(module.parameters())
 
-    (n_steps, expected), (n_steps_of_launches, found) = train(None), train(3)
-    assert n_steps_of_launches == n_steps == 2 * (4 if limit == 1.0 else 3)
+    (n_steps, expected), (n_steps_of_executions, found) = train(None), train(3)
+    assert n_steps_of_executions == n_steps == 2 * (4 if limit == 1.0 else 3)
     for weight, expected_weight in zip(found, expected, strict=True):
         assert torch.equal(weight, expected_weight)

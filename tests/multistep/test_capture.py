@@ -8,20 +8,17 @@ import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
 
 from fno_lightning.data import Batch
-from fno_lightning.modules import FNOModule, WarmupCosine
-from fno_lightning.modules.captured_launch import CapturedLaunch, obstacle_to_capture
-from fno_lightning.modules.cuda_graphs import make_capturable
-from fno_lightning.modules.recording import Recording, settings_of
-
-STEPS_PER_EPOCH = 21
-"""Of batches of 3; launches of 4 steps leave one step for the last launch of an epoch."""
+from fno_lightning.modules import FNOModule
+from fno_lightning.multistep.capture import CapturedExecution, CapturedSteps, obstacle_to_capture, settings_of
+from fno_lightning.multistep.cuda_graphs import make_capturable
+from tests.multistep.conftest import STEPS_PER_EPOCH
 
 
 class Repetition:
     """Repeats a function where a CUDA graph repeats its work: on the memory that the function was given at first."""
 
     def __init__(self):
-        self.n_warm_ups = self.n_recorded = self.n_replayed = 0
+        self.n_warm_ups = self.n_captured = self.n_replayed = 0
 
     def prepare(self, optimizer):
         pass
@@ -31,8 +28,8 @@ class Repetition:
         self.n_warm_ups += 1
         yield
 
-    def record(self, function):
-        self.n_recorded += 1
+    def capture(self, function):
+        self.n_captured += 1
 
         def replay():
             self.n_replayed += 1
@@ -42,7 +39,7 @@ class Repetition:
 
 
 class Refusal(Repetition):
-    def record(self, function):
+    def capture(self, function):
         raise RuntimeError("operation not permitted when stream is capturing")
 
 
@@ -56,92 +53,73 @@ class CyclingModule(FNOModule):
 
 
 @pytest.fixture
-def fit(make_data, make_trainer, monkeypatch):
-    """Trains with single steps, or with launches that a recorder records."""
+def capture(fit, monkeypatch):
+    """Trains with single steps, or with executions that a stand-in captures."""
 
-    def run(recorder=None, module_class=FNOModule, lr_scheduler=WarmupCosine, **options):
-        data = make_data(batch_size=3, n_train=4)
-        torch.manual_seed(0)
-        module = module_class(
-            data.spec,
-            n_modes=(8,),
-            hidden_channels=8,
-            n_layers=2,
-            n_steps_input=2,
-            steps_per_launch=None if recorder is None else options.pop("steps_per_launch", 4),
-            lr_scheduler=lr_scheduler,
-        )
+    def run(graphs=None, module_class=FNOModule, steps_per_execution=4, **options):
         monkeypatch.setattr(
-            "fno_lightning.modules.launching.launch_for",
-            lambda module, trainer, steps: CapturedLaunch(module, trainer, steps, recorder),
+            "fno_lightning.multistep.strategy.execution_for",
+            lambda module, trainer, steps: CapturedExecution(module, trainer, steps, graphs),
         )
-        trainer = make_trainer(**({"max_epochs": 3, "gradient_clip_val": 0.5, "precision": "64-true"} | options))
-        torch.manual_seed(1)
-        trainer.fit(module, data)
-        return module, trainer
+        options = {"gradient_clip_val": 0.5, "precision": "64-true"} | options
+        return fit(None if graphs is None else steps_per_execution, module_class=module_class, **options)
 
     return run
 
 
-def assert_same_training(one, other, **tolerance):
-    (module, trainer), (other_module, other_trainer) = one, other
-    assert trainer.global_step == other_trainer.global_step
-    torch.testing.assert_close(dict(other_module.named_parameters()), dict(module.named_parameters()), **tolerance)
-    states = (t.optimizers[0].state_dict() for t in (other_trainer, trainer))
-    torch.testing.assert_close(*states, **tolerance)
+def test_replayed_steps_equal_single_steps_bit_by_bit(capture, assert_same_training):
+    graphs = Repetition()
+    executions = capture(graphs)
+    assert (graphs.n_warm_ups, graphs.n_captured, graphs.n_replayed) == (1, 1, 3 * 5 - 1)
+    assert_same_training(capture(), executions)
 
 
-def test_replayed_steps_equal_single_steps_bit_by_bit(fit):
-    recorder = Repetition()
-    launches = fit(recorder)
-    assert (recorder.n_warm_ups, recorder.n_recorded, recorder.n_replayed) == (1, 1, 3 * 5 - 1)
-    assert_same_training(fit(), launches, rtol=0, atol=0)
+def test_single_precision_learning_rates_differ_by_round_off_only(capture, assert_same_training):
+    assert_same_training(
+        capture(precision="32-true"), capture(Repetition(), precision="32-true"), rtol=1.3e-6, atol=1e-5
+    )
 
 
-def test_single_precision_learning_rates_differ_by_round_off_only(fit):
-    assert_same_training(fit(precision="32-true"), fit(Repetition(), precision="32-true"))
+def test_short_executions_warm_up_several_times(capture, assert_same_training):
+    graphs = Repetition()
+    executions = capture(graphs, steps_per_execution=1)
+    assert (graphs.n_warm_ups, graphs.n_captured, graphs.n_replayed) == (3, 1, 3 * STEPS_PER_EPOCH - 3)
+    assert_same_training(capture(), executions, rtol=0, atol=0)
 
 
-def test_short_launches_warm_up_several_times(fit):
-    recorder = Repetition()
-    launches = fit(recorder, steps_per_launch=1)
-    assert (recorder.n_warm_ups, recorder.n_recorded, recorder.n_replayed) == (3, 1, 3 * STEPS_PER_EPOCH - 3)
-    assert_same_training(fit(), launches, rtol=0, atol=0)
+def test_a_schedule_of_more_than_the_learning_rate_is_not_replayed(capture, assert_same_training):
+    graphs = Repetition()
+    executions = capture(graphs, CyclingModule)
+    assert graphs.n_replayed == 0
+    assert_same_training(capture(None, CyclingModule), executions, rtol=0, atol=0)
 
 
-def test_a_schedule_of_more_than_the_learning_rate_is_not_replayed(fit):
-    recorder = Repetition()
-    launches = fit(recorder, CyclingModule)
-    assert recorder.n_replayed == 0
-    assert_same_training(fit(None, CyclingModule), launches, rtol=0, atol=0)
-
-
-def test_checkpoints_within_a_launch_are_saved_after_their_steps(fit, tmp_path):
-    def save(recorder, name):
+def test_checkpoints_within_an_execution_are_saved_after_their_steps(capture, tmp_path):
+    def save(graphs, name):
         callback = ModelCheckpoint(dirpath=tmp_path / name, every_n_train_steps=10, save_top_k=-1, filename="{step}")
-        fit(recorder, callbacks=[callback], enable_checkpointing=True)
+        capture(graphs, callbacks=[callback], enable_checkpointing=True)
         return {path.name: torch.load(path, weights_only=True) for path in (tmp_path / name).iterdir()}
 
-    recorder = Repetition()
-    single, launches = save(None, "single"), save(recorder, "launches")
-    assert recorder.n_replayed > 0
-    assert set(single) == set(launches) == {f"step={step}.ckpt" for step in range(10, 3 * STEPS_PER_EPOCH, 10)}
+    graphs = Repetition()
+    single, executions = save(None, "single"), save(graphs, "executions")
+    assert graphs.n_replayed > 0
+    assert set(single) == set(executions) == {f"step={step}.ckpt" for step in range(10, 3 * STEPS_PER_EPOCH, 10)}
     for name, expected in single.items():
         for part in ("state_dict", "optimizer_states", "lr_schedulers", "global_step"):
-            torch.testing.assert_close(launches[name][part], expected[part], rtol=0, atol=0)
+            torch.testing.assert_close(executions[name][part], expected[part], rtol=0, atol=0)
 
 
-def test_what_cannot_be_recorded_is_a_plain_loop(fit, caplog):
+def test_what_cannot_be_recorded_is_a_plain_loop(capture, caplog, assert_same_training):
     with caplog.at_level("INFO", logger="lightning.pytorch"):
-        launches = fit(Refusal())
+        executions = capture(Refusal())
     reasons = [record.message for record in caplog.records if "cannot be captured" in record.message]
     assert len(reasons) == 1
     assert "operation not permitted when stream is capturing" in reasons[0]
-    assert_same_training(fit(), launches, rtol=0, atol=0)
+    assert_same_training(capture(), executions, rtol=0, atol=0)
 
 
-def test_a_checkpoint_of_captured_steps_loads_on_any_device(fit, tmp_path):
-    _, trainer = fit(Repetition())
+def test_a_checkpoint_of_captured_steps_loads_on_any_device(capture, tmp_path):
+    _, trainer = capture(Repetition())
     trainer.optimizers[0].param_groups[0]["capturable"] = True
     trainer.save_checkpoint(tmp_path / "captured.ckpt")
     state = torch.load(tmp_path / "captured.ckpt", weights_only=True)["optimizer_states"][0]
@@ -157,39 +135,39 @@ def test_steps_are_counted_on_the_device():
     assert optimizer.state[parameter]["step"].device.type == "meta"
 
 
-def test_a_recording_fits_batches_of_its_shapes_only():
+def test_a_captured_fits_batches_of_its_shapes_only():
     def item(n_points):
         return Batch(
             torch.zeros(4, 1, 1, n_points), torch.zeros(4, 0, n_points), torch.zeros(4, 0), torch.zeros(4, 1, 1, 8)
         )
 
     optimizer = torch.optim.SGD([torch.nn.Parameter(torch.ones(1))], lr=0.1)
-    recording = Recording(item(8), 2, optimizer, lambda batch: batch.target.sum(), torch.float32, Repetition())
+    captured = CapturedSteps(item(8), 2, optimizer, lambda batch: batch.target.sum(), torch.float32, Repetition())
     settings = [[dict(optimizer.param_groups[0]) | {"params": None}]]
     fixed = [[{name: value for name, value in settings[0][0].items() if isinstance(value, int | float | tuple)}]]
-    assert recording.fits(item(8), fixed)
-    assert not recording.fits(item(16), fixed)
-    assert not recording.fits(item(8), [[fixed[0][0] | {"momentum": 0.5}]])
+    assert captured.fits(item(8), fixed)
+    assert not captured.fits(item(16), fixed)
+    assert not captured.fits(item(8), [[fixed[0][0] | {"momentum": 0.5}]])
 
 
-def test_a_recording_does_not_fit_parameters_and_states_that_have_moved():
+def test_a_captured_does_not_fit_parameters_and_states_that_have_moved():
     parameter = torch.nn.Parameter(torch.ones(1))
     optimizer = torch.optim.SGD([parameter], lr=0.1, momentum=0.5)
     optimizer.state[parameter]["momentum_buffer"] = torch.zeros(1)
     item = Batch(torch.zeros(4, 1, 1, 8), torch.zeros(4, 0, 8), torch.zeros(4, 0), torch.zeros(4, 1, 1, 8))
-    recording = Recording(item, 2, optimizer, lambda batch: batch.target.sum(), torch.float32, Repetition())
+    captured = CapturedSteps(item, 2, optimizer, lambda batch: batch.target.sum(), torch.float32, Repetition())
     settings = [settings_of(optimizer)]
     old = parameter.data
-    assert recording.fits(item, settings)
+    assert captured.fits(item, settings)
     parameter.data = old.clone()
-    assert not recording.fits(item, settings)
+    assert not captured.fits(item, settings)
     parameter.data = old
     parameter.requires_grad_(False)
-    assert not recording.fits(item, settings)
+    assert not captured.fits(item, settings)
     parameter.requires_grad_(True)
-    assert recording.fits(item, settings)
+    assert captured.fits(item, settings)
     moved = optimizer.state[parameter]["momentum_buffer"] = torch.zeros(1)
-    assert not recording.fits(item, settings), moved
+    assert not captured.fits(item, settings), moved
 
 
 def test_steps_outside_a_graph_are_not_warned_of(monkeypatch):
