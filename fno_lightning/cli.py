@@ -16,10 +16,10 @@ from lightning.pytorch.loggers import TensorBoardLogger
 # Imported so that their classes also have short names on the command line, as in `--model FNOModule`.
 import fno_lightning.pdes  # noqa: F401
 from fno_lightning.callbacks import ErrorTable, PredictionWriter
-from fno_lightning.data import FieldDataModule
+from fno_lightning.data import FieldDataModule, FieldSpec, NotPreparedError
 from fno_lightning.malloc import keep_freed_memory
 from fno_lightning.modules import ForecastModule
-from fno_lightning.modules.compatibility import with_current_class
+from fno_lightning.modules.compatibility import current_hparams
 from fno_lightning.version import __version__
 
 
@@ -40,8 +40,8 @@ class FNOCLI(LightningCLI):
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Links the data set's specification and history to the module."""
-        for name in ("spec", "n_steps_input"):
-            parser.link_arguments(f"data.{name}", f"model.init_args.{name}", apply_on="instantiate")
+        parser.link_arguments("data", "model.init_args.spec", compute_fn=_spec_of, apply_on="instantiate")
+        parser.link_arguments("data.n_steps_input", "model.init_args.n_steps_input", apply_on="instantiate")
 
     def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
         """Parses the command line; refuses at once to evaluate what is not trained."""
@@ -62,7 +62,7 @@ class FNOCLI(LightningCLI):
         if path is None or not Path(path).is_file():
             return
         hparams = torch.load(path, map_location="cpu", weights_only=True, mmap=True).get("hyper_parameters", {})
-        options = {name: value for name, value in with_current_class(hparams).items() if name != "_instantiator"}
+        options = {name: value for name, value in current_hparams(hparams).items() if name != "_instantiator"}
         if "_class_path" in options:
             options = {"class_path": options.pop("_class_path"), "dict_kwargs": options}
         if options:
@@ -89,6 +89,15 @@ class FNOCLI(LightningCLI):
     def _has_callback(self, kind: type[Callback]) -> bool:
         callbacks: list[Callback] = getattr(self.trainer, "callbacks", [])
         return any(isinstance(callback, kind) for callback in callbacks)
+
+
+def _spec_of(data: FieldDataModule) -> FieldSpec:
+    """Return the description of the data, after they are downloaded where that is what they lack."""
+    try:
+        return data.spec
+    except NotPreparedError:
+        data.prepare_data()
+        return data.spec
 
 
 def _check_checkpoint(subcommand: str, path: str | None) -> None:

@@ -39,7 +39,7 @@ class Comparison:
     def update(self, prediction: Float[Tensor, "batch time field *grid"], batch: Batch) -> None:
         """Adds samples: predictions of the batch's target, or of its first frames."""
         target = batch.target[:, : prediction.shape[1]]
-        mean = self._normalizer.decode(torch.zeros_like(target), batch.scalars)
+        mean = self._normalizer.decode(torch.zeros_like(target), batch.member)
         forecasts = {"model": prediction, "mean": mean}
         if "persistence" in self._errors:
             forecasts["persistence"] = batch.history[:, -1:].expand_as(target)

@@ -87,10 +87,9 @@ def forecast_trajectories(
         batch = batch._replace(target=batch.target[:, :max_steps])
         n_trajectories, n_steps = batch.target.shape[:2]
         size = size or n_trajectories
-        parts = (_filled_up(part, size) for part in (batch.history, batch.constants, batch.scalars))
-        history, constants, scalars = (trainer.precision_plugin.convert_input(part) for part in parts)
+        inputs: Batch = trainer.precision_plugin.convert_input(Batch(*(_filled_up(part, size) for part in batch)))
         with trainer.precision_plugin.forward_context():
-            prediction = module.forecast(history, constants, scalars, n_steps)
+            prediction = module.forecast(inputs, n_steps=n_steps)
         yield batch, prediction[:n_trajectories].to(batch.target.dtype)
 
 

@@ -1,6 +1,6 @@
 """Data sets: what they are, and how their samples reach a module."""
 
-from fno_lightning.data.base import FieldDataModule
+from fno_lightning.data.base import FieldDataModule, NotPreparedError
 from fno_lightning.data.batch import Batch, Split
 from fno_lightning.data.generated import GeneratedDataModule
 from fno_lightning.data.hdf5 import WellFile, WellFormatError, WindowDataset, read_well_file, write_well_file
@@ -17,6 +17,7 @@ __all__ = [
     "FieldSpec",
     "GeneratedDataModule",
     "MixedDataModule",
+    "NotPreparedError",
     "OnTheFlyDataModule",
     "Split",
     "Statistics",

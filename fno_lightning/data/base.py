@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import copy
+import inspect
+import sys
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from pathlib import PurePath
+from types import FrameType
+from typing import Any, Self
 
+import numpy as np
 import torch
 from lightning.pytorch import LightningDataModule
+from lightning.pytorch.utilities.parsing import collect_init_args
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from fno_lightning.data.batch import Batch, Split
@@ -25,6 +33,11 @@ from fno_lightning.data.loading import (
 )
 from fno_lightning.data.spec import FieldSpec
 from fno_lightning.data.statistics import Statistics
+from fno_lightning.pdes import PDE
+
+
+class NotPreparedError(FileNotFoundError):
+    """Data that ``prepare_data`` has to bring before they can be described."""
 
 
 class FieldDataModule(LightningDataModule, ABC):
@@ -37,7 +50,8 @@ class FieldDataModule(LightningDataModule, ABC):
     Distributed processes share out the samples of validation and test so that each is evaluated once: the loaders serve
     ready-made batches, equally many for each process.
 
-    The options of the data modules here are hyper-parameters, which loggers and checkpoints keep.
+    The arguments of a data module, those of a subclass included, are hyper-parameters, which loggers and checkpoints
+    keep as plain values.
 
     Args:
         batch_size: Samples in a training batch, on each device.
@@ -68,17 +82,7 @@ class FieldDataModule(LightningDataModule, ABC):
         prefetch_factor: int | None = None,
     ) -> None:
         super().__init__()
-        self.save_hyperparameters(
-            {
-                "batch_size": batch_size,
-                "eval_batch_size": eval_batch_size,
-                "rollout_batch_size": rollout_batch_size,
-                "num_workers": num_workers,
-                "pin_memory": pin_memory,
-                "persistent_workers": persistent_workers,
-                "prefetch_factor": prefetch_factor,
-            }
-        )
+        self.save_hyperparameters(_arguments(sys._getframe()))
         require_at_least(1, batch_size=batch_size, rollout_batch_size=rollout_batch_size)
         require_at_least(0, num_workers=num_workers)
         require_at_least(1, eval_batch_size=eval_batch_size, prefetch_factor=prefetch_factor)
@@ -89,6 +93,17 @@ class FieldDataModule(LightningDataModule, ABC):
         self.pin_memory = torch.cuda.is_available() if pin_memory is None else pin_memory
         self.persistent_workers = persistent_workers
         self.prefetch_factor = prefetch_factor
+
+    def _reset(self) -> None:
+        """Forget what was read."""
+
+    def _changed(self, **attributes: Any) -> Self:
+        """Return a copy with other attributes that has read nothing yet."""
+        other = copy.copy(self)
+        own = {name: value for name, value in vars(self).items() if not _is_cached_property(type(self), name)}
+        other.__dict__ = own | attributes
+        other._reset()
+        return other
 
     @property
     @abstractmethod
@@ -195,3 +210,30 @@ def require_at_least(minimum: int, **options: int | None) -> None:
     for name, value in options.items():
         if value is not None and value < minimum:
             raise ValueError(f"{name} is {value}, expected at least {minimum}")
+
+
+def _arguments(frame: FrameType) -> dict[str, Any]:
+    """Return the arguments of the constructors that a frame is in, of a class and its subclasses, as plain values."""
+    arguments: dict[str, Any] = {}
+    for of_class in collect_init_args(frame, [], classes=(LightningDataModule,)):
+        arguments |= of_class
+    return {name: _plain(value) for name, value in arguments.items()}
+
+
+def _is_cached_property(cls: type, name: str) -> bool:
+    return isinstance(inspect.getattr_static(cls, name, None), cached_property)
+
+
+def _plain(value: Any) -> Any:
+    """Return an argument as loggers and checkpoints can keep it: numbers, text, and lists and dictionaries of them."""
+    if isinstance(value, PDE):
+        return {"class": type(value).__name__, **_plain(value.settings)}
+    if isinstance(value, LightningDataModule):
+        return dict(value.hparams)
+    if isinstance(value, Mapping):
+        return {str(key): _plain(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple | set | range):
+        return [_plain(entry) for entry in value]
+    if isinstance(value, np.generic):
+        return value.item()
+    return str(value) if isinstance(value, PurePath) else value

@@ -1,11 +1,22 @@
 """The one batch that data and modules exchange."""
 
+from __future__ import annotations
+
 from typing import Literal, NamedTuple, TypeAlias
 
+import torch
 from torch import Tensor
 
 
-class Batch(NamedTuple):
+class _Parts(NamedTuple):
+    history: Tensor
+    constants: Tensor
+    scalars: Tensor
+    target: Tensor
+    member: Tensor
+
+
+class Batch(_Parts):
     """Samples of a data set, in physical units, channels before the grid.
 
     Channels are ordered as in the data set's :class:`~fno_lightning.data.FieldSpec`. A steady problem has no history
@@ -17,12 +28,18 @@ class Batch(NamedTuple):
         constants: Fields without time dependence, ``(batch, constant_field, *grid)``.
         scalars: Parameters of the trajectory, ``(batch, scalar)``.
         target: Frames to be predicted, ``(batch, T_out, field, *grid)``.
+        member: Number of the data set that a sample of a mixture is from, ``(batch,)``, int64; zeros unless given.
     """
 
-    history: Tensor
-    constants: Tensor
-    scalars: Tensor
-    target: Tensor
+    __slots__ = ()
+
+    def __new__(
+        cls, history: Tensor, constants: Tensor, scalars: Tensor, target: Tensor, member: Tensor | None = None
+    ) -> Batch:
+        """Make a batch from its parts."""
+        if member is None:
+            member = scalars.new_zeros(scalars.shape[:-1], dtype=torch.int64)
+        return super().__new__(cls, history, constants, scalars, target, member)
 
 
 Split: TypeAlias = Literal["train", "valid", "test"]

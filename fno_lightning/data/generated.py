@@ -65,18 +65,6 @@ class GeneratedDataModule(WellDataModule):
             source="download" if source == "download" else "local",
             **options,
         )
-        self.save_hyperparameters(
-            {
-                "pde": {"class": type(pde).__name__, **pde.settings},
-                "n_train": n_train,
-                "n_valid": n_valid,
-                "n_test": n_test,
-                "seed": seed,
-                "source": source,
-                "device": device,
-                "n_processes": n_processes,
-            }
-        )
         require_at_least(1, n_train=n_train, n_valid=n_valid, n_test=n_test, n_processes=n_processes)
         require_at_least(0, seed=seed)
         self.simulation = Simulation(pde, {"train": n_train, "valid": n_valid, "test": n_test}, seed)

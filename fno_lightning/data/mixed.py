@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
 from functools import cached_property
@@ -48,8 +47,7 @@ class Aligned:
         constants[:, self._constants] = batch.constants
         scalars = batch.scalars.new_zeros(len(indices), self._n_scalars)
         scalars[:, self._scalars] = batch.scalars
-        scalars[:, -1] = self.number
-        return batch._replace(constants=constants, scalars=scalars)
+        return batch._replace(constants=constants, scalars=scalars, member=torch.full_like(batch.member, self.number))
 
 
 class MixedDataset(Dataset[Batch]):
@@ -84,17 +82,13 @@ class MixedDataset(Dataset[Batch]):
         return Batch(*(torch.cat(part)[order.to(part[0].device)] for part in zip(*parts, strict=True)))
 
 
-MEMBER = "member"
-"""Name of the scalar that says which data set a sample is from."""
-
-
 class MixedDataModule(FieldDataModule):
     """Interleaves several data sets, to train one model on all of them.
 
     The members share their fields, constant fields and grid. Their scalars are aligned by name: a sample has those of
     all members, and 0 for those that its own data set lacks, as a term that is absent from its equation has the
-    coefficient 0. Constant fields are aligned likewise. The last scalar, ``member``, is the number of the sample's data
-    set; by it the module normalises the fields of each member with its own statistics, while scalars share theirs.
+    coefficient 0. Constant fields are aligned likewise. By the number of a sample's data set, ``Batch.member``, the
+    module normalises the fields of each member with its own statistics, while scalars share theirs.
 
     A checkpoint of a mixture is fine-tuned on, or tested with, one of its members, or a shifted version of it: a
     mixture of that one member whose ``names`` and ``scalars`` are those of the checkpoint.
@@ -119,14 +113,6 @@ class MixedDataModule(FieldDataModule):
         **loader_options: Any,
     ) -> None:
         super().__init__(**loader_options)
-        self.save_hyperparameters(
-            {
-                "members": {name: dict(member.hparams) for name, member in members.items()},
-                "names": names,
-                "scalars": scalars,
-                **loader_options,
-            }
-        )
         if not members:
             raise ValueError("members is empty, expected at least one data set by name")
         self.members = dict(members)
@@ -177,7 +163,7 @@ class MixedDataModule(FieldDataModule):
             first,
             dataset_name="+".join(self.members),
             constant_fields=_union(spec.constant_fields for spec in specs.values()),
-            scalars=(*scalars, MEMBER),
+            scalars=scalars,
             members=self.names,
             source="; ".join(f"{name}: {spec.source}" for name, spec in specs.items()),
         )
@@ -223,10 +209,8 @@ class MixedDataModule(FieldDataModule):
 
     def at_resolution(self, resolution: Sequence[int]) -> MixedDataModule:
         """Returns the same mixture on another grid."""
-        other = copy.copy(self)
-        other.__dict__ = {name: value for name, value in vars(self).items() if name not in ("spec", "statistics")}
-        other.members = {name: member.at_resolution(resolution) for name, member in self.members.items()}
-        return other
+        members = {name: member.at_resolution(resolution) for name, member in self.members.items()}
+        return self._changed(members=members)
 
     def rollout_batches(self, split: Split) -> list[list[int]]:
         """Returns the batches of each member, after one another."""
@@ -246,7 +230,7 @@ class MixedDataModule(FieldDataModule):
 
     def _pooled_scalars(self, own: Mapping[str, Statistics], sizes: Sequence[int]) -> tuple[Tensor, Tensor]:
         """Mean and standard deviation of each scalar over the samples of all members; 0 where a member lacks it."""
-        names = self.spec.scalars[:-1]
+        names = self.spec.scalars
         mean, square = (torch.zeros(len(self.members), len(names), dtype=torch.float64) for _ in range(2))
         for row, (member, statistics) in enumerate(own.items()):
             columns = [names.index(name) for name in self.members[member].spec.scalars]

@@ -70,19 +70,6 @@ class OnTheFlyDataModule(FieldDataModule):
         **loader_options: Any,
     ) -> None:
         super().__init__(**loader_options)
-        self.save_hyperparameters(
-            {
-                "pde": {"class": type(pde).__name__, **pde.settings},
-                "n_steps_input": n_steps_input,
-                "n_steps_output": n_steps_output,
-                "samples_per_epoch": samples_per_epoch,
-                "n_valid": n_valid,
-                "n_test": n_test,
-                "n_statistics": n_statistics,
-                "seed": seed,
-                "device": device,
-            }
-        )
         require_at_least(0, n_steps_input=n_steps_input, seed=seed)
         require_at_least(1, n_steps_output=n_steps_output, samples_per_epoch=samples_per_epoch)
         require_at_least(1, n_valid=n_valid, n_test=n_test, n_statistics=n_statistics)
@@ -97,8 +84,11 @@ class OnTheFlyDataModule(FieldDataModule):
         self.n_trajectories: dict[Split, int] = {"train": n_statistics, "valid": n_valid, "test": n_test}
         self.seed = seed
         self.device = device
-        self._trajectories: dict[Split, TrajectoryTensors] = {}
+        self._reset()
         self._require_windows()
+
+    def _reset(self) -> None:
+        self._trajectories: dict[Split, TrajectoryTensors] = {}
 
     @cached_property
     def spec(self) -> FieldSpec:
@@ -154,10 +144,7 @@ class OnTheFlyDataModule(FieldDataModule):
         """Returns the same data on another grid, from the same seeds."""
         if tuple(resolution) == self.spec.grid_shape:
             return self
-        options: dict[str, Any] = dict(self.hparams) | {"pde": self.pde.at_resolution(resolution)}
-        other = OnTheFlyDataModule(**options)
-        other.trainer = self.trainer
-        return other
+        return self._changed(pde=self.pde.at_resolution(resolution))
 
     @property
     def _device(self) -> str:

@@ -25,13 +25,11 @@ class FieldSpec:
         extent: Lower and upper edge of the domain along each axis, in the units of the coordinates.
         boundaries: Condition at the lower and the upper side of each axis: ``periodic``, ``wall`` or ``open``.
         time_step: Time between two steps of a trajectory; ``None`` for a steady problem.
-        members: Names of the data sets that a mixture is made of; the last of its ``scalars`` is then ``member``, the
-            number of the data set that a sample is from.
+        members: Names of the data sets that a mixture is made of; a batch numbers them (``Batch.member``).
         source: Where the data came from, for people to read: a path, a download, a simulation with its solver.
 
     Raises:
-        ValueError: if ``axes``, ``extent`` or ``boundaries`` do not have one entry for each axis of ``grid_shape``, or
-            the scalars of a mixture do not end with ``member``.
+        ValueError: if ``axes``, ``extent`` or ``boundaries`` do not have one entry for each axis of ``grid_shape``.
     """
 
     dataset_name: str
@@ -52,8 +50,6 @@ class FieldSpec:
             n_entries = len(getattr(self, name))
             if n_entries not in (0, n_dims):
                 raise ValueError(f"{name} has {n_entries} entries, but the grid {self.grid_shape} has {n_dims} axes")
-        if self.members and self.scalars[-1:] != ("member",):
-            raise ValueError(f"the scalars of a mixture end with 'member', got {self.scalars}")
 
     @property
     def n_dims(self) -> int:
@@ -71,7 +67,10 @@ class FieldSpec:
         unknown = set(values) - {f.name for f in fields(cls)}
         if unknown:
             raise ValueError(f"unknown entries in a field specification: {sorted(unknown)}")
-        return cls(**{name: _frozen(value) for name, value in values.items()})
+        known = {name: _frozen(value) for name, value in values.items()}
+        if known.get("members") and known["scalars"][-1:] == ("member",):
+            known["scalars"] = known["scalars"][:-1]  # 0.1 kept the number of the member among the scalars
+        return cls(**known)
 
 
 def cell_edges(points: Sequence[float]) -> tuple[float, float]:

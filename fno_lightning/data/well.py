@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import logging
 from collections import defaultdict
 from collections.abc import Sequence
@@ -12,7 +11,7 @@ from typing import Any, Literal
 
 import torch
 
-from fno_lightning.data.base import FieldDataModule, require_at_least
+from fno_lightning.data.base import FieldDataModule, NotPreparedError, require_at_least
 from fno_lightning.data.batch import SPLITS, Split, splits_of
 from fno_lightning.data.cache import Cache, CachedWindowDataset, FrameSource, SplitCaches, training_device
 from fno_lightning.data.hdf5 import (
@@ -93,25 +92,6 @@ class WellDataModule(FieldDataModule):
         **loader_options: Any,
     ) -> None:
         super().__init__(**loader_options)
-        self.save_hyperparameters(
-            {
-                "dataset_name": dataset_name,
-                "base_path": base_path,
-                "n_steps_input": n_steps_input,
-                "n_steps_output": n_steps_output,
-                "dt_stride": dt_stride,
-                "window_stride": window_stride,
-                "eval_window_stride": eval_window_stride,
-                "fields": fields if fields is None else list(fields),
-                "include_filters": list(include_filters),
-                "exclude_filters": list(exclude_filters),
-                "subsample": subsample,
-                "grid_stride": grid_stride,
-                "max_rollout_steps": max_rollout_steps,
-                "source": source,
-                "cache": cache,
-            }
-        )
         require_at_least(0, n_steps_input=n_steps_input)
         require_at_least(1, n_steps_output=n_steps_output, dt_stride=dt_stride, max_rollout_steps=max_rollout_steps)
         require_at_least(1, window_stride=window_stride, eval_window_stride=eval_window_stride, subsample=subsample)
@@ -135,10 +115,13 @@ class WellDataModule(FieldDataModule):
         self.cache = cache
         self.may_use_device = True
         """Whether `cache=auto` may choose the device; a mixture takes that back."""
+        self._reset()
+
+    def _reset(self) -> None:
         self._files: dict[Split, list[WellFile]] = {}
         self._datasets: dict[Split, WindowDataset | CachedWindowDataset] = {}
         self._rollout_datasets: dict[Split, WindowDataset | CachedWindowDataset] = {}
-        self._caches = SplitCaches(cache)
+        self._caches = SplitCaches(self.cache)
 
     @property
     def root(self) -> Path:
@@ -148,7 +131,11 @@ class WellDataModule(FieldDataModule):
 
     @cached_property
     def spec(self) -> FieldSpec:
-        """What the data set is, according to its first file."""
+        """Description of the data set, from its first file.
+
+        Raises:
+            NotPreparedError: if the data set must first be downloaded; ``prepare_data`` does it.
+        """
         file = self._reference
         if file.time_varying_scalars:
             logger.warning("scalars that depend on time are left out: %s", ", ".join(file.time_varying_scalars))
@@ -186,7 +173,7 @@ class WellDataModule(FieldDataModule):
             )
 
     def prepare_data(self) -> None:
-        """Downloads what the downloader's folder lacks, if asked to."""
+        """Download what the downloader's folder lacks, if asked to."""
         if self.source == "download" and not (self.base_path / self.dataset_name / "data").is_dir():
             with folder_lock(self.base_path):
                 download_well(self.base_path, self.dataset_name)
@@ -236,18 +223,19 @@ class WellDataModule(FieldDataModule):
         """
         return self._changed(grid_stride=matching_stride(self._reference, resolution))
 
-    def _changed(self, **attributes: Any) -> WellDataModule:
-        """Returns a data module with other attributes that has read nothing yet."""
-        other = copy.copy(self)
-        known = ("spec", "statistics", "_reference", "is_simulated", "_simulated_root")
-        other.__dict__ = {name: value for name, value in vars(self).items() if name not in known}
-        vars(other).update(attributes, _files={}, _datasets={}, _rollout_datasets={}, _caches=SplitCaches(self.cache))
-        return other
+    @property
+    def _needs_download(self) -> bool:
+        """Whether there are no files of the data set yet, and ``prepare_data`` downloads them."""
+        return self.source == "download" and not any(self.root.glob("data/*/*.h*5"))
 
     @cached_property
     def _reference(self) -> WellFile:
-        """The file that says what the data set is: the first of the first split there is."""
-        self.prepare_data()
+        """The first file of the first split there is, which describes the data set."""
+        if self._needs_download:
+            raise NotPreparedError(
+                f"the data set '{self.dataset_name}' is not in {self.root} yet: call prepare_data() first, which "
+                "downloads it (gigabytes, for most data sets of The Well)"
+            )
         folders = [self.root / "data" / split for split in SPLITS]
         folder = next((folder for folder in folders if folder.is_dir()), folders[0])
         return read_well_file(split_files(folder, self.include_filters, self.exclude_filters)[0])

@@ -9,7 +9,7 @@ from typing import IO, Any, Self, cast
 
 import lightning as L
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
 from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities import rank_zero_info, rank_zero_warn
@@ -23,6 +23,7 @@ from fno_lightning.losses import MSE, Loss
 from fno_lightning.metrics import VRMSE
 from fno_lightning.modules.activations import Activations, apply_network, kept_activations, set_recomputation
 from fno_lightning.modules.compatibility import (
+    complete_inputs,
     how_to_rebuild,
     readable_checkpoint,
     require_same_fields,
@@ -147,8 +148,7 @@ class ForecastModule(L.LightningModule, ABC):
     def in_channels(self) -> int:
         """Channels that the network sees: past frames, constant fields and scalars."""
         spec = self.spec
-        n_scalars = len(spec.scalars) - bool(spec.members)  # which member a sample is from is no input
-        return self.n_steps_input * len(spec.fields) + len(spec.constant_fields) + n_scalars
+        return self.n_steps_input * len(spec.fields) + len(spec.constant_fields) + len(spec.scalars)
 
     @property
     def out_channels(self) -> int:
@@ -167,50 +167,77 @@ class ForecastModule(L.LightningModule, ABC):
 
     def forward(
         self,
-        history: Float[Tensor, "batch T_in field *grid"],
-        constants: Float[Tensor, "batch constant *grid"],
-        scalars: Float[Tensor, "batch scalar"],
+        history: Float[Tensor, "batch T_in field *grid"] | None = None,
+        constants: Float[Tensor, "batch constant *grid"] | None = None,
+        scalars: Float[Tensor, "batch scalar"] | None = None,
         n_steps: int = 1,
+        *,
+        member: Int[Tensor, " batch"] | None = None,
     ) -> Float[Tensor, "batch T_out field *grid"]:
-        """Predicts the ``n_steps`` frames after the history, in physical units."""
-        return self.normalizer.decode(self._advance(history, constants, scalars, n_steps), scalars)
+        """Predict the frames that follow a history, in physical units.
+
+        Args:
+            history: Past frames, oldest first; ``None`` for a steady problem.
+            constants: Fields without time dependence; ``None``: the data have none.
+            scalars: Parameters of the trajectories; ``None``: the data have none.
+            n_steps: Number of frames to predict.
+            member: Number of the data set that each sample is from; for a module of a mixture only.
+
+        Raises:
+            ValueError: if the data have a part that is missing, or with another number of channels.
+        """
+        self.configure_model()
+        inputs = complete_inputs(self.spec, self.n_steps_input, history, constants, scalars)
+        return self.normalizer.decode(self._advance(*inputs, member, n_steps), member)
 
     @torch.no_grad()
     def forecast(
         self,
-        history: Float[Tensor, "batch T_in field *grid"],
-        constants: Float[Tensor, "batch constant *grid"],
-        scalars: Float[Tensor, "batch scalar"],
-        n_steps: int = 1,
+        history: Float[Tensor, "batch T_in field *grid"] | Batch | None = None,
+        constants: Float[Tensor, "batch constant *grid"] | None = None,
+        scalars: Float[Tensor, "batch scalar"] | None = None,
+        n_steps: int | None = None,
+        *,
+        member: Int[Tensor, " batch"] | None = None,
     ) -> Float[Tensor, "batch T_out field *grid"]:
-        """Like :meth:`forward`, in evaluation mode and without gradients."""
+        """Predict as :meth:`forward`, in evaluation mode and without gradients, from tensors or from a batch.
+
+        Args:
+            history: Past frames; or a whole :class:`~fno_lightning.data.Batch`, as in ``forecast(batch, n_steps=20)``.
+            constants: Fields without time dependence.
+            scalars: Parameters of the trajectories.
+            n_steps: Number of frames to predict; ``None``: as many as the target of the batch has, or one.
+            member: Number of the data set that each sample is from.
+        """
+        if isinstance(history, Batch):
+            n_steps = n_steps or history.target.shape[1]
+            history, constants, scalars, _, member = history
         training = self.training
         self.eval()
         try:
-            return cast("Tensor", self(history, constants, scalars, n_steps))
+            return cast("Tensor", self(history, constants, scalars, n_steps or 1, member=member))
         finally:
             self.train(training)
 
-    def _advance(self, history: Tensor, constants: Tensor, scalars: Tensor, n_steps: int) -> Tensor:
-        """Predicts ``n_steps`` normalised frames from a history in physical units."""
-        self.configure_model()
-        history = self.normalizer.encode(history, scalars)
-        context = self.normalizer.context(constants, scalars)
-        return rollout(lambda frames: self._next_frame(frames, context, scalars), history, n_steps)
+    def _advance(self, history: Tensor, constants: Tensor, scalars: Tensor, member: Tensor | None, n: int) -> Tensor:
+        """Predict ``n`` normalised frames from a history in physical units."""
+        history = self.normalizer.encode(history, member)
+        context = self.normalizer.context(constants, scalars, member)
+        return rollout(lambda frames: self._next_frame(frames, context, member), history, n)
 
-    def _next_frame(self, frames: Tensor, context: Tensor, scalars: Tensor) -> Tensor:
-        """One application of the network to normalised frames ``(batch, T_in, field, *grid)``."""
+    def _next_frame(self, frames: Tensor, context: Tensor, member: Tensor | None) -> Tensor:
+        """Apply the network once, to normalised frames ``(batch, T_in, field, *grid)``."""
         assert self.network is not None
         output = apply_network(self.network, torch.cat((frames.flatten(1, 2), context), dim=1), self.activations)
-        return frames[:, -1] + self.normalizer.as_change(output, scalars) if self.residual else output
+        return frames[:, -1] + self.normalizer.as_change(output, member) if self.residual else output
 
     # --- training and evaluation -----------------------------------------------------------------------------------
 
     def step(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Returns the loss and the normalised prediction ``(batch, T_out, field, *grid)`` of a batch."""
         with kept_activations(self.activations, batch.target.device):
-            prediction = self._advance(batch.history, batch.constants, batch.scalars, batch.target.shape[1])
-        return self.loss(prediction, self.normalizer.encode(batch.target, batch.scalars)), prediction
+            prediction = self._advance(*batch[:3], batch.member, batch.target.shape[1])
+        return self.loss(prediction, self.normalizer.encode(batch.target, batch.member)), prediction
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Return the loss of a batch."""
@@ -238,11 +265,11 @@ class ForecastModule(L.LightningModule, ABC):
 
     def predict_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Returns the forecast of every target frame, in physical units."""
-        return self.forecast(batch.history, batch.constants, batch.scalars, batch.target.shape[1])
+        return self.forecast(batch)
 
     def _evaluation_step(self, batch: Batch, loss_name: str, mean_loss: MeanMetric, vrmse: VRMSE) -> dict[str, Tensor]:
         loss, prediction = self.step(batch)
-        prediction = self.normalizer.decode(prediction, batch.scalars)
+        prediction = self.normalizer.decode(prediction, batch.member)
         vrmse.update(prediction, batch.target)
         mean_loss.update(loss, weight=len(batch.target))  # processes and batches may differ in their numbers of samples
         self.log(loss_name, mean_loss, prog_bar=True, batch_size=len(batch.target))

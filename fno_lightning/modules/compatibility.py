@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, Any
 
 import torch
+from torch import Tensor
 
 from fno_lightning.class_path import current_path, public_path
 from fno_lightning.data import FieldSpec
@@ -52,6 +54,41 @@ def require_same_history(expected: int, given: int, owner: str) -> None:
         )
 
 
+def complete_inputs(
+    spec: FieldSpec, n_steps_input: int, history: Tensor | None, constants: Tensor | None, scalars: Tensor | None
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the inputs of a forecast, the parts that the data lack as tensors without channels.
+
+    Args:
+        spec: Description of the data.
+        n_steps_input: Number of past frames of a forecast.
+        history: ``(batch, T_in, field, *grid)``; may be left out of a steady problem.
+        constants: ``(batch, constant, *grid)``; may be left out where the data have none.
+        scalars: ``(batch, scalar)``; may be left out where the data have none.
+
+    Raises:
+        ValueError: if a part that the data have is missing, or has another number of channels or frames.
+    """
+    given = next((part for part in (history, constants, scalars) if part is not None), None)
+    if given is None:
+        raise ValueError("a forecast needs a history, constant fields or scalars to start from, got none of them")
+    grid = next((tuple(p.shape[-spec.n_dims :]) for p in (history, constants) if p is not None), spec.grid_shape)
+    shapes = {
+        "history": (len(given), n_steps_input, len(spec.fields), *grid),
+        "constants": (len(given), len(spec.constant_fields), *grid),
+        "scalars": (len(given), len(spec.scalars)),
+    }
+    parts = []
+    for (name, shape), part in zip(shapes.items(), (history, constants, scalars), strict=True):
+        if part is None and 0 not in shape[1:]:
+            names = {"history": spec.fields, "constants": spec.constant_fields, "scalars": spec.scalars}[name]
+            raise ValueError(f"{name} is missing: a forecast of {spec.dataset_name} takes {list(names)}, shape {shape}")
+        if part is not None and tuple(part.shape) != shape and not torch.compiler.is_compiling():
+            raise ValueError(f"{name} has the shape {tuple(part.shape)}, but {spec.dataset_name} takes {shape}")
+        parts.append(given.new_zeros(shape) if part is None else part)
+    return parts[0], parts[1], parts[2]
+
+
 def how_to_rebuild(module_class: type) -> dict[str, str]:
     """Names a class in a checkpoint, as LightningCLI does, so that loading by a base class finds it."""
     if "<locals>" in module_class.__qualname__:
@@ -62,11 +99,17 @@ def how_to_rebuild(module_class: type) -> dict[str, str]:
     }
 
 
-def with_current_class(hparams: dict[str, Any]) -> dict[str, Any]:
-    """Return hyper-parameters of a checkpoint with the public path of its class, which older versions did not write."""
-    if "_class_path" not in hparams:
-        return hparams
-    return hparams | {"_class_path": current_path(hparams["_class_path"])}
+def current_hparams(hparams: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the hyper-parameters of a checkpoint as this version writes them.
+
+    Version 0.1 named a class by the file that defined it, and kept the number of a mixture's member among the scalars.
+    """
+    current = dict(hparams)
+    if "_class_path" in current:
+        current["_class_path"] = current_path(current["_class_path"])
+    if "spec" in current:
+        current["spec"] = FieldSpec.from_dict(current["spec"]).to_dict()
+    return current
 
 
 def readable_checkpoint(file: str | Path | IO[bytes]) -> str | Path | IO[bytes]:
@@ -82,7 +125,7 @@ def readable_checkpoint(file: str | Path | IO[bytes]) -> str | Path | IO[bytes]:
     except Exception:  # whatever is wrong with it, Lightning says it
         return file
     hparams = checkpoint.get("hyper_parameters", {})
-    current = with_current_class(hparams)
+    current = current_hparams(hparams)
     if current == hparams:
         return file
     translated = io.BytesIO()

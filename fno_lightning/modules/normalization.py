@@ -128,7 +128,7 @@ class Normalizer(nn.Module):
         self.fields = ZScore(len(spec.fields), n_members)
         self.increments = ZScore(len(spec.fields), n_members)
         self.constants = ZScore(len(spec.constant_fields), n_members)
-        self.scalars = ZScore(len(spec.scalars) - self.has_members)
+        self.scalars = ZScore(len(spec.scalars))
 
     def fit(self, statistics: Statistics) -> None:
         """Takes over the statistics of a train split."""
@@ -142,37 +142,44 @@ class Normalizer(nn.Module):
         self.is_fitted.fill_(True)
 
     def encode(
-        self, frames: Float[Tensor, "batch time field *grid"], scalars: Float[Tensor, "batch scalar"]
+        self, frames: Float[Tensor, "batch time field *grid"], member: Int[Tensor, " batch"] | None = None
     ) -> Float[Tensor, "batch time field *grid"]:
-        """Normalises frames; the scalars say which member of a mixture they are from."""
-        return self.fields.encode(frames, self.n_dims, self._member(scalars))
+        """Normalise frames.
+
+        Args:
+            frames: Fields in physical units.
+            member: Number of the data set that each sample is from; needed for a mixture only.
+        """
+        return self.fields.encode(frames, self.n_dims, self._of_mixture(member))
 
     def decode(
-        self, frames: Float[Tensor, "batch time field *grid"], scalars: Float[Tensor, "batch scalar"]
+        self, frames: Float[Tensor, "batch time field *grid"], member: Int[Tensor, " batch"] | None = None
     ) -> Float[Tensor, "batch time field *grid"]:
-        """Inverts :meth:`encode`."""
-        return self.fields.decode(frames, self.n_dims, self._member(scalars))
+        """Invert :meth:`encode`."""
+        return self.fields.decode(frames, self.n_dims, self._of_mixture(member))
 
     def as_change(
-        self, output: Float[Tensor, "batch field *grid"], scalars: Float[Tensor, "batch scalar"]
+        self, output: Float[Tensor, "batch field *grid"], member: Int[Tensor, " batch"] | None = None
     ) -> Float[Tensor, "batch field *grid"]:
-        """From a normalised change between two steps to the change of normalised fields."""
-        member = self._member(scalars)
+        """Map a normalised change between two steps to the change of normalised fields."""
+        member = self._of_mixture(member)
         change = self.increments.decode(output, self.n_dims, member)
         return change / over_grid(self.fields.std, output, self.n_dims, member)
 
     def context(
-        self, constants: Float[Tensor, "batch constant *grid"], scalars: Float[Tensor, "batch scalar"]
+        self,
+        constants: Float[Tensor, "batch constant *grid"],
+        scalars: Float[Tensor, "batch scalar"],
+        member: Int[Tensor, " batch"] | None = None,
     ) -> Float[Tensor, "batch channel *grid"]:
-        """What stays the same during a forecast: constant fields, and each scalar as a constant plane, normalised."""
-        grid, member = constants.shape[2:], self._member(scalars)
-        parameters = scalars[:, :-1] if self.has_members else scalars
+        """Return the channels that stay the same during a forecast: constant fields, and each scalar as a plane."""
+        grid, member = constants.shape[2:], self._of_mixture(member)
         if self.source_channel is not None:
             norm = self._source_norm(constants, member)
-            constants, parameters = constants / norm.view(-1, 1, *(1,) * self.n_dims), parameters / norm[:, None]
-        planes = self.scalars.encode(parameters, 0).view(*parameters.shape, *(1,) * self.n_dims)
+            constants, scalars = constants / norm.view(-1, 1, *(1,) * self.n_dims), scalars / norm[:, None]
+        planes = self.scalars.encode(scalars, 0).view(*scalars.shape, *(1,) * self.n_dims)
         encoded = self.constants.encode(constants, self.n_dims, member)
-        return torch.cat((encoded, planes.expand(*parameters.shape, *grid)), dim=1)
+        return torch.cat((encoded, planes.expand(*scalars.shape, *grid)), dim=1)
 
     def _source_norm(self, constants: Tensor, member: Tensor | None) -> Tensor:
         """Root mean square of each source over that of the train split, ``(batch,)``; 1 where there is no source."""
@@ -180,6 +187,12 @@ class Normalizer(nn.Module):
         norm = rms / (self.source_rms if member is None else self.source_rms[member])
         return torch.where(norm > 0, norm, torch.ones_like(norm))
 
-    def _member(self, scalars: Tensor) -> Int[Tensor, " batch"] | None:
-        """Which member of a mixture each sample is from: the last scalar."""
-        return scalars[:, -1].round().long() if self.has_members else None
+    def _of_mixture(self, member: Tensor | None) -> Tensor | None:
+        """Return the members if there are several with statistics of their own."""
+        if not self.has_members:
+            return None
+        if member is None:
+            raise ValueError(
+                "the statistics are those of a mixture: pass the number of each sample's data set as member"
+            )
+        return member

@@ -18,7 +18,7 @@ def test_every_trajectory_has_its_file(make_trainer, tmp_path):
     for i in range(3):
         history = trajectory(10 + i, data.grid)[None, :2]
         speed = torch.tensor([[0.1 * (11 + i)]])
-        expected = module.forecast(history, torch.empty(1, 0, 8, 6), speed, 16)[0]
+        expected = module.forecast(history, scalars=speed, n_steps=16)[0]
         path = folder / f"forecast_{i:05d}.hdf5"
         assert read_well_file(path).n_frames == 16
         with h5py.File(path) as file:

@@ -32,7 +32,7 @@ def test_errors_and_baselines_equal_those_computed_by_hand(make_trainer):
     history, target = frames[:, :2], frames[:, 2:18]
     scalars = torch.tensor([[0.1], [0.2], [0.3]])
     forecasts = {
-        "": module.forecast(history, torch.empty(3, 0, 8, 6), scalars, 16),
+        "": module.forecast(history, scalars=scalars, n_steps=16),
         "persistence/": history[:, -1:].expand_as(target),
         "mean/": torch.tensor([3.0, -1.0]).view(2, 1, 1).expand_as(target),
     }
@@ -56,7 +56,7 @@ def test_one_step_of_one_field(make_trainer, n_input):
     trainer = make_trainer(*callbacks)
     trainer.fit(module, datamodule=data)
     frames = trajectory(0, data.grid)[None, : n_input + 1, :1]
-    forecast = module.forecast(frames[:, :n_input], torch.empty(1, 0, 8, 6), torch.tensor([[0.1]]))
+    forecast = module.forecast(frames[:, :n_input], scalars=torch.tensor([[0.1]]))
     for name in ("val/rollout/vrmse", "val/rollout/vrmse/height"):
         torch.testing.assert_close(trainer.callback_metrics[name], vrmse(forecast, frames[:, -1:], 2).mean())
     make_trainer(*callbacks).test(module, datamodule=data, verbose=False)

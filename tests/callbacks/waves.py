@@ -92,8 +92,8 @@ class WaveModule(ForecastModule):
 class DivergingModule(WaveModule):
     """Forecasts that stop being finite at the 5th step of the second trajectory of a batch."""
 
-    def forecast(self, history, constants, scalars, n_steps=1):
-        prediction = super().forecast(history, constants, scalars, n_steps)
+    def forecast(self, *args, **kwargs):
+        prediction = super().forecast(*args, **kwargs)
         prediction[1:2, 4:] = torch.nan
         return prediction
 

@@ -31,7 +31,9 @@ def darcy(base_path, **options):
 def test_a_checkpoint_gives_the_forecast_that_it_gave(name, kind):
     module = ForecastModule.load_from_checkpoint(FILES / f"{name}.ckpt", weights_only=True)
     saved = torch.load(FILES / f"{name}_forecast.pt")
-    forecast = module.forecast(saved["history"], saved["constants"], saved["scalars"])
+    n_scalars = len(module.spec.scalars)
+    scalars, member = saved["scalars"][:, :n_scalars], saved["scalars"][:, n_scalars:].long().flatten()
+    forecast = module.forecast(saved["history"], saved["constants"], scalars, member=member)
     assert type(module) is kind
     torch.testing.assert_close(forecast, saved["forecast"], rtol=1e-5, atol=1e-6)
 

@@ -34,7 +34,7 @@ def mixed(folder):
 
 def test_channels_are_those_of_all_members(mixed):
     spec = mixed.spec
-    assert spec.scalars == (*SCALARS, "member")
+    assert spec.scalars == tuple(SCALARS)
     assert spec.members == tuple(PDES)
     assert spec.constant_fields == ("source",)
     assert spec.dataset_name == "poisson+advection_diffusion+helmholtz"
@@ -53,7 +53,7 @@ def test_samples_are_those_of_the_members_with_zeros_for_absent_scalars(mixed):
         assert torch.equal(batch.constants[row], own.constants)
         expected = dict(zip(spec.scalars, own.scalars.tolist(), strict=True))
         found = dict(zip(mixed.spec.scalars, batch.scalars[row].tolist(), strict=True))
-        assert found.pop("member") == list(PDES).index(name)
+        assert batch.member[row] == list(PDES).index(name)
         assert found == {scalar: expected.get(scalar, 0.0) for scalar in SCALARS}
     assert torch.equal(data[6].target, batch.target[2])
 
@@ -62,8 +62,8 @@ def test_an_epoch_mixes_the_members(mixed):
     torch.manual_seed(0)
     batches = list(mixed.train_dataloader())
     assert {len(batch.target) for batch in batches} == {4}
-    assert any(len(batch.scalars[:, -1].unique()) > 1 for batch in batches)
-    counts = torch.cat([batch.scalars[:, -1] for batch in batches]).long().bincount()
+    assert any(len(batch.member.unique()) > 1 for batch in batches)
+    counts = torch.cat([batch.member for batch in batches]).bincount()
     assert counts.tolist() == list(N_TRAIN.values())
 
 
@@ -74,7 +74,7 @@ def test_each_member_has_its_own_statistics_and_scalars_are_pooled(mixed):
         assert torch.equal(statistics.std[row], data.statistics.std)
         assert torch.equal(statistics.constant_std[row], data.statistics.constant_std)
     data = mixed.dataset("train")
-    scalars = data.__getitems__(range(len(data))).scalars[:, :-1].double()
+    scalars = data.__getitems__(range(len(data))).scalars.double()
     torch.testing.assert_close(statistics.scalar_mean, scalars.mean(dim=0).float())
     torch.testing.assert_close(statistics.scalar_std, scalars.std(dim=0, correction=0).float(), rtol=1e-4, atol=1e-6)
 
@@ -90,9 +90,9 @@ def test_a_model_of_the_mixture_is_tested_and_fine_tuned_on_one_member(mixed, fo
     loaded = ForecastModule.load_from_checkpoint(tmp_path / "mixed.ckpt")
     make_trainer().test(loaded, datamodule=single, verbose=False)
     batch = next(iter(single.test_dataloader()))
-    assert batch.scalars[:, -1].tolist() == [2, 2]
+    assert batch.member.tolist() == [2, 2]
     torch.testing.assert_close(
-        loaded.normalizer.encode(batch.target, batch.scalars),
+        loaded.normalizer.encode(batch.target, batch.member),
         (batch.target - mixed.statistics.mean[2]) / mixed.statistics.std[2],
     )
     tuned = FNOModule(single.spec, (8, 8), 4, n_layers=1, n_steps_input=0, initial_weights=str(tmp_path / "mixed.ckpt"))

@@ -11,7 +11,16 @@ import yaml
 from lightning.pytorch.loggers import TensorBoardLogger
 from torch.utils.data import Dataset
 
-from fno_lightning.data import Batch, FieldDataModule, FieldSpec, WellDataModule, WellFormatError, write_well_file
+from fno_lightning.cli import main
+from fno_lightning.data import (
+    Batch,
+    FieldDataModule,
+    FieldSpec,
+    NotPreparedError,
+    WellDataModule,
+    WellFormatError,
+    write_well_file,
+)
 from fno_lightning.data.hdf5.download import download_well
 
 
@@ -141,7 +150,7 @@ def test_a_steady_problem_has_no_history(tmp_path, random_trajectories):
     module.setup()
     batch = next(iter(module.val_dataloader()))
     assert module.spec.time_step is None
-    assert [tuple(part.shape) for part in batch] == [(3, 0, 4, 6, 4), (3, 1, 6, 4), (3, 2), (3, 1, 4, 6, 4)]
+    assert [tuple(part.shape) for part in batch] == [(3, 0, 4, 6, 4), (3, 1, 6, 4), (3, 2), (3, 1, 4, 6, 4), (3,)]
     assert module.statistics.std_delta.tolist() == [0, 0, 0, 0]
 
 
@@ -440,3 +449,35 @@ def test_a_grid_stride_uses_every_second_point(data_set, grid):
         assert torch.equal(one[..., ::2, ::2] if one.ndim > 1 else one, other)
     assert full.at_resolution(shape).spec == strided.spec
     assert full.spec.grid_shape == grid
+
+
+def test_reading_the_spec_downloads_nothing(tmp_path, monkeypatch):
+    monkeypatch.setattr("fno_lightning.data.well.download_well", lambda *_: pytest.fail("downloads"))
+    module = WellDataModule("turbulent_radiative_layer_2D", tmp_path, source="download")
+    with pytest.raises(NotPreparedError, match=r"is not in .* yet: call prepare_data\(\) first, which downloads it"):
+        _ = module.spec
+
+
+def test_the_arguments_of_a_subclass_are_hyper_parameters(tmp_path):
+    class Own(WellDataModule):
+        def __init__(self, base_path, scale=2.0, **options):
+            super().__init__("own", base_path, n_steps_input=1, **options)
+
+    hparams = dict(Own(tmp_path, fields=("density",), batch_size=np.int64(3)).hparams)
+    expected = {"dataset_name": "own", "base_path": str(tmp_path), "scale": 2.0, "fields": ["density"], "batch_size": 3}
+    assert {name: hparams[name] for name in expected} == expected
+    assert type(hparams["batch_size"]) is int
+    assert hparams["grid_stride"] == 1
+
+
+def test_the_command_line_downloads_before_it_reads_the_spec(data_set, tmp_path, monkeypatch):
+    def download(base_path, name):
+        data_set(name=f"datasets/{name}")
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("fno_lightning.data.well.download_well", download)
+    data = ["--data", "WellDataModule", "--data.init_args.dataset_name", "some", "--data.init_args.source", "download"]
+    model = ["--model", "FNOModule", "--model.init_args.n_modes", "[2,2]", "--model.init_args.hidden_channels", "4"]
+    trainer = ["--trainer.fast_dev_run", "true", "--trainer.accelerator", "cpu"]
+    cli = main(["fit", *data, "--data.init_args.base_path", str(tmp_path), *model, *trainer])
+    assert cli.model.spec.dataset_name == "datasets/some"

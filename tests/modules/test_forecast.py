@@ -56,7 +56,7 @@ def silent(data, **options):
 def forecast(module, n_points=16, n_steps=3):
     generator = torch.Generator().manual_seed(1)
     history = torch.randn(2, 2, 2, n_points, generator=generator)
-    return module.forecast(history, torch.zeros(2, 0, n_points), torch.rand(2, 1, generator=generator), n_steps)
+    return module.forecast(history, scalars=torch.rand(2, 1, generator=generator), n_steps=n_steps)
 
 
 def test_a_silent_residual_network_repeats_the_last_frame_plus_the_mean_increment(make_data, make_trainer):
@@ -64,7 +64,7 @@ def test_a_silent_residual_network_repeats_the_last_frame_plus_the_mean_incremen
     module = silent(data, residual=True)
     make_trainer(max_steps=0).fit(module, data)
     batch = next(iter(data.val_dataloader()))
-    found = module.forecast(batch.history, batch.constants, batch.scalars, n_steps=4)
+    found = module.forecast(batch, n_steps=4)
     drift = data.statistics.mean_delta.view(2, 1)
     for k in range(4):
         torch.testing.assert_close(found[:, k], batch.history[:, -1] + (k + 1) * drift, rtol=1e-4, atol=1e-4)
@@ -191,7 +191,7 @@ def test_scalars_and_constants_reach_the_network():
 def test_a_steady_problem_has_no_history():
     spec = FieldSpec("darcy", fields=("pressure",), grid_shape=(8, 8), constant_fields=("permeability",))
     module = FNOModule(spec, n_modes=(4, 4), n_steps_input=0, residual=True)
-    solution = module.forecast(torch.zeros(3, 0, 1, 8, 8), torch.rand(3, 1, 8, 8), torch.zeros(3, 0))
+    solution = module.forecast(constants=torch.rand(3, 1, 8, 8))
     assert solution.shape == (3, 1, 1, 8, 8)
     assert not module.residual
 
@@ -281,3 +281,35 @@ def test_bases_follow_the_boundaries_if_asked_to():
     spec = FieldSpec("box", fields=("u",), grid_shape=(8, 8, 8), boundaries=sides)
     assert FNOModule(spec, n_modes=(4, 4, 4), bases="auto").bases == ["fourier", "cosine", "cosine"]
     assert FNOModule(spec, n_modes=(4, 4, 4)).bases is None
+
+
+def test_absent_parts_need_not_be_given(make_data):
+    data = make_data()
+    data.prepare_data()
+    module = FNOModule(data.spec, (4,), 4, n_layers=1, n_steps_input=2)
+    batch = next(iter(data.val_dataloader()))
+    expected = module.forecast(batch.history, batch.constants, batch.scalars, n_steps=3)
+    assert torch.equal(module.forecast(batch.history, scalars=batch.scalars, n_steps=3), expected)
+    assert torch.equal(module.forecast(batch, n_steps=3), expected)
+    assert module.forecast(batch).shape == batch.target.shape
+
+
+@pytest.mark.parametrize(
+    ("inputs", "message"),
+    [
+        ({}, "a forecast needs a history, constant fields or scalars to start from, got none of them"),
+        (
+            {"history": torch.zeros(2, 2, 2, 16)},
+            r"scalars is missing: a forecast of .* takes \['speed'\], shape \(2, 1\)",
+        ),
+        ({"scalars": torch.zeros(2, 1)}, r"history is missing: a forecast of .* takes \['height', 'flux'\]"),
+        (
+            {"history": torch.zeros(2, 3, 2, 16), "scalars": torch.zeros(2, 1)},
+            r"history has the shape \(2, 3, 2, 16\), but .* takes \(2, 2, 2, 16\)",
+        ),
+    ],
+)
+def test_inputs_that_are_missing_or_of_another_shape_are_named(make_data, inputs, message):
+    module = FNOModule(make_data().spec, (4,), 4, n_layers=1, n_steps_input=2)
+    with pytest.raises(ValueError, match=message):
+        module.forecast(**inputs)

@@ -80,36 +80,32 @@ def test_source_norm_gives_sources_the_spread_of_the_train_split():
 
 
 def test_members_have_statistics_of_their_own_and_share_those_of_the_scalars():
-    spec = dataclasses.replace(SPEC, scalars=(*SPEC.scalars, "member"), members=("poisson", "helmholtz"))
+    spec = dataclasses.replace(SPEC, members=("poisson", "helmholtz"))
     mixed, table = Normalizer(spec), statistics(spec.members)
     mixed.fit(table)
     source, scalars = samples()
     member = torch.tensor([1, 0, 1])
-    labelled = torch.cat((scalars, member[:, None]), dim=1)
     frames = torch.randn(3, 2, 1, 8, 8)
-    assert mixed.context(source, labelled).shape == (3, 3, 8, 8)
+    assert mixed.context(source, scalars, member).shape == (3, 3, 8, 8)
     for row, number in enumerate(member.tolist()):
         own = Normalizer(SPEC)
         scalar = {"scalar_mean": table.scalar_mean, "scalar_std": table.scalar_std}
         parts = {name: value[number] for name, value in vars(table).items() if name not in scalar}
         own.fit(Statistics(**parts, **scalar))
         row = slice(row, row + 1)
-        torch.testing.assert_close(mixed.context(source, labelled)[row], own.context(source[row], scalars[row]))
-        torch.testing.assert_close(mixed.encode(frames, labelled)[row], own.encode(frames[row], scalars[row]))
-        torch.testing.assert_close(
-            mixed.as_change(frames[:, 0], labelled)[row], own.as_change(frames[row, 0], scalars[row])
-        )
-    torch.testing.assert_close(mixed.decode(mixed.encode(frames, labelled), labelled), frames)
+        torch.testing.assert_close(mixed.context(source, scalars, member)[row], own.context(source[row], scalars[row]))
+        torch.testing.assert_close(mixed.encode(frames, member)[row], own.encode(frames[row]))
+        torch.testing.assert_close(mixed.as_change(frames[:, 0], member)[row], own.as_change(frames[row, 0]))
+    torch.testing.assert_close(mixed.decode(mixed.encode(frames, member), member), frames)
 
 
 def test_the_network_of_a_mixture_does_not_see_the_number_of_the_member():
-    spec = dataclasses.replace(SPEC, scalars=(*SPEC.scalars, "member"), members=("poisson", "helmholtz"))
+    spec = dataclasses.replace(SPEC, members=("poisson", "helmholtz"))
     module = FNOModule(spec, (4, 4), 4, n_layers=1, n_steps_input=0)
     assert module.in_channels == 3
     source, scalars = samples()
     predictions = [
-        module.forecast(torch.empty(3, 0, 1, 8, 8), source, torch.cat((scalars, torch.full((3, 1), m)), dim=1))
-        for m in (0.0, 1.0)
+        module.forecast(constants=source, scalars=scalars, member=torch.full((3,), number)) for number in (0, 1)
     ]
     torch.testing.assert_close(*predictions)  # before fit all statistics are alike
 
@@ -125,6 +121,7 @@ def test_source_norm_needs_a_source():
         FNOModule(SPEC, (4, 4), n_steps_input=1, normalization="source_norm")
 
 
-def test_members_need_their_number_among_the_scalars():
-    with pytest.raises(ValueError, match="the scalars of a mixture end with 'member'"):
-        dataclasses.replace(SPEC, members=("poisson",))
+def test_members_must_be_given():
+    normalizer = Normalizer(dataclasses.replace(SPEC, members=("poisson",)))
+    with pytest.raises(ValueError, match="those of a mixture: pass the number of each sample's data set as member"):
+        normalizer.encode(torch.randn(3, 2, 1, 8, 8))
