@@ -1,4 +1,4 @@
-"""Data sets: what they are, and how their samples reach a module."""
+"""Data modules, and the vocabulary of data: batches, descriptions, windows, statistics."""
 
 from fno_lightning.data.base import FieldDataModule, NotPreparedError
 from fno_lightning.data.batch import Batch, Split

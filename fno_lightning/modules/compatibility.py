@@ -1,4 +1,4 @@
-"""Compatibility of data, checkpoints and modules, those of older versions included."""
+"""Compatibility of data, checkpoints and modules, of older versions too."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from fno_lightning.data import FieldSpec
 
 
 def require_same_fields(expected: FieldSpec, given: FieldSpec, owner: str) -> None:
-    """Checks that data have the fields, in the same order, that a module or a checkpoint was made for.
+    """Check that data have the fields, in the same order, that a module or a checkpoint was made for.
 
     Grids may differ in everything but the number of axes: an operator takes any resolution.
 
     Args:
-        expected: What the owner was made for.
-        given: What the data are.
-        owner: Whom the message blames, e.g. ``the checkpoint``.
+        expected: Description of the data that the owner was made for.
+        given: Description of the data.
+        owner: Owner of the expectation, for the message, e.g. ``the checkpoint``.
 
     Raises:
         ValueError: if fields, constant fields, scalars or the number of axes differ.
@@ -42,7 +42,7 @@ def require_same_fields(expected: FieldSpec, given: FieldSpec, owner: str) -> No
 
 
 def require_same_history(expected: int, given: int, owner: str) -> None:
-    """Checks that data give as many past frames as a module or a checkpoint takes.
+    """Check that data give as many past frames as a module or a checkpoint takes.
 
     Raises:
         ValueError: if the numbers differ.
@@ -90,7 +90,7 @@ def complete_inputs(
 
 
 def how_to_rebuild(module_class: type) -> dict[str, str]:
-    """Names a class in a checkpoint, as LightningCLI does, so that loading by a base class finds it."""
+    """Return the entries of a checkpoint that name its class, as LightningCLI writes them."""
     if "<locals>" in module_class.__qualname__:
         return {}
     return {

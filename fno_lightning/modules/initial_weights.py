@@ -1,4 +1,4 @@
-"""Starting a training from the weights of another."""
+"""Initial weights of a training, from another one."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ NORMALIZER = "normalizer."
 
 
 def read_weights(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Reads weights from a checkpoint, or from a file with the state dict of a network.
+    """Read weights from a checkpoint, or from a file with the state dict of a network.
 
     Returns:
         The state of a :class:`~fno_lightning.modules.ForecastModule`, or a part of it, and the hyper-parameters that
@@ -51,7 +51,7 @@ def read_weights(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
 def require_same_options(
     saved: Mapping[str, Any], own: Mapping[str, Any], *, refit_normalization: bool = False
 ) -> None:
-    """Checks options that change what the same weights compute, and that no shape tells.
+    """Check the options that change the result of equal weights but not their shapes.
 
     Raises:
         ValueError: if one differs; names it with both values.
@@ -67,7 +67,7 @@ def require_same_options(
 
 
 def load_weights(module: nn.Module, state: Mapping[str, Tensor], *, with_normalization: bool) -> None:
-    """Loads the weights of the network and, if there is one and it is wanted, the normalisation.
+    """Load the weights of the network and, if wanted and present, the normalisation.
 
     Raises:
         ValueError: if the network has other weights; names them with their shapes.
@@ -92,7 +92,7 @@ def load_weights(module: nn.Module, state: Mapping[str, Tensor], *, with_normali
 
 
 def freeze_parts(network: nn.Module, parts: Sequence[str]) -> None:
-    """Excludes parts of a network from training.
+    """Exclude parts of a network from training.
 
     Args:
         network: The network.

@@ -1,4 +1,4 @@
-"""Any network, named by its class path, as a forecast module."""
+"""LightningModule of a network that is named by its class path."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from fno_lightning.modules.base import ForecastModule
 
 
 class NetworkModule(ForecastModule):
-    """Trains any network ``(batch, in_channels, *grid) -> (batch, out_channels, *grid)``, named by its class path.
+    """LightningModule of any network ``(batch, in_channels, *grid) -> (batch, out_channels, *grid)``.
 
     ``in_channels`` and ``out_channels`` are passed to the network unless ``init_args`` holds them already or its
     constructor has no such arguments. For example, another library's network:
@@ -44,7 +44,7 @@ class NetworkModule(ForecastModule):
         self.register_state_dict_post_hook(_keep_tensors_only)  # type: ignore[no-untyped-call]
 
     def build_network(self) -> nn.Module:
-        """Returns the named network, with its channels filled in from the data."""
+        """Return the named network, with its channels filled in from the data."""
         channels = {"in_channels": self.in_channels, "out_channels": self.out_channels}
         parameters = inspect.signature(self.network_class).parameters
         takes_any = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values())

@@ -14,7 +14,7 @@ _SMALLEST_RELATIVE_STD = 1e-6
 
 
 class ZScore(nn.Module):
-    r"""Maps physical units to zero mean and unit spread, channel by channel, and back.
+    r"""Map physical units to zero mean and unit variance, channel by channel, and back.
 
     .. math:: \hat u_c = (u_c - \mu_c) / \sigma_c
 
@@ -36,7 +36,7 @@ class ZScore(nn.Module):
         self.register_buffer("std", torch.ones(shape))
 
     def fit(self, mean: Float[Tensor, "*member channel"], std: Float[Tensor, "*member channel"]) -> None:
-        """Takes over the statistics of the train split."""
+        """Take over the statistics of the train split."""
         self.mean.copy_(mean)
         varies = std > _SMALLEST_RELATIVE_STD * mean.abs()
         self.std.copy_(torch.where(varies, std, torch.ones_like(std)))
@@ -44,24 +44,24 @@ class ZScore(nn.Module):
     def encode(
         self, fields: Float[Tensor, ...], n_dims: int, member: Int[Tensor, " batch"] | None = None
     ) -> Float[Tensor, ...]:
-        """Normalises ``(..., channel, *grid)`` with ``n_dims`` grid axes.
+        """Normalise ``(..., channel, *grid)`` with ``n_dims`` grid axes.
 
         Args:
-            fields: What to normalise; with ``member``, the first axis is that of the samples.
+            fields: Fields to normalise; with ``member``, the first axis is that of the samples.
             n_dims: Number of grid axes.
-            member: Which data set each sample is from, where these have statistics of their own.
+            member: Number of the data set of each sample, if the data sets have statistics of their own.
         """
         return (fields - over_grid(self.mean, fields, n_dims, member)) / over_grid(self.std, fields, n_dims, member)
 
     def decode(
         self, fields: Float[Tensor, ...], n_dims: int, member: Int[Tensor, " batch"] | None = None
     ) -> Float[Tensor, ...]:
-        """Inverts :meth:`encode`."""
+        """Invert :meth:`encode`."""
         return fields * over_grid(self.std, fields, n_dims, member) + over_grid(self.mean, fields, n_dims, member)
 
 
 def over_grid(statistic: Tensor, fields: Tensor, n_dims: int, member: Tensor | None) -> Tensor:
-    """Shapes a statistic of each channel, or of each member and channel, to act on fields."""
+    """Shape a statistic of each channel, or of each member and channel, to act on fields."""
     grid = (1,) * n_dims
     if member is None:
         return statistic.view(-1, *grid)
@@ -76,7 +76,7 @@ SOURCE = "source"
 
 
 def require_linear_steady(spec: FieldSpec, n_steps_input: int) -> None:
-    """Checks, as far as data tell, that ``source_norm`` suits them; that the equation is linear they do not say.
+    """Check that data have the parts that ``source_norm`` needs; linearity cannot be checked.
 
     Raises:
         ValueError: if there is a history, or the constant fields are others than a source.
@@ -90,9 +90,9 @@ def require_linear_steady(spec: FieldSpec, n_steps_input: int) -> None:
 
 
 class Normalizer(nn.Module):
-    r"""Normalises histories, constant fields and scalars by the statistics of a train split, inside the checkpoint.
+    r"""Normalise histories, constant fields and scalars by the statistics of a train split, inside the checkpoint.
 
-    ``zscore``: every channel is shifted and scaled by its own mean and spread (:class:`ZScore`).
+    ``zscore``: every channel is shifted and scaled by its own mean and standard deviation (:class:`ZScore`).
 
     ``source_norm``: for steady equations that are linear in the solution and homogeneous in source and coefficients,
     as :math:`L_K u = f` with :math:`L_{cK} = c\, L_K`. Then (f, K) and (c f, c K) have the same solution u for every
@@ -108,8 +108,8 @@ class Normalizer(nn.Module):
     are aligned by name, share theirs, so that the absence of a coefficient looks the same for all.
 
     Args:
-        spec: What the data set is.
-        kind: Which normalisation.
+        spec: Description of the data set.
+        kind: ``zscore`` or ``source_norm``.
     """
 
     is_fitted: Tensor
@@ -131,7 +131,7 @@ class Normalizer(nn.Module):
         self.scalars = ZScore(len(spec.scalars))
 
     def fit(self, statistics: Statistics) -> None:
-        """Takes over the statistics of a train split."""
+        """Take over the statistics of a train split."""
         self.fields.fit(statistics.mean, statistics.std)
         self.increments.fit(statistics.mean_delta, statistics.std_delta)
         self.constants.fit(statistics.constant_mean, statistics.constant_std)
