@@ -9,7 +9,7 @@ from fno_lightning.pdes.euler_multi_quadrants import (
     EulerMultiQuadrantsOpenBC,
     EulerMultiQuadrantsPeriodicBC,
 )
-from fno_lightning.pdes.evolution import PseudoSpectralPDE
+from fno_lightning.pdes.evolution import EvolutionPDE, Frame
 from fno_lightning.pdes.gray_scott import GrayScott
 from fno_lightning.pdes.helmholtz import Helmholtz
 from fno_lightning.pdes.inputs import (
@@ -26,20 +26,24 @@ from fno_lightning.pdes.linear import LinearPDE
 from fno_lightning.pdes.navier_stokes import NavierStokes
 from fno_lightning.pdes.nonlinear_poisson import NonlinearPoisson
 from fno_lightning.pdes.poisson import Poisson
+from fno_lightning.pdes.pseudo_spectral import PseudoSpectralPDE
 from fno_lightning.pdes.shallow_water import ShallowWater
 from fno_lightning.pdes.shear_flow import ShearFlow
-from fno_lightning.pdes.solvers import RadiativeCooling, harmonic_faces, solve_diffusion
+from fno_lightning.pdes.solvers import Budget, RadiativeCooling, harmonic_faces, solve_diffusion
 from fno_lightning.pdes.steady import SteadyPDE
 from fno_lightning.pdes.turbulent_radiative_layer import TurbulentRadiativeLayer2D
 
 __all__ = [
     "PDE",
     "AdvectionDiffusion",
+    "Budget",
     "Burgers",
     "DarcyFlow",
     "EulerMultiQuadrants",
     "EulerMultiQuadrantsOpenBC",
     "EulerMultiQuadrantsPeriodicBC",
+    "EvolutionPDE",
+    "Frame",
     "GaussianRandomField",
     "GaussianSources",
     "GrayScott",

@@ -72,8 +72,7 @@ class AdvectionDiffusion(LinearPDE):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name in ("ratios", "eigenvalues"):
-            object.__setattr__(self, name, tuple(map(float, getattr(self, name))))
+        self._set(ratios=tuple(map(float, self.ratios)), eigenvalues=tuple(map(float, self.eigenvalues)))
         require_positive(eigenvalues=self.eigenvalues, ratios=self.ratios)
         require_range(eigenvalues=self.eigenvalues, ratios=self.ratios)
 

@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import Field, dataclass, field, fields, is_dataclass
 from typing import Any, ClassVar
 
+import numpy as np
+import torch
 from torch import Tensor
 
 
@@ -39,7 +41,8 @@ class PDE(ABC):
 
     A subclass is constructed from plain values only (numbers, strings, sequences of them), so that a YAML file can
     name it and :attr:`settings` can identify the data that it makes. Most are frozen dataclasses with an argument
-    ``resolution``: then :attr:`settings` and :meth:`at_resolution` need not be written.
+    ``resolution``: then :attr:`settings` and :meth:`at_resolution` need not be written, and arguments that are lists
+    become tuples. It overrides :attr:`schema` and either :meth:`simulate_batch` or :meth:`simulate`.
     """
 
     dataset_name: ClassVar[str]
@@ -47,6 +50,16 @@ class PDE(ABC):
 
     solver: ClassVar[str] = "version 1"
     """What solves the equation, and its version: to be changed when the same arguments begin to make other data."""
+
+    def __post_init__(self) -> None:
+        """Make tuples of the arguments that are lists, so that equal arguments make equal equations."""
+        arguments = [argument.name for argument in _arguments(self) if argument.init]
+        self._set(**{name: _tupled(getattr(self, name)) for name in arguments})
+
+    def _set(self, **arguments: Any) -> None:
+        """Set arguments of a frozen dataclass."""
+        for name, value in arguments.items():
+            object.__setattr__(self, name, value)
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -87,7 +100,7 @@ class PDE(ABC):
         values = "".join(f"_{name}_{value:g}" for name, value in parameters.items())
         return f"{self.dataset_name}{values}.hdf5"
 
-    @abstractmethod
+    @torch.no_grad()
     def simulate(
         self,
         parameters: Mapping[str, float],
@@ -96,7 +109,7 @@ class PDE(ABC):
         device: str = "cpu",
         progress: Callable[[float], None] | None = None,
     ) -> Trajectories:
-        """Simulates one trajectory for each seed, as one batch.
+        """Simulate one trajectory for each seed, as one batch.
 
         Args:
             parameters: One entry of :attr:`parameter_sets`.
@@ -106,12 +119,43 @@ class PDE(ABC):
             progress: Called now and then with the fraction of the work that is done, from 0 to 1.
 
         Raises:
+            ValueError: if there are no seeds.
             FloatingPointError: if the solution stops being finite or physical; names the time and the seed.
         """
+        if len(seeds) == 0:
+            raise ValueError("there is nothing to simulate: seeds is empty; give one seed for each trajectory")
+        return self.simulate_batch(parameters, seeds, device, progress or _ignore)
+
+    def simulate_batch(
+        self, parameters: Mapping[str, float], seeds: Sequence[int], device: str, report: Callable[[float], None]
+    ) -> Trajectories:
+        """Simulate one trajectory for each seed: the part of :meth:`simulate` that each equation defines.
+
+        Args:
+            parameters: One entry of :attr:`parameter_sets`.
+            seeds: Seeds of the initial conditions, at least one.
+            device: Device of the computation.
+            report: To be called with the fraction of the work that is done.
+
+        Raises:
+            FloatingPointError: if the solution stops being finite or physical; names the time and the seed.
+        """
+        raise NotImplementedError(f"{type(self).__name__} must override simulate_batch")
+
+
+def _ignore(_fraction: float) -> None:
+    """Report no progress."""
+
+
+def _tupled(value: Any) -> Any:
+    """Make tuples of lists, ranges and arrays, nested ones as well; keep any other value."""
+    if isinstance(value, np.ndarray | Tensor):
+        value = value.tolist()
+    return tuple(map(_tupled, value)) if isinstance(value, list | range) or type(value) is tuple else value
 
 
 def _arguments(pde: Any) -> Sequence[Field[Any]]:
-    """The arguments of an equation that is a dataclass."""
+    """Return the arguments of an equation that is a dataclass."""
     if not is_dataclass(pde):
         raise TypeError(f"{type(pde).__name__} is not a dataclass, so it must override settings and at_resolution")
     return fields(pde)

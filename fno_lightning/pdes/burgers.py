@@ -10,10 +10,11 @@ from typing import ClassVar, Literal
 from jaxtyping import Float
 from torch import Tensor
 
-from fno_lightning.pdes.evolution import Budget, Frame, PseudoSpectralPDE, Spectrum
+from fno_lightning.pdes.evolution import Frame
 from fno_lightning.pdes.inputs import GaussianRandomField
-from fno_lightning.pdes.requirements import require_at_least, require_distinct, require_positive, require_resolution
-from fno_lightning.pdes.solvers import PeriodicBox
+from fno_lightning.pdes.pseudo_spectral import PseudoSpectralPDE, Spectrum
+from fno_lightning.pdes.requirements import require_distinct, require_positive, require_resolution
+from fno_lightning.pdes.solvers import Budget, PeriodicBox
 
 INITIAL_VELOCITY = GaussianRandomField(alpha=2.0, tau=5.0, sigma=25.0, lengths=(1.0,))
 HIGHEST_VELOCITY = 3.0
@@ -65,11 +66,10 @@ class Burgers(PseudoSpectralPDE):
     precision: Literal["float32", "float64"] = "float64"
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "resolution", require_resolution(self.resolution, n_dims=1))
-        object.__setattr__(self, "viscosities", tuple(self.viscosities))
-        require_positive(viscosities=self.viscosities, frame_interval=self.frame_interval)
+        super().__post_init__()
+        require_resolution(self.resolution, n_dims=1)
+        require_positive(viscosities=self.viscosities)
         require_distinct(viscosities=self.viscosities)
-        require_at_least(1, n_frames=self.n_frames, refinement=self.refinement)
         needed = math.ceil(2 / min(self.viscosities) - 1e-9)
         if self.simulated_resolution[0] < needed:
             raise ValueError(

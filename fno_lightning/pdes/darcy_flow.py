@@ -58,7 +58,8 @@ class DarcyFlow(SteadyPDE):
     source: float = 1.0
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "resolution", require_resolution(self.resolution, n_dims=2))
+        super().__post_init__()
+        require_resolution(self.resolution, n_dims=2)
         require_positive(source=self.source)
 
     @property

@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass
 from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor
 
-from fno_lightning.pdes.base import PDE, Trajectories
+from fno_lightning.pdes.evolution import EvolutionPDE, Frame
 from fno_lightning.pdes.inputs import Quadrants
 from fno_lightning.pdes.requirements import (
-    require_at_least,
     require_distinct,
     require_positive,
     require_range,
     require_resolution,
 )
-from fno_lightning.pdes.solvers import EulerSolver
+from fno_lightning.pdes.solvers import EulerSolver, cell_centres, cell_spacing
 from fno_lightning.pdes.solvers.euler import Conserved, frames, require_conserved, to_primitive
 
 GASES = {
@@ -38,7 +37,7 @@ GASES = {
 
 
 @dataclass(frozen=True)
-class EulerMultiQuadrants(PDE):
+class EulerMultiQuadrants(EvolutionPDE):
     r"""Shocks, rarefactions and vortices that start from rectangles of gas in different states.
 
     .. math:: \partial_t U + \nabla \cdot F(U) = 0
@@ -80,6 +79,8 @@ class EulerMultiQuadrants(PDE):
     boundary: ClassVar[Literal["periodic", "open"]]
     """Condition on all sides."""
     solver: ClassVar[str] = "Euler, MUSCL-Hancock, HLLC; version 1"
+    scalar_field_names: ClassVar[tuple[str, ...]] = ("energy", "density", "pressure")
+    vector_field_names: ClassVar[tuple[str, ...]] = ("momentum",)
 
     resolution: tuple[int, int] = (512, 512)
     gammas: Sequence[float] = tuple(GASES)
@@ -94,11 +95,9 @@ class EulerMultiQuadrants(PDE):
     compile: bool = True
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "resolution", require_resolution(self.resolution, n_dims=2))
-        for name in ("gammas", "interfaces", "density", "pressure"):
-            object.__setattr__(self, name, tuple(getattr(self, name)))
-        require_at_least(1, n_frames=self.n_frames)
-        require_positive(frame_interval=self.frame_interval, speed=self.speed)
+        super().__post_init__()
+        require_resolution(self.resolution, n_dims=2)
+        require_positive(speed=self.speed)
         require_positive(density=self.density, pressure=self.pressure)
         require_range(density=self.density, pressure=self.pressure)
         fewest = 2 if self.boundary == "periodic" else 1
@@ -118,10 +117,14 @@ class EulerMultiQuadrants(PDE):
         return settings
 
     @property
-    def schema(self) -> Trajectories:
-        """One trajectory without its values."""
-        field = torch.empty(1, self.n_frames, *self.resolution, device="meta")
-        return self._trajectories(self.gammas[0], field, field, field, torch.stack([field, field], dim=-1))
+    def grid(self) -> Mapping[str, Tensor]:
+        """Centres of the cells along each axis."""
+        return {name: x.float() for name, x in cell_centres(self.resolution).items()}
+
+    @property
+    def boundaries(self) -> Mapping[str, tuple[str, str]]:
+        """The same on all sides."""
+        return dict.fromkeys("xy", (self.boundary, self.boundary))
 
     @property
     def parameter_sets(self) -> Sequence[Mapping[str, float]]:
@@ -134,60 +137,29 @@ class EulerMultiQuadrants(PDE):
         gas = f"_{GASES[gamma]}" if gamma in GASES else ""
         return f"{self.dataset_name}_gamma_{gamma:g}{gas}.hdf5"
 
-    @torch.no_grad()
-    def simulate(
-        self,
-        parameters: Mapping[str, float],
-        seeds: Sequence[int],
-        *,
-        device: str = "cpu",
-        progress: Callable[[float], None] | None = None,
-    ) -> Trajectories:
-        """Simulates one trajectory for each seed; see :meth:`PDE.simulate`.
+    def frames(self, parameters: Mapping[str, float], seeds: Sequence[int], device: str) -> Iterator[Frame]:
+        """Yield the state of the gas.
 
         Raises:
-            FloatingPointError: also if mass, momentum or energy change where nothing can leave.
+            FloatingPointError: if a density or pressure stops being positive, or if mass, momentum or energy change
+                where nothing can leave; names the time and the seeds.
         """
-        if not seeds:
-            raise ValueError("there is nothing to simulate: seeds is empty; give one seed for each trajectory")
         gamma = parameters["gamma"]
-        spacing = (1 / self.resolution[0], 1 / self.resolution[1])
-        solver = EulerSolver(spacing, (self.boundary, self.boundary), gamma, compile=self.compile)
+        solver = EulerSolver(cell_spacing(self.resolution), (self.boundary, self.boundary), gamma, compile=self.compile)
         start = self.initial_state(seeds, gamma, device)
-        energy = torch.empty(len(seeds), self.n_frames, *self.resolution)
-        density, pressure = torch.empty_like(energy), torch.empty_like(energy)
-        momentum = torch.empty(*energy.shape, 2)
         for number, state in enumerate(frames(solver, start, self.n_frames, self.frame_interval, seeds)):
             if self.boundary == "periodic":
                 require_conserved(start, state, seeds, number * self.frame_interval)
-            density[:, number], momentum[:, number, ..., 0], momentum[:, number, ..., 1], energy[:, number] = state
-            pressure[:, number] = to_primitive(state, gamma).pressure
-            if progress is not None:
-                progress((number + 1) / self.n_frames)
-        return self._trajectories(gamma, energy, density, pressure, momentum)
+            density, momentum_x, momentum_y, energy = state
+            pressure = to_primitive(state, gamma).pressure
+            scalar_fields = {"energy": energy, "density": density, "pressure": pressure}
+            yield Frame(scalar_fields, {"momentum": torch.stack([momentum_x, momentum_y], dim=-1)})
 
     def initial_state(self, seeds: Sequence[int], gamma: float, device: str = "cpu") -> Conserved:
         """The quadrants, averaged over cells, ``(batch, x, y)``."""
         quadrants = Quadrants(self.interfaces, self.density, self.pressure, self.speed, self.boundary == "periodic")
-        dtype = torch.float64 if self.precision == "float64" else torch.float32
         state = quadrants.sample(seeds, self.resolution, gamma)
-        return Conserved(*(field.to(device=device, dtype=dtype) for field in state))
-
-    def _trajectories(
-        self, gamma: float, energy: Tensor, density: Tensor, pressure: Tensor, momentum: Tensor
-    ) -> Trajectories:
-        centres = {
-            name: ((torch.arange(n_cells, dtype=torch.float64) + 0.5) / n_cells).float()
-            for name, n_cells in zip("xy", self.resolution, strict=True)
-        }
-        return Trajectories(
-            time=self.frame_interval * torch.arange(self.n_frames, dtype=torch.float32),
-            coordinates=centres,
-            boundaries=dict.fromkeys(centres, (self.boundary, self.boundary)),
-            scalars={"gamma": torch.tensor(gamma, dtype=torch.float32)},
-            scalar_fields={"energy": energy, "density": density, "pressure": pressure},
-            vector_fields={"momentum": momentum},
-        )
+        return Conserved(*(field.to(device=device, dtype=self.dtype) for field in state))
 
 
 @dataclass(frozen=True)

@@ -1,29 +1,19 @@
-"""What equations in time on a periodic box share: a pseudo-spectral method with exponential time differencing."""
+"""The family of equations in time: from an initial state to stored frames."""
 
 # No postponed annotations: a subclass in another file could not resolve them, and its arguments would go unchecked.
-import math
 from abc import abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import ClassVar, Literal, NamedTuple
 
 import torch
-from jaxtyping import Complex, Float
 from torch import Tensor
 
 from fno_lightning.pdes.base import PDE, Trajectories
-from fno_lightning.pdes.solvers import ETDRK4, BudgetAccount, PeriodicBox
-from fno_lightning.pdes.solvers.budget import Budget as Budget
-
-STEPS_BETWEEN_TAILS = 10
-STEPS_WITHOUT_BUDGET = 10
-"""At the start: rough initial data lose their finest scales in them, faster than the trapezoidal rule can follow."""
-
-Spectrum = Complex[Tensor, "batch channel *frequency"]
-"""Fourier coefficients of the state."""
+from fno_lightning.pdes.requirements import require_at_least, require_positive
 
 
 class Frame(NamedTuple):
-    """The state of every trajectory at one time, in physical space.
+    """The state of every trajectory at one time, in physical space; or, with an axis ``time``, at several.
 
     Attributes:
         scalar_fields: Scalar fields by name, ``(batch, *grid)``.
@@ -34,58 +24,52 @@ class Frame(NamedTuple):
     vector_fields: dict[str, Tensor]
 
 
-class PseudoSpectralPDE(PDE):
-    r"""An equation :math:`\partial_t u = L u + N(u)` on a periodic box, with L diagonal in Fourier space.
+class EvolutionPDE(PDE):
+    """An equation in time: starts from a state for each seed, and stores frames at equal intervals.
 
     A subclass is a frozen dataclass with the arguments ``resolution``, ``n_frames``, ``frame_interval`` and
-    ``precision``; it states L, N, the initial state, how long a time step may be, and one budget. With an argument
-    ``refinement`` it is simulated on a finer grid, whose points are stored at ``resolution``. Time steps are those of
-    :class:`~fno_lightning.pdes.solvers.ETDRK4`. Every simulation is refused unless it stays finite, its budget closes
-    (the change of the amount must equal the integral of the rate), and its spectrum falls off before the grid ends,
-    which a budget does not tell: that of a truncated Fourier series closes on any grid.
+    ``precision``. It names its fields, and overrides :meth:`frames`, :attr:`grid` and :attr:`boundaries`.
     """
 
     resolution: tuple[int, ...]
     n_frames: int
     frame_interval: float
     precision: Literal["float32", "float64"]
-    refinement: int = 1
 
     scalar_field_names: ClassVar[tuple[str, ...]] = ()
     vector_field_names: ClassVar[tuple[str, ...]] = ()
-    budget_name: ClassVar[str] = "energy"
-    budget_tolerance: ClassVar[float] = 1e-3
-    """Largest error of the budget, relative to the amount and all that was gained and lost."""
-    max_tail: ClassVar[float] = math.inf
-    """Largest share of the variance in the highest tenth of the frequencies, see :meth:`PeriodicBox.tail`."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require_at_least(1, n_frames=self.n_frames)
+        require_positive(frame_interval=self.frame_interval)
+
+    @property
+    @abstractmethod
+    def grid(self) -> Mapping[str, Tensor]:
+        """Coordinates of each axis by name."""
+
+    @property
+    @abstractmethod
+    def boundaries(self) -> Mapping[str, tuple[str, str]]:
+        """Boundary condition of the lower and the upper side of each axis by name."""
 
     @abstractmethod
-    def box(self, device: str = "cpu") -> PeriodicBox:
-        """The grid, in the precision of the simulation."""
+    def frames(self, parameters: Mapping[str, float], seeds: Sequence[int], device: str) -> Iterator[Frame]:
+        """Yield the frames of a batch of trajectories, one after the other.
 
-    @abstractmethod
-    def initial_state(self, seeds: Sequence[int], box: PeriodicBox) -> Float[Tensor, "batch channel *grid"]:
-        """The state to start from, in physical space; a seed means the same functions on every grid."""
+        Args:
+            parameters: One entry of :attr:`parameter_sets`.
+            seeds: Seeds of the initial states.
+            device: Device of the computation.
 
-    @abstractmethod
-    def linear(self, box: PeriodicBox, parameters: Mapping[str, float]) -> Tensor:
-        """L, shaped to multiply a spectrum."""
+        Raises:
+            FloatingPointError: if a solution is not finite or physical; names the seeds.
+        """
 
-    @abstractmethod
-    def nonlinear(self, box: PeriodicBox, parameters: Mapping[str, float]) -> Callable[[Tensor], Tensor]:
-        """N, from spectrum to spectrum, free of aliasing errors."""
-
-    @abstractmethod
-    def longest_step(self, parameters: Mapping[str, float]) -> float:
-        """Upper bound of the time step."""
-
-    @abstractmethod
-    def frame(self, spectrum: Spectrum, box: PeriodicBox, parameters: Mapping[str, float]) -> Frame:
-        """The fields that are stored, in physical space."""
-
-    @abstractmethod
-    def budget(self, spectrum: Spectrum, box: PeriodicBox, parameters: Mapping[str, float]) -> Budget:
-        """A quantity, and its rate of change by the equation's terms."""
+    def scalars(self, parameters: Mapping[str, float]) -> dict[str, Tensor]:
+        """Return the parameters that are stored with the trajectories, by name."""
+        return {name: torch.tensor(float(value)) for name, value in parameters.items()}
 
     @property
     def dtype(self) -> torch.dtype:
@@ -93,146 +77,36 @@ class PseudoSpectralPDE(PDE):
         return torch.float64 if self.precision == "float64" else torch.float32
 
     @property
-    def simulated_resolution(self) -> tuple[int, ...]:
-        """Points along each axis of the grid that is simulated."""
-        return tuple(n * self.refinement for n in self.resolution)
-
-    @property
-    def warm_up(self) -> float:
-        """Time that is simulated before the first frame."""
-        return 0.0
-
-    @property
     def schema(self) -> Trajectories:
         """One trajectory without its values."""
         shape = (1, self.n_frames, *self.resolution)
         scalar, vector = (torch.empty(s, device="meta") for s in (shape, (*shape, len(self.resolution))))
         fields = dict.fromkeys(self.scalar_field_names, scalar), dict.fromkeys(self.vector_field_names, vector)
-        return self._trajectories(self.parameter_sets[0], *fields)
+        return self._trajectories(self.parameter_sets[0], Frame(*fields))
 
-    @torch.no_grad()
-    def simulate(
-        self,
-        parameters: Mapping[str, float],
-        seeds: Sequence[int],
-        *,
-        device: str = "cpu",
-        progress: Callable[[float], None] | None = None,
+    def simulate_batch(
+        self, parameters: Mapping[str, float], seeds: Sequence[int], device: str, report: Callable[[float], None]
     ) -> Trajectories:
-        """Simulates one trajectory for each seed; see :meth:`PDE.simulate`.
+        """Simulate one trajectory for each seed; see :meth:`PDE.simulate_batch`."""
+        stored = Frame({}, {})
+        for number, frame in enumerate(self.frames(parameters, seeds, device)):
+            self._store(frame, number, stored)
+            report((number + 1) / self.n_frames)
+        return self._trajectories(parameters, stored)
 
-        Raises:
-            FloatingPointError: if a solution stops being finite, its budget does not close or the grid does not resolve
-                it; names the seeds.
-        """
-        if not seeds:
-            raise ValueError("there is nothing to simulate: seeds is empty; give one seed for each trajectory")
-        box = self.box(device)
-        run = _Run(self, box, parameters, box.transform(self.initial_state(seeds, box)))
-        run.advance(self.warm_up)
-        frames: tuple[dict[str, Tensor], dict[str, Tensor]] = ({}, {})
-        for number in range(self.n_frames):
-            if number > 0:
-                run.advance(self.frame_interval)
-            self._require_finite(run.spectrum, seeds, self.warm_up + number * self.frame_interval)
-            self._store(self.frame(run.spectrum, box, parameters), number, frames)
-            if progress is not None:
-                progress((number + 1) / self.n_frames)
-        self._require_balanced(run.account.imbalance, seeds)
-        self._require_resolved(run.tail, seeds)
-        return self._trajectories(parameters, *frames)
-
-    def scalars(self, parameters: Mapping[str, float]) -> dict[str, Tensor]:
-        """Parameters that are stored with the trajectories, by name."""
-        return {name: torch.tensor(float(value)) for name, value in parameters.items()}
-
-    def _store(self, frame: Frame, number: int, frames: tuple[dict[str, Tensor], dict[str, Tensor]]) -> None:
-        points = (slice(None), *(slice(None, None, self.refinement),) * len(self.resolution))
-        for store, fields in zip(frames, frame, strict=True):
+    def _store(self, frame: Frame, number: int, stored: Frame) -> None:
+        for store, fields in zip(stored, frame, strict=True):
             for name, values in fields.items():
-                kept = values[points]
                 if name not in store:
-                    store[name] = kept.new_empty(len(kept), self.n_frames, *kept.shape[1:], dtype=torch.float)
-                store[name][:, number] = kept
+                    store[name] = values.new_empty(len(values), self.n_frames, *values.shape[1:], dtype=torch.float)
+                store[name][:, number] = values
 
-    def _require_finite(self, spectrum: Tensor, seeds: Sequence[int], time: float) -> None:
-        finite = spectrum.isfinite().flatten(1).all(dim=1)
-        if not bool(finite.all()):
-            broken = [seeds[i] for i in (~finite).nonzero()[:, 0].tolist()]
-            raise FloatingPointError(
-                f"{type(self).__name__}: the simulation of seeds {broken} is not finite at time {time:.4g}; nothing of "
-                "it is kept. Choose a finer grid, a shorter time step or more diffusion"
-            )
-
-    def _require_balanced(self, imbalance: Tensor, seeds: Sequence[int]) -> None:
-        fault = f"the {self.budget_name} budget does not close: its relative error is"
-        self._require_below(self.budget_tolerance, imbalance, seeds, fault)
-
-    def _require_resolved(self, tail: Tensor, seeds: Sequence[int]) -> None:
-        fault = "the grid does not resolve the solution: the share of its variance in the highest frequencies is"
-        self._require_below(self.max_tail, tail, seeds, fault)
-
-    def _require_below(self, limit: float, values: Tensor, seeds: Sequence[int], fault: str) -> None:
-        fails = ~(values <= limit)
-        if bool(fails.any()):
-            broken = fails.nonzero()[:, 0].tolist()
-            raise FloatingPointError(
-                f"{type(self).__name__}, seeds {[seeds[i] for i in broken]}: {fault} "
-                f"{', '.join(f'{values[i].item():.2g}' for i in broken)}, allowed {limit:g}; nothing of it is kept. "
-                "Choose a finer grid (or a larger refinement), a shorter time step or more diffusion"
-            )
-
-    def _trajectories(
-        self, parameters: Mapping[str, float], scalar_fields: dict[str, Tensor], vector_fields: dict[str, Tensor]
-    ) -> Trajectories:
-        axes = (x[:: self.refinement].float() for x in self.box().coordinates)
-        coordinates = dict(zip("xyz", axes, strict=False))
+    def _trajectories(self, parameters: Mapping[str, float], stored: Frame) -> Trajectories:
         return Trajectories(
             time=torch.arange(self.n_frames) * self.frame_interval,
-            coordinates=coordinates,
-            boundaries=dict.fromkeys(coordinates, ("periodic", "periodic")),
+            coordinates=self.grid,
+            boundaries=self.boundaries,
             scalars=self.scalars(parameters),
-            scalar_fields=scalar_fields,
-            vector_fields=vector_fields,
+            scalar_fields=stored.scalar_fields,
+            vector_fields=stored.vector_fields,
         )
-
-
-class _Run:
-    """A batch of trajectories on their way, and the account of their budget."""
-
-    def __init__(
-        self, pde: PseudoSpectralPDE, box: PeriodicBox, parameters: Mapping[str, float], spectrum: Tensor
-    ) -> None:
-        self.spectrum = spectrum
-        self._budget: Callable[[Tensor], Budget] = lambda state: pde.budget(state, box, parameters)
-        self._longest_step = pde.longest_step(parameters)
-        self._linear = pde.linear(box, parameters)
-        self._nonlinear = pde.nonlinear(box, parameters)
-        self._steppers: dict[float, ETDRK4] = {}
-        self._n_steps = 0
-        self._tail: Callable[[Tensor], Tensor] | None = box.tail if pde.max_tail < math.inf else None
-        self.account = BudgetAccount(self._budget(spectrum))
-        self.tail = torch.zeros_like(self.account.imbalance)
-
-    def advance(self, duration: float) -> None:
-        """Advances by equal steps, none longer than allowed."""
-        n_steps = math.ceil(duration / self._longest_step - 1e-9)
-        if n_steps < 1:
-            return
-        dt = duration / n_steps
-        if dt not in self._steppers:
-            self._steppers[dt] = ETDRK4(self._linear, self._nonlinear, dt)
-        stepper = self._steppers[dt]
-        for _ in range(n_steps):
-            self.spectrum = stepper.step(self.spectrum)
-            self._check(dt)
-
-    def _check(self, dt: float) -> None:
-        self._n_steps += 1
-        budget = self._budget(self.spectrum)
-        if self._n_steps == STEPS_WITHOUT_BUDGET:
-            self.account = BudgetAccount(budget)
-        else:
-            self.account.add(budget, dt)
-        if self._tail is not None and self._n_steps % STEPS_BETWEEN_TAILS == 0:
-            self.tail = torch.maximum(self.tail, self._tail(self.spectrum).double())

@@ -10,10 +10,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from fno_lightning.pdes.evolution import Budget, Frame, PseudoSpectralPDE, Spectrum
+from fno_lightning.pdes.evolution import Frame
 from fno_lightning.pdes.inputs import initial_concentrations
-from fno_lightning.pdes.requirements import require_at_least, require_positive, require_resolution
-from fno_lightning.pdes.solvers import PeriodicBox
+from fno_lightning.pdes.pseudo_spectral import PseudoSpectralPDE, Spectrum
+from fno_lightning.pdes.requirements import require_positive, require_resolution
+from fno_lightning.pdes.solvers import Budget, PeriodicBox
 
 LOWER_EDGE, LENGTH = -1.0, 2.0
 
@@ -88,16 +89,16 @@ class GrayScott(PseudoSpectralPDE):
     precision: Literal["float32", "float64"] = "float64"
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "resolution", require_resolution(self.resolution, n_dims=2))
-        object.__setattr__(self, "rates", tuple((*map(float, pair),) for pair in self.rates))
+        super().__post_init__()
+        require_resolution(self.resolution, n_dims=2)
+        self._set(rates=tuple((*map(float, pair),) for pair in self.rates))
         if not self.rates or any(len(pair) != 2 for pair in self.rates):
             raise ValueError(f"rates is {self.rates}, expected at least one pair (F, k)")
         if len({self.file_name(parameters) for parameters in self.parameter_sets}) < len(self.rates):
             raise ValueError(f"rates is {self.rates}, but two pairs agree to six digits, as would their files")
         require_positive(rates=[rate for pair in self.rates for rate in pair])
         require_positive(diffusivity_a=self.diffusivity_a, diffusivity_b=self.diffusivity_b)
-        require_positive(frame_interval=self.frame_interval, time_step=self.time_step)
-        require_at_least(1, n_frames=self.n_frames, refinement=self.refinement)
+        require_positive(time_step=self.time_step)
 
     @property
     def parameter_sets(self) -> Sequence[Mapping[str, float]]:

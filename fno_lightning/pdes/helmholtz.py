@@ -61,7 +61,7 @@ class Helmholtz(LinearPDE):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        object.__setattr__(self, "omegas", tuple(map(float, self.omegas)))
+        self._set(omegas=tuple(map(float, self.omegas)))
         require_positive(max_solution=self.max_solution, omegas=self.omegas)
         require_range(omegas=self.omegas)
         if self.integer and int(np.ceil(self.omegas[0])) > int(self.omegas[1]):

@@ -11,10 +11,11 @@ from jaxtyping import Float
 from torch import Tensor
 
 from fno_lightning.pdes.burgers import steepening
-from fno_lightning.pdes.evolution import Budget, Frame, PseudoSpectralPDE, Spectrum
+from fno_lightning.pdes.evolution import Frame
 from fno_lightning.pdes.inputs import GaussianRandomField
-from fno_lightning.pdes.requirements import require_at_least, require_positive, require_resolution
-from fno_lightning.pdes.solvers import PeriodicBox
+from fno_lightning.pdes.pseudo_spectral import PseudoSpectralPDE, Spectrum
+from fno_lightning.pdes.requirements import require_positive, require_resolution
+from fno_lightning.pdes.solvers import Budget, PeriodicBox
 
 HIGHEST_VELOCITY = 4.0
 """What |u| hardly ever exceeds on the attractor."""
@@ -68,9 +69,9 @@ class KuramotoSivashinsky(PseudoSpectralPDE):
     precision: Literal["float32", "float64"] = "float64"
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "resolution", require_resolution(self.resolution, n_dims=1))
-        require_positive(length=self.length, frame_interval=self.frame_interval)
-        require_at_least(1, n_frames=self.n_frames, refinement=self.refinement)
+        super().__post_init__()
+        require_resolution(self.resolution, n_dims=1)
+        require_positive(length=self.length)
         if not 0 <= self.warm_up < math.inf:
             raise ValueError(f"warm_up is {self.warm_up}, expected a time of at least 0")
         needed = math.ceil(self.length / LARGEST_SPACING)

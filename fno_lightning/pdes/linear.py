@@ -54,8 +54,9 @@ class LinearPDE(SteadyPDE):
     solver: ClassVar[str] = "Fourier division, float64; version 1"
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "resolution", require_resolution(self.resolution, n_dims=2))
-        object.__setattr__(self, "sparsities", tuple(map(float, self.sparsities)))
+        super().__post_init__()
+        require_resolution(self.resolution, n_dims=2)
+        self._set(sparsities=tuple(map(float, self.sparsities)))
         require_positive(diffusion=self.diffusion)
         self.sources.require_resolved(self.resolution)
 

@@ -11,10 +11,11 @@ import torch
 from jaxtyping import Complex, Float
 from torch import Tensor
 
-from fno_lightning.pdes.evolution import Budget, Frame, PseudoSpectralPDE, Spectrum
+from fno_lightning.pdes.evolution import Frame
 from fno_lightning.pdes.inputs import GaussianRandomField
-from fno_lightning.pdes.requirements import require_at_least, require_distinct, require_positive, require_resolution
-from fno_lightning.pdes.solvers import PeriodicBox
+from fno_lightning.pdes.pseudo_spectral import PseudoSpectralPDE, Spectrum
+from fno_lightning.pdes.requirements import require_distinct, require_positive, require_resolution
+from fno_lightning.pdes.solvers import Budget, PeriodicBox
 
 INITIAL_VORTICITY = 0.0100
 """Root mean square of the initial vorticity per ``initial_scale``: of (κ² + 49)^{-5/2}, summed over wavenumbers κ."""
@@ -80,12 +81,11 @@ class NavierStokes(PseudoSpectralPDE):
     precision: Literal["float32", "float64"] = "float64"
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "resolution", require_resolution(self.resolution, n_dims=2))
-        object.__setattr__(self, "viscosities", tuple(self.viscosities))
-        require_positive(viscosities=self.viscosities, frame_interval=self.frame_interval)
+        super().__post_init__()
+        require_resolution(self.resolution, n_dims=2)
+        require_positive(viscosities=self.viscosities)
         require_positive(initial_scale=self.initial_scale)
         require_distinct(viscosities=self.viscosities)
-        require_at_least(1, n_frames=self.n_frames, refinement=self.refinement)
         for name in ("forcing", "drag"):
             if not 0 <= getattr(self, name) < math.inf:
                 raise ValueError(f"{name} is {getattr(self, name)}, expected a number of at least 0")

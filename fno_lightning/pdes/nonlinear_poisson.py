@@ -74,9 +74,8 @@ class NonlinearPoisson(SteadyPDE):
     boundary_amplitude: float = 1.0
 
     def __post_init__(self) -> None:
-        for name in ("amplitudes", "widths"):
-            object.__setattr__(self, name, tuple(getattr(self, name)))
-        object.__setattr__(self, "resolution", require_resolution(self.resolution, n_dims=2))
+        super().__post_init__()
+        require_resolution(self.resolution, n_dims=2)
         require_positive(nonlinearity=self.nonlinearity, n_sources=float(self.n_sources))
         require_positive(amplitudes=self.amplitudes, widths=self.widths, boundary_amplitude=self.boundary_amplitude)
         require_range(amplitudes=self.amplitudes, widths=self.widths)

@@ -52,7 +52,7 @@ class Poisson(LinearPDE):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        object.__setattr__(self, "eigenvalues", tuple(map(float, self.eigenvalues)))
+        self._set(eigenvalues=tuple(map(float, self.eigenvalues)))
         require_positive(eigenvalues=self.eigenvalues)
         require_range(eigenvalues=self.eigenvalues)
 

@@ -1,9 +1,12 @@
-"""Checks of an equation's arguments that many equations share."""
+"""Checks that equations share: of their arguments, and of the trajectories that they make."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+
+from jaxtyping import Bool
+from torch import Tensor
 
 
 def require_positive(**arguments: float | Sequence[float | int]) -> None:
@@ -73,3 +76,13 @@ def require_distinct(**arguments: Sequence[float]) -> None:
     for name, values in arguments.items():
         if len({f"{value:g}" for value in values}) < len(values):
             raise ValueError(f"{name} are {tuple(values)}, but two of them agree to six digits, as would their files")
+
+
+def broken_seeds(kept: Bool[Tensor, " batch"], seeds: Sequence[int]) -> list[int]:
+    """Return the seeds of the trajectories that must not be kept.
+
+    Args:
+        kept: Whether each trajectory of a batch may be kept.
+        seeds: Seed of each trajectory.
+    """
+    return [seed for seed, is_kept in zip(seeds, kept.tolist(), strict=True) if not is_kept]

@@ -12,10 +12,11 @@ from jaxtyping import Float
 from torch import Tensor
 
 from fno_lightning.pdes.base import Trajectories
-from fno_lightning.pdes.evolution import Budget, Frame, PseudoSpectralPDE, Spectrum
+from fno_lightning.pdes.evolution import Frame
 from fno_lightning.pdes.inputs import GaussianRandomField
-from fno_lightning.pdes.requirements import require_at_least, require_distinct, require_positive, require_resolution
-from fno_lightning.pdes.solvers import PeriodicBox
+from fno_lightning.pdes.pseudo_spectral import PseudoSpectralPDE, Spectrum
+from fno_lightning.pdes.requirements import broken_seeds, require_distinct, require_positive, require_resolution
+from fno_lightning.pdes.solvers import Budget, PeriodicBox
 
 COURANT_NUMBER = 0.5
 """Part of a cell that gravity waves on the flow cross in a time step."""
@@ -93,12 +94,11 @@ class ShallowWater(PseudoSpectralPDE):
     precision: Literal["float32", "float64"] = "float64"
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "resolution", require_resolution(self.resolution, n_dims=2))
-        object.__setattr__(self, "coriolis_parameters", tuple(self.coriolis_parameters))
-        require_positive(coriolis_parameters=self.coriolis_parameters, frame_interval=self.frame_interval)
+        super().__post_init__()
+        require_resolution(self.resolution, n_dims=2)
+        require_positive(coriolis_parameters=self.coriolis_parameters)
         require_positive(gravity=self.gravity, mean_depth=self.mean_depth, speed=self.speed, scale=self.scale)
         require_distinct(coriolis_parameters=self.coriolis_parameters)
-        require_at_least(1, n_frames=self.n_frames, refinement=self.refinement)
         if not 0 <= self.hyperviscosity < math.inf:
             raise ValueError(f"hyperviscosity is {self.hyperviscosity}, expected a finite number that is not negative")
 
@@ -107,23 +107,17 @@ class ShallowWater(PseudoSpectralPDE):
         """One Coriolis parameter for each file."""
         return [{"coriolis_parameter": value} for value in self.coriolis_parameters]
 
-    def simulate(
-        self,
-        parameters: Mapping[str, float],
-        seeds: Sequence[int],
-        *,
-        device: str = "cpu",
-        progress: Callable[[float], None] | None = None,
+    def simulate_batch(
+        self, parameters: Mapping[str, float], seeds: Sequence[int], device: str, report: Callable[[float], None]
     ) -> Trajectories:
-        """Simulates one trajectory for each seed; see :meth:`PseudoSpectralPDE.simulate`.
+        """Simulate one trajectory for each seed; see :meth:`PDE.simulate_batch`.
 
         Raises:
             FloatingPointError: also if a stored height is not positive.
         """
-        trajectories = super().simulate(parameters, seeds, device=device, progress=progress)
-        dry = (trajectories.scalar_fields["height"] <= 0).flatten(1).any(dim=1)
-        if bool(dry.any()):
-            broken = [seeds[i] for i in dry.nonzero()[:, 0].tolist()]
+        trajectories = super().simulate_batch(parameters, seeds, device, report)
+        broken = broken_seeds((trajectories.scalar_fields["height"] > 0).flatten(1).all(dim=1), seeds)
+        if broken:
             raise FloatingPointError(
                 f"ShallowWater: the ground falls dry in the simulation of seeds {broken}; nothing of it is kept. "
                 f"Choose a lower speed than {self.speed:g} or a lower Coriolis parameter"

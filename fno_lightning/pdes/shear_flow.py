@@ -11,16 +11,16 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from fno_lightning.pdes.evolution import Budget, Frame, PseudoSpectralPDE, Spectrum
+from fno_lightning.pdes.evolution import Frame
 from fno_lightning.pdes.inputs import ShearLayers
+from fno_lightning.pdes.pseudo_spectral import PseudoSpectralPDE, Spectrum
 from fno_lightning.pdes.requirements import (
-    require_at_least,
     require_distinct,
     require_positive,
     require_range,
     require_resolution,
 )
-from fno_lightning.pdes.solvers import PeriodicBox
+from fno_lightning.pdes.solvers import Budget, PeriodicBox
 
 LOWER_EDGE = (0.0, -1.0)
 LENGTHS = (1.0, 2.0)
@@ -94,13 +94,11 @@ class ShearFlow(PseudoSpectralPDE):
     precision: Literal["float32", "float64"] = "float64"
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "resolution", require_resolution(self.resolution, n_dims=2))
-        for name in ("reynolds", "schmidt", "n_layers", "n_waves", "widths"):
-            object.__setattr__(self, name, tuple(getattr(self, name)))
+        super().__post_init__()
+        require_resolution(self.resolution, n_dims=2)
         require_positive(reynolds=self.reynolds, schmidt=self.schmidt)
-        require_positive(frame_interval=self.frame_interval, perturbation=self.perturbation)
+        require_positive(perturbation=self.perturbation)
         require_distinct(reynolds=self.reynolds, schmidt=self.schmidt)
-        require_at_least(1, n_frames=self.n_frames, refinement=self.refinement)
         require_range(lower=0.01, upper=4.0, widths=self.widths)
         if not self.n_layers or any(number < 2 or number % 2 for number in self.n_layers):
             raise ValueError(f"n_layers is {self.n_layers}, expected even numbers, for only then streams are periodic")

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from fno_lightning.pdes.base import PDE, Trajectories
+from fno_lightning.pdes.requirements import broken_seeds
 
 POINTS_AT_ONCE = {"cpu": 2**19, "cuda": 2**24}
 """Grid points that are solved for in one batch by type of device: what a cache holds, or what keeps a GPU busy."""
@@ -68,29 +69,20 @@ class SteadyPDE(PDE):
             )
         )
 
-    @torch.no_grad()
-    def simulate(
-        self,
-        parameters: Mapping[str, float],
-        seeds: Sequence[int],
-        *,
-        device: str = "cpu",
-        progress: Callable[[float], None] | None = None,
+    def simulate_batch(
+        self, parameters: Mapping[str, float], seeds: Sequence[int], device: str, report: Callable[[float], None]
     ) -> Trajectories:
-        """Solves one sample for each seed; see :meth:`PDE.simulate`.
+        """Solve one sample for each seed; see :meth:`PDE.simulate_batch`.
 
         Raises:
             FloatingPointError: if a solution is not finite or does not satisfy the equation; names the seeds.
         """
-        if not seeds:
-            raise ValueError("there is nothing to solve: seeds is empty; give one seed for each sample")
         parts = []
         for first, last in self._pieces(len(seeds), torch.device(device).type):
             part = self.solve(seeds[first:last], device)
             self._require_solved(part, seeds[first:last])
             parts.append(self._samples(part))
-            if progress is not None:
-                progress(last / len(seeds))
+            report(last / len(seeds))
         return _joined(parts)
 
     def _pieces(self, n_samples: int, device_type: str) -> Iterator[tuple[int, int]]:
@@ -102,12 +94,12 @@ class SteadyPDE(PDE):
         values = (part.solution, *part.constant_fields.values())
         finite = torch.stack([value.isfinite().flatten(1).all(dim=1) for value in values]).all(dim=0)
         solved = finite & (part.residual <= self.max_residual)
-        if not bool(solved.all()):
-            bad = (~solved).nonzero()[:, 0].tolist()
+        broken = broken_seeds(solved, seeds)
+        if broken:
             raise FloatingPointError(
-                f"{type(self).__name__} is not solved for seeds {[seeds[i] for i in bad]}: relative residuals "
-                f"{[f'{part.residual[i].item():.2g}' for i in bad]}, allowed {self.max_residual:g}; nothing of them is "
-                "kept. Choose a milder range of coefficients or a finer grid"
+                f"{type(self).__name__} is not solved for seeds {broken}: relative residuals "
+                f"{[f'{residual:.2g}' for residual in part.residual[~solved].tolist()]}, allowed "
+                f"{self.max_residual:g}; nothing of them is kept. Choose a milder range of coefficients or a finer grid"
             )
 
     def _samples(self, part: Solution) -> Trajectories:

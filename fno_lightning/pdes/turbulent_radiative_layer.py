@@ -82,8 +82,7 @@ class TurbulentRadiativeLayer2D(PDE):
     compile: bool = True
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "resolution", tuple(self.resolution))
-        object.__setattr__(self, "cooling_times", tuple(self.cooling_times))
+        super().__post_init__()
         if min(self.resolution) < 4:
             raise ValueError(f"resolution is {self.resolution}; give at least 4 cells along x and along y")
         if not self.cooling_times:
@@ -123,18 +122,10 @@ class TurbulentRadiativeLayer2D(PDE):
         """Name of the file of one cooling time, as in The Well."""
         return f"turbulent_radiative_layer_tcool_{parameters['tcool']:.2f}.hdf5"
 
-    @torch.no_grad()
-    def simulate(
-        self,
-        parameters: Mapping[str, float],
-        seeds: Sequence[int],
-        *,
-        device: str = "cpu",
-        progress: Callable[[float], None] | None = None,
+    def simulate_batch(
+        self, parameters: Mapping[str, float], seeds: Sequence[int], device: str, report: Callable[[float], None]
     ) -> Trajectories:
-        """Simulates one trajectory for each seed; see :meth:`PDE.simulate`."""
-        if not seeds:
-            raise ValueError("there is nothing to simulate: seeds is empty; give one seed for each trajectory")
+        """Simulate one trajectory for each seed; see :meth:`PDE.simulate_batch`."""
         solver = self._solver(parameters["tcool"], len(seeds), device)
         start = to_conserved(self.initial_state(seeds, device), self.gamma)
         density = torch.empty(len(seeds), self.n_frames, *self.resolution)
@@ -144,8 +135,7 @@ class TurbulentRadiativeLayer2D(PDE):
             density[:, frame], velocity[:, frame, ..., 0], velocity[:, frame, ..., 1], pressure[:, frame] = (
                 to_primitive(state, self.gamma)
             )
-            if progress is not None:
-                progress((frame + 1) / self.n_frames)
+            report((frame + 1) / self.n_frames)
         return self._trajectories(parameters["tcool"], density, pressure, velocity)
 
     def initial_state(self, seeds: Sequence[int], device: str = "cpu") -> Primitive:

@@ -5,8 +5,9 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 import pytest
+import torch
 
-from fno_lightning.pdes import PDE
+from fno_lightning.pdes import PDE, Trajectories
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,23 @@ class WithoutGrid(PDE):
     simulate = OnGrid.simulate
 
 
+@dataclass(frozen=True)
+class Recording(PDE):
+    """Its trajectories are what it was asked for."""
+
+    dataset_name: ClassVar[str] = "recording"
+    pairs: object = ((1, 2.0),)
+    name: str = "plain"
+
+    schema = OnGrid.schema
+
+    def simulate_batch(self, parameters, seeds, device, report):
+        report(0.5)
+        assert not torch.is_grad_enabled()
+        scalars = {name: torch.tensor(value) for name, value in parameters.items()}
+        return Trajectories(torch.zeros(1), {}, {}, scalars, {"seed": torch.tensor(seeds)})
+
+
 class NoDataclass(PDE):
     dataset_name = "none"
     schema = OnGrid.schema
@@ -53,6 +71,37 @@ def test_another_solver_makes_other_data():
         solver = "version 2"
 
     assert Better().settings != OnGrid().settings
+
+
+@pytest.mark.parametrize("pairs", [[[1, 2.0]], ([1, 2.0],), torch.tensor([[1.0, 2.0]])], ids=str)
+def test_lists_become_tuples(pairs):
+    pde = Recording(pairs=pairs)
+    assert pde == Recording()
+    assert hash(pde) == hash(Recording())
+    assert pde.name == "plain"
+
+
+def test_an_equation_defines_its_part_of_a_simulation():
+    done = []
+    trajectories = Recording().simulate({"speed": 2.0}, range(3, 5), progress=done.append)
+    assert trajectories.scalars["speed"] == 2.0
+    assert trajectories.scalar_fields["seed"].tolist() == [3, 4]
+    assert done == [0.5]
+    assert Recording().simulate({}, [3]).scalar_fields["seed"].tolist() == [3]
+
+
+def test_without_seeds_there_is_nothing_to_simulate():
+    with pytest.raises(ValueError, match="seeds is empty"):
+        Recording().simulate({}, [])
+
+
+def test_an_equation_that_defines_no_simulation_says_so():
+    class Empty(PDE):
+        dataset_name = "empty"
+        schema = OnGrid.schema
+
+    with pytest.raises(NotImplementedError, match="Empty must override simulate_batch"):
+        Empty().simulate({}, [0])
 
 
 def test_at_resolution_changes_nothing_else():

@@ -7,8 +7,9 @@ from typing import ClassVar
 import pytest
 import torch
 
-from fno_lightning.pdes.evolution import Frame, PseudoSpectralPDE
+from fno_lightning.pdes.evolution import Frame
 from fno_lightning.pdes.inputs.random_fields import GaussianRandomField
+from fno_lightning.pdes.pseudo_spectral import PseudoSpectralPDE
 from fno_lightning.pdes.solvers.budget import Budget, BudgetAccount
 from fno_lightning.pdes.solvers.periodic_box import PeriodicBox
 

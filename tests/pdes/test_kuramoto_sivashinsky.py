@@ -6,8 +6,8 @@ import math
 import pytest
 import torch
 
-from fno_lightning.pdes.evolution import _Run
 from fno_lightning.pdes.kuramoto_sivashinsky import KuramotoSivashinsky
+from fno_lightning.pdes.pseudo_spectral import _Run
 from tests.pdes.exponax_steps import steps_of_exponax
 
 SEEDS = [3, 7]

@@ -3,8 +3,10 @@
 import math
 
 import pytest
+import torch
 
 from fno_lightning.pdes.requirements import (
+    broken_seeds,
     require_at_least,
     require_distinct,
     require_positive,
@@ -67,3 +69,8 @@ def test_distinct():
 def test_resolution(resolution, options, message):
     with pytest.raises(ValueError, match=message):
         require_resolution(resolution, **options)
+
+
+def test_broken_trajectories_are_named_by_their_seeds():
+    assert broken_seeds(torch.tensor([True, False, False]), [5, 7, 9]) == [7, 9]
+    assert broken_seeds(torch.tensor([True, True]), range(2)) == []

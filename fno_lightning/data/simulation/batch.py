@@ -20,6 +20,7 @@ from torch import Tensor
 
 from fno_lightning.data.hdf5 import write_well_file
 from fno_lightning.pdes import PDE, Trajectories
+from fno_lightning.pdes.requirements import broken_seeds
 from fno_lightning.progress import part_of
 
 PROBE_SECONDS = 3.0
@@ -206,9 +207,8 @@ def _simulate(number: int, batch: SimulationBatch, root: Path, device: str) -> N
 def _require_finite(trajectories: Trajectories, seeds: Sequence[int]) -> None:
     for group in (trajectories.scalar_fields, trajectories.vector_fields, trajectories.constant_fields):
         for name, values in group.items():
-            finite = values.isfinite().flatten(1).all(dim=1)
-            if not bool(finite.all()):
-                broken = [seeds[i] for i in (~finite).nonzero()[:, 0].tolist()]
+            broken = broken_seeds(values.isfinite().flatten(1).all(dim=1), seeds)
+            if broken:
                 raise FloatingPointError(
                     f"'{name}' is not finite in the trajectories of seeds {broken}: the simulation broke down, and "
                     "nothing of it is written. Choose milder parameters or a finer grid"

@@ -6,8 +6,9 @@ import h5py
 import pytest
 import torch
 
-from fno_lightning.data import GeneratedDataModule, WellDataModule, simulation
+from fno_lightning.data import GeneratedDataModule, WellDataModule
 from fno_lightning.data.hdf5.writer import trajectory_bytes
+from fno_lightning.data.simulation import data_set
 from fno_lightning.data.simulation.batch import SimulationBatch, seconds_per_trajectory
 from fno_lightning.data.simulation.data_set import Simulation
 from tests.travelling_wave import TravellingWave
@@ -27,8 +28,8 @@ class BreakingWave(TravellingWave):
 @pytest.fixture
 def small_files(monkeypatch):
     """Files and batches of at most two trajectories."""
-    monkeypatch.setattr(simulation, "FILE_BYTES", 2 * trajectory_bytes(WAVE.schema))
-    monkeypatch.setitem(simulation.BATCH_BYTES, "cpu", 2 * trajectory_bytes(WAVE.schema))
+    monkeypatch.setattr(data_set, "FILE_BYTES", 2 * trajectory_bytes(WAVE.schema))
+    monkeypatch.setitem(data_set.BATCH_BYTES, "cpu", 2 * trajectory_bytes(WAVE.schema))
 
 
 def make(folder, pde=WAVE, **options):
@@ -52,7 +53,7 @@ def test_a_large_split_lies_in_several_files_that_hold_the_same_trajectories(tmp
     files = sorted(path.name for path in (module.root / "data" / "train").iterdir())
     assert files == [f"travelling_wave_speed_0.50_part_0000{part}.hdf5" for part in range(3)]
     assert (module.root / "data" / "valid" / "travelling_wave_speed_0.50.hdf5").exists()
-    monkeypatch.setattr(simulation, "FILE_BYTES", 2**27)
+    monkeypatch.setattr(data_set, "FILE_BYTES", 2**27)
     whole = make(tmp_path / "whole")
     whole.prepare_data()
     assert torch.equal(heights(module.root), heights(whole.root))

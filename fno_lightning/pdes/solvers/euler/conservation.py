@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import torch
 
+from fno_lightning.pdes.requirements import broken_seeds
 from fno_lightning.pdes.solvers.euler.state import Conserved
 
 ROUND_OFF = {torch.float32: 1e-4, torch.float64: 1e-12}
@@ -23,9 +24,9 @@ def require_conserved(start: Conserved, state: Conserved, seeds: Sequence[int], 
     momentum = (mass * energy).sqrt()
     change = ((now - before) / torch.stack([mass, momentum, momentum, energy], dim=1)).abs().amax(dim=1)
     kept = change <= ROUND_OFF[start.density.dtype]
-    if not bool(kept.all()):
-        broken = (~kept).nonzero()[:, 0].tolist()
+    broken = broken_seeds(kept, seeds)
+    if broken:
         raise FloatingPointError(
-            f"mass, momentum or energy of seeds {[seeds[i] for i in broken]} have changed at time {time:.4g}, by "
-            f"{', '.join(f'{change[i].item():.2g}' for i in broken)} of the whole; nothing of it is kept"
+            f"mass, momentum or energy of seeds {broken} have changed at time {time:.4g}, by "
+            f"{', '.join(f'{value:.2g}' for value in change[~kept].tolist())} of the whole; nothing of it is kept"
         )
