@@ -41,8 +41,8 @@ class TravellingWave(PDE):
         fields = torch.empty(1, self.n_frames, *self.grid, device="meta")
         return self._trajectories(torch.tensor(0.0), fields, fields)
 
-    def file_name(self, parameters):
-        return f"travelling_wave_speed_{parameters['speed']:.2f}.hdf5"
+    def label(self, parameters):
+        return f"travelling_wave_speed_{parameters['speed']:.2f}"
 
     def simulate(self, parameters, seeds, *, device="cpu", progress=None):
         phases = torch.stack([torch.rand(3, generator=torch.Generator().manual_seed(seed)) for seed in seeds])

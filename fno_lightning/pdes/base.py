@@ -1,6 +1,7 @@
 """What every equation offers to the rest of the package."""
 
 # No postponed annotations: a subclass in another file could not resolve them, and its arguments would go unchecked.
+import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import Field, dataclass, field, fields, is_dataclass
@@ -89,16 +90,21 @@ class PDE(ABC):
 
     @property
     def parameter_sets(self) -> Sequence[Mapping[str, float]]:
-        """Parameters that all trajectories of a file share, one mapping for each file; ``[{}]``: there are none.
+        """Sets of parameters that a batch of trajectories shares, by name; ``[{}]``: there are none.
 
-        Those that differ between the trajectories of a file are drawn by :meth:`simulate`, and are not here.
+        Those that differ between the trajectories of a batch are drawn by :meth:`simulate`, and are not here.
         """
         return [{}]
 
-    def file_name(self, parameters: Mapping[str, float]) -> str:
-        """Name of the HDF5 file that holds the trajectories of one parameter set."""
+    def label(self, parameters: Mapping[str, float]) -> str:
+        """Return a name for the trajectories of one set of parameters; by default its values to six digits."""
         values = "".join(f"_{name}_{value:g}" for name, value in parameters.items())
-        return f"{self.dataset_name}{values}.hdf5"
+        return f"{self.dataset_name}{values}"
+
+    def file_name(self, parameters: Mapping[str, float]) -> str:
+        """Return the label with a suffix. Deprecated: an override is used in this release, but not in the next."""
+        warnings.warn("PDE.file_name is deprecated: use label, the name without suffix", FutureWarning, stacklevel=2)
+        return f"{self.label(parameters)}.hdf5"
 
     @torch.no_grad()
     def simulate(

@@ -13,7 +13,7 @@ from torch import Tensor
 from fno_lightning.pdes.evolution import Frame
 from fno_lightning.pdes.inputs import GaussianRandomField
 from fno_lightning.pdes.pseudo_spectral import PseudoSpectralPDE, Spectrum
-from fno_lightning.pdes.requirements import require_distinct, require_positive, require_resolution
+from fno_lightning.pdes.requirements import require_positive, require_resolution
 from fno_lightning.pdes.solvers import Budget, PeriodicBox
 
 INITIAL_VELOCITY = GaussianRandomField(alpha=2.0, tau=5.0, sigma=25.0, lengths=(1.0,))
@@ -39,7 +39,7 @@ class Burgers(PseudoSpectralPDE):
 
     Args:
         resolution: N, stored points along x.
-        viscosities: ν, one file of trajectories for each; above 0.
+        viscosities: ν, one set of trajectories for each; above 0.
         n_frames: Stored frames of a trajectory.
         frame_interval: Time between two frames.
         refinement: Simulated points for each stored point.
@@ -69,7 +69,6 @@ class Burgers(PseudoSpectralPDE):
         super().__post_init__()
         require_resolution(self.resolution, n_dims=1)
         require_positive(viscosities=self.viscosities)
-        require_distinct(viscosities=self.viscosities)
         needed = math.ceil(2 / min(self.viscosities) - 1e-9)
         if self.simulated_resolution[0] < needed:
             raise ValueError(
@@ -80,7 +79,7 @@ class Burgers(PseudoSpectralPDE):
 
     @property
     def parameter_sets(self) -> Sequence[Mapping[str, float]]:
-        """One viscosity for each file."""
+        """One viscosity for each set of trajectories."""
         return [{"viscosity": viscosity} for viscosity in self.viscosities]
 
     def box(self, device: str = "cpu") -> PeriodicBox:

@@ -13,7 +13,6 @@ from torch import Tensor
 from fno_lightning.pdes.evolution import EvolutionPDE, Frame
 from fno_lightning.pdes.inputs import Quadrants
 from fno_lightning.pdes.requirements import (
-    require_distinct,
     require_positive,
     require_range,
     require_resolution,
@@ -57,7 +56,7 @@ class EulerMultiQuadrants(EvolutionPDE):
 
     Args:
         resolution: Number of cells along x and y.
-        gammas: Ratios of specific heats γ > 1, one file of trajectories for each.
+        gammas: Ratios of specific heats γ > 1, one set of trajectories for each.
         n_frames: Stored frames of a trajectory.
         frame_interval: Time between two frames.
         interfaces: Least and greatest number of interfaces across each axis, where the states change; periodic ones are
@@ -69,7 +68,7 @@ class EulerMultiQuadrants(EvolutionPDE):
         compile: Whether to compile the time step; does not change the trajectories beyond round-off.
 
     Raises:
-        ValueError: if a value is impossible: not positive, an empty list, one that repeats itself, a wrong range.
+        ValueError: if a value is impossible: not positive, an empty list, a wrong range.
 
     Good values: 64² cells for a demonstration, 512² for The Well's resolution.
 
@@ -107,7 +106,6 @@ class EulerMultiQuadrants(EvolutionPDE):
             )
         if not self.gammas or not all(1 < gamma < math.inf for gamma in self.gammas):
             raise ValueError(f"gammas is {self.gammas}, expected at least one number, all finite and above 1")
-        require_distinct(gammas=self.gammas)
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -128,14 +126,14 @@ class EulerMultiQuadrants(EvolutionPDE):
 
     @property
     def parameter_sets(self) -> Sequence[Mapping[str, float]]:
-        """One gas for each file."""
+        """One gas for each set of trajectories."""
         return [{"gamma": gamma} for gamma in self.gammas]
 
-    def file_name(self, parameters: Mapping[str, float]) -> str:
-        """Name of the file of one gas, as in The Well."""
+    def label(self, parameters: Mapping[str, float]) -> str:
+        """Return the ratio of specific heats with the name of its gas, as in The Well."""
         gamma = parameters["gamma"]
         gas = f"_{GASES[gamma]}" if gamma in GASES else ""
-        return f"{self.dataset_name}_gamma_{gamma:g}{gas}.hdf5"
+        return f"{self.dataset_name}_gamma_{gamma:g}{gas}"
 
     def frames(self, parameters: Mapping[str, float], seeds: Sequence[int], device: str) -> Iterator[Frame]:
         """Yield the state of the gas.

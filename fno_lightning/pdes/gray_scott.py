@@ -50,7 +50,7 @@ class GrayScott(PseudoSpectralPDE):
 
     Args:
         resolution: N, grid points along x and y.
-        rates: Pairs (F, k), one file of trajectories for each.
+        rates: Pairs (F, k), one set of trajectories for each.
         n_frames: Stored frames of a trajectory.
         frame_interval: Time between two frames.
         diffusivity_a: δ_A > 0.
@@ -94,22 +94,20 @@ class GrayScott(PseudoSpectralPDE):
         self._set(rates=tuple((*map(float, pair),) for pair in self.rates))
         if not self.rates or any(len(pair) != 2 for pair in self.rates):
             raise ValueError(f"rates is {self.rates}, expected at least one pair (F, k)")
-        if len({self.file_name(parameters) for parameters in self.parameter_sets}) < len(self.rates):
-            raise ValueError(f"rates is {self.rates}, but two pairs agree to six digits, as would their files")
         require_positive(rates=[rate for pair in self.rates for rate in pair])
         require_positive(diffusivity_a=self.diffusivity_a, diffusivity_b=self.diffusivity_b)
         require_positive(time_step=self.time_step)
 
     @property
     def parameter_sets(self) -> Sequence[Mapping[str, float]]:
-        """One pair of feed and kill rate for each file."""
+        """One pair of feed and kill rate for each set of trajectories."""
         return [{"F": feed, "k": kill} for feed, kill in self.rates]
 
-    def file_name(self, parameters: Mapping[str, float]) -> str:
-        """Name of the file of one pair, with the name of the pattern, as in The Well."""
+    def label(self, parameters: Mapping[str, float]) -> str:
+        """Return the pair of rates with the name of its pattern, as in The Well."""
         feed, kill = parameters["F"], parameters["k"]
         pattern = f"_{PATTERNS[feed, kill]}" if (feed, kill) in PATTERNS else ""
-        return f"{self.dataset_name}{pattern}_F_{feed:g}_k_{kill:g}.hdf5"
+        return f"{self.dataset_name}{pattern}_F_{feed:g}_k_{kill:g}"
 
     def box(self, device: str = "cpu") -> PeriodicBox:
         """The square."""

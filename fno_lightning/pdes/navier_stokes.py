@@ -14,7 +14,7 @@ from torch import Tensor
 from fno_lightning.pdes.evolution import Frame
 from fno_lightning.pdes.inputs import GaussianRandomField
 from fno_lightning.pdes.pseudo_spectral import PseudoSpectralPDE, Spectrum
-from fno_lightning.pdes.requirements import require_distinct, require_positive, require_resolution
+from fno_lightning.pdes.requirements import require_positive, require_resolution
 from fno_lightning.pdes.solvers import Budget, PeriodicBox
 
 INITIAL_VORTICITY = 0.0100
@@ -43,7 +43,7 @@ class NavierStokes(PseudoSpectralPDE):
 
     Args:
         resolution: Stored points along x and y.
-        viscosities: ν, one file of trajectories for each; above 0.
+        viscosities: ν, one set of trajectories for each; above 0.
         n_frames: Stored frames of a trajectory.
         frame_interval: Time between two frames.
         forcing: A, amplitude of the forcing; 0 for decaying flow.
@@ -85,7 +85,6 @@ class NavierStokes(PseudoSpectralPDE):
         require_resolution(self.resolution, n_dims=2)
         require_positive(viscosities=self.viscosities)
         require_positive(initial_scale=self.initial_scale)
-        require_distinct(viscosities=self.viscosities)
         for name in ("forcing", "drag"):
             if not 0 <= getattr(self, name) < math.inf:
                 raise ValueError(f"{name} is {getattr(self, name)}, expected a number of at least 0")
@@ -93,7 +92,7 @@ class NavierStokes(PseudoSpectralPDE):
 
     @property
     def parameter_sets(self) -> Sequence[Mapping[str, float]]:
-        """One viscosity for each file."""
+        """One viscosity for each set of trajectories."""
         return [{"viscosity": viscosity} for viscosity in self.viscosities]
 
     def box(self, device: str = "cpu") -> PeriodicBox:

@@ -67,17 +67,6 @@ def require_at_least(minimum: int, **arguments: int) -> None:
             raise ValueError(f"{name} is {value}, expected at least {minimum}")
 
 
-def require_distinct(**arguments: Sequence[float]) -> None:
-    """Checks that no two numbers agree to six digits, where each names a file.
-
-    Raises:
-        ValueError: if two do; names the argument.
-    """
-    for name, values in arguments.items():
-        if len({f"{value:g}" for value in values}) < len(values):
-            raise ValueError(f"{name} are {tuple(values)}, but two of them agree to six digits, as would their files")
-
-
 def broken_seeds(kept: Bool[Tensor, " batch"], seeds: Sequence[int]) -> list[int]:
     """Return the seeds of the trajectories that must not be kept.
 

@@ -15,7 +15,7 @@ from fno_lightning.pdes.base import Trajectories
 from fno_lightning.pdes.evolution import Frame
 from fno_lightning.pdes.inputs import GaussianRandomField
 from fno_lightning.pdes.pseudo_spectral import PseudoSpectralPDE, Spectrum
-from fno_lightning.pdes.requirements import broken_seeds, require_distinct, require_positive, require_resolution
+from fno_lightning.pdes.requirements import broken_seeds, require_positive, require_resolution
 from fno_lightning.pdes.solvers import Budget, PeriodicBox
 
 COURANT_NUMBER = 0.5
@@ -54,7 +54,7 @@ class ShallowWater(PseudoSpectralPDE):
 
     Args:
         resolution: Grid points along x and y.
-        coriolis_parameters: Values of f > 0, one file of trajectories for each. Vortices are round and independent
+        coriolis_parameters: Values of f > 0, one set of trajectories for each. Vortices are round and independent
             beyond the radius of deformation :math:`\sqrt{gH} / f`.
         n_frames: Stored frames of a trajectory.
         frame_interval: Time between two frames.
@@ -67,7 +67,7 @@ class ShallowWater(PseudoSpectralPDE):
         precision: Floating-point type of the simulation; the frames are stored in float32 either way.
 
     Raises:
-        ValueError: if a value is not positive, ``hyperviscosity`` is negative, or a Coriolis parameter is there twice.
+        ValueError: if a value is not positive, or ``hyperviscosity`` is negative.
 
     Good values: 128² points with ν₄ = 2e-9; 16 times as much for half as many points along each axis. With ``speed``
     0.2 and f = 10 the Froude number is 0.2, and the Rossby number of the vortices about 0.5.
@@ -98,13 +98,12 @@ class ShallowWater(PseudoSpectralPDE):
         require_resolution(self.resolution, n_dims=2)
         require_positive(coriolis_parameters=self.coriolis_parameters)
         require_positive(gravity=self.gravity, mean_depth=self.mean_depth, speed=self.speed, scale=self.scale)
-        require_distinct(coriolis_parameters=self.coriolis_parameters)
         if not 0 <= self.hyperviscosity < math.inf:
             raise ValueError(f"hyperviscosity is {self.hyperviscosity}, expected a finite number that is not negative")
 
     @property
     def parameter_sets(self) -> Sequence[Mapping[str, float]]:
-        """One Coriolis parameter for each file."""
+        """One Coriolis parameter for each set of trajectories."""
         return [{"coriolis_parameter": value} for value in self.coriolis_parameters]
 
     def simulate_batch(

@@ -15,7 +15,6 @@ from fno_lightning.pdes.evolution import Frame
 from fno_lightning.pdes.inputs import ShearLayers
 from fno_lightning.pdes.pseudo_spectral import PseudoSpectralPDE, Spectrum
 from fno_lightning.pdes.requirements import (
-    require_distinct,
     require_positive,
     require_range,
     require_resolution,
@@ -53,7 +52,7 @@ class ShearFlow(PseudoSpectralPDE):
     Args:
         resolution: Grid points along x and y; square cells need twice as many along y.
         reynolds: Numbers Re > 0.
-        schmidt: Numbers Sc > 0; there is a file of trajectories for each pair.
+        schmidt: Numbers Sc > 0; there is a set of trajectories for each pair.
         n_frames: Stored frames of a trajectory.
         frame_interval: Time between two frames.
         n_layers: Numbers of layers, even; a seed draws one.
@@ -64,7 +63,7 @@ class ShearFlow(PseudoSpectralPDE):
         precision: Floating-point type of the simulation; the frames are stored in float32 either way.
 
     Raises:
-        ValueError: if a value is not positive, a list is empty or repeats itself, or a number of layers is odd.
+        ValueError: if a value is not positive, a list is empty, or a number of layers is odd.
 
     Good values: The thinnest filaments are about (Re Sc)^-1/2 wide, and want two points: 64 x 128 for Re = 1e3,
     256 x 512 for Re = 1e4 and Sc = 1. What the grid does not resolve is refused; the largest of The Well's numbers
@@ -98,7 +97,6 @@ class ShearFlow(PseudoSpectralPDE):
         require_resolution(self.resolution, n_dims=2)
         require_positive(reynolds=self.reynolds, schmidt=self.schmidt)
         require_positive(perturbation=self.perturbation)
-        require_distinct(reynolds=self.reynolds, schmidt=self.schmidt)
         require_range(lower=0.01, upper=4.0, widths=self.widths)
         if not self.n_layers or any(number < 2 or number % 2 for number in self.n_layers):
             raise ValueError(f"n_layers is {self.n_layers}, expected even numbers, for only then streams are periodic")
@@ -107,13 +105,13 @@ class ShearFlow(PseudoSpectralPDE):
 
     @property
     def parameter_sets(self) -> Sequence[Mapping[str, float]]:
-        """One pair of Reynolds and Schmidt number for each file."""
+        """One pair of Reynolds and Schmidt number for each set of trajectories."""
         return [{"Reynolds": re, "Schmidt": sc} for re in self.reynolds for sc in self.schmidt]
 
-    def file_name(self, parameters: Mapping[str, float]) -> str:
-        """Name of the file of one pair, as in The Well, e.g. ``shear_flow_Reynolds_5e4_Schmidt_2e-1.hdf5``."""
+    def label(self, parameters: Mapping[str, float]) -> str:
+        """Return a pair of numbers as The Well writes it, e.g. ``shear_flow_Reynolds_5e4_Schmidt_2e-1``."""
         reynolds, schmidt = (_scientific(parameters[name]) for name in ("Reynolds", "Schmidt"))
-        return f"{self.dataset_name}_Reynolds_{reynolds}_Schmidt_{schmidt}.hdf5"
+        return f"{self.dataset_name}_Reynolds_{reynolds}_Schmidt_{schmidt}"
 
     def scalars(self, parameters: Mapping[str, float]) -> dict[str, Tensor]:
         """Both numbers, under the names that they have in The Well's files."""

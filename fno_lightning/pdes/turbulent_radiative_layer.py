@@ -42,7 +42,7 @@ class TurbulentRadiativeLayer2D(PDE):
 
     Args:
         resolution: Number of cells along x and y; square cells need three times as many along y.
-        cooling_times: Values of t_cool, one file of trajectories for each; file names keep two decimals.
+        cooling_times: Values of t_cool, one set of trajectories for each; its name keeps two decimals.
         n_frames: Stored frames of a trajectory.
         frame_interval: Time between two frames.
         gamma: Ratio of specific heats γ.
@@ -95,9 +95,6 @@ class TurbulentRadiativeLayer2D(PDE):
             self._require(name, lower=0.0)
         for name in ("gamma", "density_ratio"):
             self._require(name, lower=1.0)
-        names = [self.file_name(parameters) for parameters in self.parameter_sets]
-        if len(set(names)) < len(names):
-            raise ValueError(f"cooling_times are {self.cooling_times}, but two of them agree to two decimals")
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -115,12 +112,12 @@ class TurbulentRadiativeLayer2D(PDE):
 
     @property
     def parameter_sets(self) -> Sequence[Mapping[str, float]]:
-        """One cooling time for each file."""
+        """One cooling time for each set of trajectories."""
         return [{"tcool": cooling_time} for cooling_time in self.cooling_times]
 
-    def file_name(self, parameters: Mapping[str, float]) -> str:
-        """Name of the file of one cooling time, as in The Well."""
-        return f"turbulent_radiative_layer_tcool_{parameters['tcool']:.2f}.hdf5"
+    def label(self, parameters: Mapping[str, float]) -> str:
+        """Return the cooling time to two decimals, as The Well writes it."""
+        return f"turbulent_radiative_layer_tcool_{parameters['tcool']:.2f}"
 
     def simulate_batch(
         self, parameters: Mapping[str, float], seeds: Sequence[int], device: str, report: Callable[[float], None]

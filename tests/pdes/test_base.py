@@ -1,4 +1,4 @@
-"""What every equation offers: settings that identify data, other grids, names of files."""
+"""What every equation offers: settings that identify data, other grids, labels, simulations."""
 
 import json
 from dataclasses import dataclass, field
@@ -119,7 +119,7 @@ def test_what_is_no_dataclass_must_say_its_settings():
         _ = NoDataclass().settings
 
 
-def test_files_are_named_after_their_parameters():
-    assert OnGrid().file_name({}) == "on_grid.hdf5"
-    assert OnGrid().file_name({"viscosity": 1e-4, "drag": 0.5}) == "on_grid_viscosity_0.0001_drag_0.5.hdf5"
+def test_labels_hold_the_parameters():
+    assert OnGrid().label({}) == "on_grid"
+    assert OnGrid().label({"viscosity": 1e-4, "drag": 0.5}) == "on_grid_viscosity_0.0001_drag_0.5"
     assert list(OnGrid().parameter_sets) == [{}]

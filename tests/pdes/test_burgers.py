@@ -116,7 +116,6 @@ def test_initial_velocity_has_the_variance_of_the_reference():
         ({"viscosities": (0.001,)}, "need at least 2000 points; raise refinement to 16"),
         ({"viscosities": ()}, "viscosities is empty"),
         ({"viscosities": (0.1, -0.1)}, "viscosities is"),
-        ({"viscosities": (0.1, 0.10000001)}, "agree to six digits"),
         ({"n_frames": 0}, "n_frames is 0"),
         ({"refinement": 0}, "refinement is 0"),
         ({"frame_interval": 0.0}, "frame_interval is 0"),
@@ -130,7 +129,7 @@ def test_impossible_values_are_named(options, message):
 def test_layout():
     pde = Burgers(viscosities=[0.1, 0.01])
     json.dumps(pde.settings)
-    names = [pde.file_name(parameters) for parameters in pde.parameter_sets]
-    assert names == ["burgers_viscosity_0.1.hdf5", "burgers_viscosity_0.01.hdf5"]
+    names = [pde.label(parameters) for parameters in pde.parameter_sets]
+    assert names == ["burgers_viscosity_0.1", "burgers_viscosity_0.01"]
     assert pde.schema.scalar_fields["velocity"].shape == (1, 2, 1024)
     assert pde.schema.coordinates["x"].shape == (1024,)

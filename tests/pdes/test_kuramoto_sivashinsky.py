@@ -138,5 +138,5 @@ def test_impossible_values_are_named(options, message):
 def test_layout():
     pde = KuramotoSivashinsky()
     assert json.loads(json.dumps(pde.settings))["warm_up"] == 100
-    assert [pde.file_name(parameters) for parameters in pde.parameter_sets] == ["kuramoto_sivashinsky.hdf5"]
+    assert [pde.label(parameters) for parameters in pde.parameter_sets] == ["kuramoto_sivashinsky"]
     assert pde.schema.scalar_fields["velocity"].shape == (1, 201, 128)

@@ -165,7 +165,6 @@ def test_the_grid_of_the_reference_is_accepted_but_not_a_hopeless_one(viscosity)
     ("options", "message"),
     [
         ({"viscosities": ()}, "viscosities is empty"),
-        ({"viscosities": (1e-3, 1.0000001e-3)}, "agree to six digits"),
         ({"forcing": -1.0}, "forcing is -1"),
         ({"drag": math.inf}, "drag is inf"),
         ({"initial_scale": 0.0}, "initial_scale is 0"),
@@ -181,8 +180,8 @@ def test_impossible_values_are_named(options, message):
 def test_layout():
     pde = NavierStokes()
     json.dumps(pde.settings)
-    assert [pde.file_name(parameters) for parameters in pde.parameter_sets] == [
-        f"navier_stokes_viscosity_{viscosity}.hdf5" for viscosity in ("0.001", "0.0001", "1e-05")
+    assert [pde.label(parameters) for parameters in pde.parameter_sets] == [
+        f"navier_stokes_viscosity_{viscosity}" for viscosity in ("0.001", "0.0001", "1e-05")
     ]
     assert pde.schema.scalar_fields["vorticity"].shape == (1, 21, 64, 64)
     assert list(pde.schema.coordinates) == ["x", "y"]

@@ -8,7 +8,6 @@ import torch
 from fno_lightning.pdes.requirements import (
     broken_seeds,
     require_at_least,
-    require_distinct,
     require_positive,
     require_range,
     require_resolution,
@@ -19,7 +18,6 @@ def test_good_values_pass():
     require_positive(length=1.0, viscosities=(0.1, 2.0))
     require_range(lower=0.0, upper=1.0, shares=(0.0, 1.0), fixed=(0.5, 0.5))
     require_at_least(1, n_frames=1, refinement=4)
-    require_distinct(viscosities=(0.1, 0.2), one=(1.0,))
     assert require_resolution([4, 5]) == (4, 5)
     assert require_resolution((8,), n_dims=1, minimum=8) == (8,)
 
@@ -50,11 +48,6 @@ def test_ranges_within_bounds(value):
 def test_at_least():
     with pytest.raises(ValueError, match=r"^n_frames is 1, expected at least 2$"):
         require_at_least(2, n_steps=2, n_frames=1)
-
-
-def test_distinct():
-    with pytest.raises(ValueError, match=r"^viscosities are .*agree to six digits"):
-        require_distinct(viscosities=(0.1, 0.2, 0.1000000001))
 
 
 @pytest.mark.parametrize(

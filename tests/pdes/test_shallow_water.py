@@ -186,7 +186,6 @@ def test_what_the_grid_does_not_resolve_is_refused():
         ("resolution", (2, 16)),
         ("coriolis_parameters", ()),
         ("coriolis_parameters", (0.0,)),
-        ("coriolis_parameters", (5.0, 5.0)),
         ("n_frames", 0),
         ("frame_interval", 0.0),
         ("gravity", -1.0),

@@ -57,11 +57,11 @@ def test_schema_announces_what_is_simulated(trajectories):
         assert (1, *field.shape[1:], field.dtype) == (*announced.shape, announced.dtype)
 
 
-def test_file_names_are_those_of_the_real_data_set():
+def test_labels_are_those_of_the_real_data_set():
     pde = TurbulentRadiativeLayer2D()
     values = ("0.03", "0.06", "0.10", "0.18", "0.32", "0.56", "1.00", "1.78", "3.16")
-    assert [pde.file_name(parameters) for parameters in pde.parameter_sets] == [
-        f"turbulent_radiative_layer_tcool_{value}.hdf5" for value in values
+    assert [pde.label(parameters) for parameters in pde.parameter_sets] == [
+        f"turbulent_radiative_layer_tcool_{value}" for value in values
     ]
 
 
@@ -172,7 +172,6 @@ def test_no_seeds():
         ("resolution", (2, 36)),
         ("cooling_times", ()),
         ("cooling_times", (0.1, -1.0)),
-        ("cooling_times", (0.101, 0.1)),
         ("n_frames", 0),
         ("frame_interval", 0.0),
         ("gamma", 1.0),

@@ -7,6 +7,7 @@ import json
 import logging
 import shutil
 import time
+import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
@@ -42,6 +43,19 @@ def trajectory_seeds(seed: int, numbers: Iterable[int]) -> list[int]:
     return [(offset + 2654435761 * number) % 2**32 for number in numbers]
 
 
+def file_name(pde: PDE, parameters: Mapping[str, float]) -> Path:
+    """Return the name of the file of one set of parameters: its label, or what a deprecated override says."""
+    if type(pde).file_name is PDE.file_name:
+        return Path(f"{pde.label(parameters)}.hdf5")
+    warnings.warn(
+        f"{type(pde).__name__} overrides file_name, which the next release ignores: override label instead, which "
+        "returns the name without suffix",
+        FutureWarning,
+        stacklevel=2,
+    )
+    return Path(pde.file_name(parameters))
+
+
 logger = logging.getLogger(__name__)
 
 FORMAT_VERSION = 1
@@ -62,11 +76,25 @@ class Simulation:
         pde: The equation.
         n_trajectories: Trajectories of each split for each set of parameters.
         seed: Selects the initial conditions.
+
+    Raises:
+        ValueError: if two sets of parameters would lie in files of the same name.
     """
 
     pde: PDE
     n_trajectories: Mapping[Split, int]
     seed: int
+
+    def __post_init__(self) -> None:
+        owners: dict[Path, Mapping[str, float]] = {}
+        for parameters in self.pde.parameter_sets:
+            name = file_name(self.pde, parameters)
+            if name in owners:
+                raise ValueError(
+                    f"{type(self.pde).__name__}: the parameters {dict(owners[name])} and {dict(parameters)} agree in "
+                    f"all digits that name their files, {name}; choose values that differ more"
+                )
+            owners[name] = parameters
 
     @property
     def source(self) -> str:
@@ -117,7 +145,7 @@ class Simulation:
         """Yields all files of the data set, by set of parameters and then by split."""
         n_most = max(1, FILE_BYTES // trajectory_bytes(self.pde.schema))
         for parameter_set, parameters in enumerate(self.pde.parameter_sets):
-            name = Path(self.pde.file_name(parameters))
+            name = file_name(self.pde, parameters)
             for split in self.n_trajectories:
                 seeds = self.seeds(split, parameter_set)
                 for number, first in enumerate(range(0, len(seeds), n_most)):

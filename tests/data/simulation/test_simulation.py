@@ -11,6 +11,15 @@ from fno_lightning.data.hdf5.writer import trajectory_bytes
 from fno_lightning.data.simulation import data_set
 from fno_lightning.data.simulation.batch import SimulationBatch, seconds_per_trajectory
 from fno_lightning.data.simulation.data_set import Simulation
+from fno_lightning.pdes import (
+    Burgers,
+    EulerMultiQuadrantsOpenBC,
+    GrayScott,
+    NavierStokes,
+    ShallowWater,
+    ShearFlow,
+    TurbulentRadiativeLayer2D,
+)
 from tests.travelling_wave import TravellingWave
 
 WAVE = TravellingWave(grid=(8, 6), speeds=(0.5,))
@@ -79,6 +88,44 @@ def test_small_files_of_one_set_of_parameters_are_simulated_at_once(tmp_path):
     )
     assert [batch.n_trajectories for batch in batches] == [4, 4]
     assert [batch.parameters["speed"] for batch in batches] == [0.5, 1.0]
+
+
+@pytest.mark.parametrize(
+    ("pde", "message"),
+    [
+        (Burgers(viscosities=(0.1, 0.10000001)), r"{'viscosity': 0.10000001} agree .* burgers_viscosity_0.1.hdf5"),
+        (NavierStokes(viscosities=(1e-3, 1.0000001e-3)), r"{'viscosity': 0.001} and .* agree .*_viscosity_0.001.hdf5"),
+        (ShallowWater(coriolis_parameters=(5.0, 5.0)), r"agree .* shallow_water_coriolis_parameter_5.hdf5"),
+        (ShearFlow(reynolds=(100.0, 100.0)), r"agree .* shear_flow_Reynolds_1e2_Schmidt_1e-1.hdf5"),
+        (GrayScott(rates=[(0.03, 0.06), (0.03, 0.06)]), r"agree .*_F_0.03_k_0.06.hdf5"),
+        (EulerMultiQuadrantsOpenBC(gammas=(1.4, 1.4)), r"agree .*_gamma_1.4_Dry_air_20.hdf5"),
+        (TurbulentRadiativeLayer2D(cooling_times=(0.101, 0.1)), r"{'tcool': 0.101} .* agree .*_tcool_0.10.hdf5"),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_two_sets_of_parameters_need_two_names(pde, message):
+    with pytest.raises(ValueError, match=message):
+        Simulation(pde, {"train": 1}, 0)
+
+
+def test_the_name_that_an_older_equation_gives_its_file_is_used_for_one_more_release():
+    class Old(TravellingWave):
+        def file_name(self, parameters):
+            return f"speed_{parameters['speed']}.h5"
+
+    with pytest.warns(FutureWarning, match="Old overrides file_name.*override label instead"):
+        files = [file.path.name for file in Simulation(Old(speeds=(0.5,)), {"train": 1}, 0).files()]
+    assert files == ["speed_0.5.h5"]
+
+
+def test_an_older_equation_may_extend_the_name_of_its_base():
+    class Old(Burgers):
+        def file_name(self, parameters):
+            return f"my_{super().file_name(parameters)}"
+
+    with pytest.warns(FutureWarning, match="label"):
+        files = [file.path.name for file in Simulation(Old(viscosities=[0.1]), {"train": 1}, 0).files()]
+    assert files == ["my_burgers_viscosity_0.1.hdf5"]
 
 
 @pytest.mark.usefixtures("small_files")
