@@ -5,6 +5,8 @@ import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import Field, dataclass, field, fields, is_dataclass
+from itertools import product
+from numbers import Real
 from typing import Any, ClassVar
 
 import numpy as np
@@ -52,10 +54,16 @@ class PDE(ABC):
     solver: ClassVar[str] = "version 1"
     """What solves the equation, and its version: to be changed when the same arguments begin to make other data."""
 
+    parameter_arguments: ClassVar[Mapping[str, str]] = {}
+    """Argument that gives the values of each parameter, a number or a list, by the name of the parameter."""
+
     def __post_init__(self) -> None:
-        """Make tuples of the arguments that are lists, so that equal arguments make equal equations."""
-        arguments = [argument.name for argument in _arguments(self) if argument.init]
-        self._set(**{name: _tupled(getattr(self, name)) for name in arguments})
+        """Make tuples of the arguments that are lists, and of a single value of a parameter."""
+        arguments = {argument.name: getattr(self, argument.name) for argument in _arguments(self) if argument.init}
+        self._set(**{name: _tupled(value) for name, value in arguments.items()})
+        for name in self.parameter_arguments.values():
+            if isinstance(value := getattr(self, name), Real):
+                self._set(**{name: (value,)})
 
     def _set(self, **arguments: Any) -> None:
         """Set arguments of a frozen dataclass."""
@@ -92,9 +100,11 @@ class PDE(ABC):
     def parameter_sets(self) -> Sequence[Mapping[str, float]]:
         """Sets of parameters that a batch of trajectories shares, by name; ``[{}]``: there are none.
 
-        Those that differ between the trajectories of a batch are drawn by :meth:`simulate`, and are not here.
+        By default all combinations of the values in :attr:`parameter_arguments`. Parameters that differ between the
+        trajectories of a batch are drawn by :meth:`simulate`, and are not here.
         """
-        return [{}]
+        values = (getattr(self, argument) for argument in self.parameter_arguments.values())
+        return [dict(zip(self.parameter_arguments, combination, strict=True)) for combination in product(*values)]
 
     def label(self, parameters: Mapping[str, float]) -> str:
         """Return a name for the trajectories of one set of parameters; by default its values to six digits."""
@@ -109,8 +119,8 @@ class PDE(ABC):
     @torch.no_grad()
     def simulate(
         self,
-        parameters: Mapping[str, float],
-        seeds: Sequence[int],
+        parameters: Mapping[str, float] | None = None,
+        seeds: Sequence[int] = (0,),
         *,
         device: str = "cpu",
         progress: Callable[[float], None] | None = None,
@@ -118,7 +128,7 @@ class PDE(ABC):
         """Simulate one trajectory for each seed, as one batch.
 
         Args:
-            parameters: One entry of :attr:`parameter_sets`.
+            parameters: One entry of :attr:`parameter_sets`; the first unless given.
             seeds: Seeds of the initial conditions. A trajectory depends on its own seed alone (up to round-off), not
                 on the batch that it is computed in.
             device: Device of the computation; the result is in float32, on this device or on the CPU.
@@ -130,6 +140,8 @@ class PDE(ABC):
         """
         if len(seeds) == 0:
             raise ValueError("there is nothing to simulate: seeds is empty; give one seed for each trajectory")
+        if parameters is None:
+            parameters = self.parameter_sets[0]
         return self.simulate_batch(parameters, seeds, device, progress or _ignore)
 
     def simulate_batch(

@@ -39,7 +39,7 @@ class Burgers(PseudoSpectralPDE):
 
     Args:
         resolution: N, stored points along x.
-        viscosities: ν, one set of trajectories for each; above 0.
+        viscosities: ν > 0, one or several; there is a set of trajectories for each.
         n_frames: Stored frames of a trajectory.
         frame_interval: Time between two frames.
         refinement: Simulated points for each stored point.
@@ -54,11 +54,12 @@ class Burgers(PseudoSpectralPDE):
 
     dataset_name: ClassVar[str] = "burgers"
     solver: ClassVar[str] = "Fourier, 2/3 rule, ETDRK4; version 1"
+    parameter_arguments: ClassVar[Mapping[str, str]] = {"viscosity": "viscosities"}
     scalar_field_names: ClassVar[tuple[str, ...]] = ("velocity",)
     max_tail: ClassVar[float] = 1e-6
 
     resolution: tuple[int] = (1024,)
-    viscosities: Sequence[float] = (0.1, 0.01, 0.001)
+    viscosities: float | Sequence[float] = (0.1, 0.01, 0.001)
     n_frames: int = 2
     frame_interval: float = 1.0
     _: KW_ONLY
@@ -69,18 +70,14 @@ class Burgers(PseudoSpectralPDE):
         super().__post_init__()
         require_resolution(self.resolution, n_dims=1)
         require_positive(viscosities=self.viscosities)
-        needed = math.ceil(2 / min(self.viscosities) - 1e-9)
+        viscosity = min(parameters["viscosity"] for parameters in self.parameter_sets)
+        needed = math.ceil(2 / viscosity - 1e-9)
         if self.simulated_resolution[0] < needed:
             raise ValueError(
                 f"resolution {self.resolution[0]} times refinement {self.refinement} is too coarse for the shocks at "
-                f"viscosity {min(self.viscosities):g}, which need at least {needed} points; raise refinement to "
+                f"viscosity {viscosity:g}, which need at least {needed} points; raise refinement to "
                 f"{math.ceil(needed / self.resolution[0])}"
             )
-
-    @property
-    def parameter_sets(self) -> Sequence[Mapping[str, float]]:
-        """One viscosity for each set of trajectories."""
-        return [{"viscosity": viscosity} for viscosity in self.viscosities]
 
     def box(self, device: str = "cpu") -> PeriodicBox:
         """The simulated points of the unit interval."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass
 from typing import Any, ClassVar, Literal
@@ -13,6 +12,7 @@ from torch import Tensor
 from fno_lightning.pdes.evolution import EvolutionPDE, Frame
 from fno_lightning.pdes.inputs import Quadrants
 from fno_lightning.pdes.requirements import (
+    require_above,
     require_positive,
     require_range,
     require_resolution,
@@ -56,7 +56,7 @@ class EulerMultiQuadrants(EvolutionPDE):
 
     Args:
         resolution: Number of cells along x and y.
-        gammas: Ratios of specific heats γ > 1, one set of trajectories for each.
+        gammas: Ratios of specific heats γ > 1, one or several; there is a set of trajectories for each.
         n_frames: Stored frames of a trajectory.
         frame_interval: Time between two frames.
         interfaces: Least and greatest number of interfaces across each axis, where the states change; periodic ones are
@@ -77,12 +77,13 @@ class EulerMultiQuadrants(EvolutionPDE):
 
     boundary: ClassVar[Literal["periodic", "open"]]
     """Condition on all sides."""
+    parameter_arguments: ClassVar[Mapping[str, str]] = {"gamma": "gammas"}
     solver: ClassVar[str] = "Euler, MUSCL-Hancock, HLLC; version 1"
     scalar_field_names: ClassVar[tuple[str, ...]] = ("energy", "density", "pressure")
     vector_field_names: ClassVar[tuple[str, ...]] = ("momentum",)
 
     resolution: tuple[int, int] = (512, 512)
-    gammas: Sequence[float] = tuple(GASES)
+    gammas: float | Sequence[float] = tuple(GASES)
     n_frames: int = 101
     frame_interval: float = 0.015
     _: KW_ONLY
@@ -104,8 +105,7 @@ class EulerMultiQuadrants(EvolutionPDE):
             raise ValueError(
                 f"interfaces is {self.interfaces}, expected (least, greatest), the least at least {fewest}"
             )
-        if not self.gammas or not all(1 < gamma < math.inf for gamma in self.gammas):
-            raise ValueError(f"gammas is {self.gammas}, expected at least one number, all finite and above 1")
+        require_above(1.0, gammas=self.gammas)
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -123,11 +123,6 @@ class EulerMultiQuadrants(EvolutionPDE):
     def boundaries(self) -> Mapping[str, tuple[str, str]]:
         """The same on all sides."""
         return dict.fromkeys("xy", (self.boundary, self.boundary))
-
-    @property
-    def parameter_sets(self) -> Sequence[Mapping[str, float]]:
-        """One gas for each set of trajectories."""
-        return [{"gamma": gamma} for gamma in self.gammas]
 
     def label(self, parameters: Mapping[str, float]) -> str:
         """Return the ratio of specific heats with the name of its gas, as in The Well."""

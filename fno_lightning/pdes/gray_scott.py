@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass
-from typing import ClassVar, Literal
+from numbers import Real
+from typing import Any, ClassVar, Literal, cast
 
 import torch
 from jaxtyping import Float
@@ -50,7 +51,7 @@ class GrayScott(PseudoSpectralPDE):
 
     Args:
         resolution: N, grid points along x and y.
-        rates: Pairs (F, k), one set of trajectories for each.
+        rates: Pairs (F, k), one or several; there is a set of trajectories for each.
         n_frames: Stored frames of a trajectory.
         frame_interval: Time between two frames.
         diffusivity_a: δ_A > 0.
@@ -77,7 +78,7 @@ class GrayScott(PseudoSpectralPDE):
     max_tail: ClassVar[float] = 0.03
 
     resolution: tuple[int, int] = (128, 128)
-    rates: Sequence[tuple[float, float]] = tuple(PATTERNS)
+    rates: tuple[float, float] | Sequence[tuple[float, float]] = tuple(PATTERNS)
     n_frames: int = 1001
     frame_interval: float = 10.0
     _: KW_ONLY
@@ -91,17 +92,19 @@ class GrayScott(PseudoSpectralPDE):
     def __post_init__(self) -> None:
         super().__post_init__()
         require_resolution(self.resolution, n_dims=2)
-        self._set(rates=tuple((*map(float, pair),) for pair in self.rates))
-        if not self.rates or any(len(pair) != 2 for pair in self.rates):
+        pairs: Any = (self.rates,) if any(isinstance(rate, Real) for rate in self.rates) else self.rates
+        self._set(rates=tuple((*map(float, pair),) for pair in pairs))
+        if not pairs or any(len(pair) != 2 for pair in pairs):
             raise ValueError(f"rates is {self.rates}, expected at least one pair (F, k)")
-        require_positive(rates=[rate for pair in self.rates for rate in pair])
+        require_positive(rates=[rate for pair in pairs for rate in pair])
         require_positive(diffusivity_a=self.diffusivity_a, diffusivity_b=self.diffusivity_b)
         require_positive(time_step=self.time_step)
 
     @property
     def parameter_sets(self) -> Sequence[Mapping[str, float]]:
         """One pair of feed and kill rate for each set of trajectories."""
-        return [{"F": feed, "k": kill} for feed, kill in self.rates]
+        pairs = cast(Sequence[tuple[float, float]], self.rates)
+        return [{"F": feed, "k": kill} for feed, kill in pairs]
 
     def label(self, parameters: Mapping[str, float]) -> str:
         """Return the pair of rates with the name of its pattern, as in The Well."""

@@ -14,7 +14,7 @@ from fno_lightning.pdes.burgers import steepening
 from fno_lightning.pdes.evolution import Frame
 from fno_lightning.pdes.inputs import GaussianRandomField
 from fno_lightning.pdes.pseudo_spectral import PseudoSpectralPDE, Spectrum
-from fno_lightning.pdes.requirements import require_positive, require_resolution
+from fno_lightning.pdes.requirements import require_not_negative, require_positive, require_resolution
 from fno_lightning.pdes.solvers import Budget, PeriodicBox
 
 HIGHEST_VELOCITY = 4.0
@@ -72,8 +72,7 @@ class KuramotoSivashinsky(PseudoSpectralPDE):
         super().__post_init__()
         require_resolution(self.resolution, n_dims=1)
         require_positive(length=self.length)
-        if not 0 <= self.warm_up < math.inf:
-            raise ValueError(f"warm_up is {self.warm_up}, expected a time of at least 0")
+        require_not_negative(warm_up=self.warm_up)
         needed = math.ceil(self.length / LARGEST_SPACING)
         if self.simulated_resolution[0] < needed:
             raise ValueError(

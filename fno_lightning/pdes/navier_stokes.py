@@ -14,7 +14,7 @@ from torch import Tensor
 from fno_lightning.pdes.evolution import Frame
 from fno_lightning.pdes.inputs import GaussianRandomField
 from fno_lightning.pdes.pseudo_spectral import PseudoSpectralPDE, Spectrum
-from fno_lightning.pdes.requirements import require_positive, require_resolution
+from fno_lightning.pdes.requirements import require_not_negative, require_positive, require_resolution
 from fno_lightning.pdes.solvers import Budget, PeriodicBox
 
 INITIAL_VORTICITY = 0.0100
@@ -43,7 +43,7 @@ class NavierStokes(PseudoSpectralPDE):
 
     Args:
         resolution: Stored points along x and y.
-        viscosities: ν, one set of trajectories for each; above 0.
+        viscosities: ν > 0, one or several; there is a set of trajectories for each.
         n_frames: Stored frames of a trajectory.
         frame_interval: Time between two frames.
         forcing: A, amplitude of the forcing; 0 for decaying flow.
@@ -65,12 +65,13 @@ class NavierStokes(PseudoSpectralPDE):
 
     dataset_name: ClassVar[str] = "navier_stokes"
     solver: ClassVar[str] = "Fourier, 2/3 rule, ETDRK4; version 1"
+    parameter_arguments: ClassVar[Mapping[str, str]] = {"viscosity": "viscosities"}
     scalar_field_names: ClassVar[tuple[str, ...]] = ("vorticity",)
     budget_name: ClassVar[str] = "enstrophy"
     max_tail: ClassVar[float] = 2e-3
 
     resolution: tuple[int, int] = (64, 64)
-    viscosities: Sequence[float] = (1e-3, 1e-4, 1e-5)
+    viscosities: float | Sequence[float] = (1e-3, 1e-4, 1e-5)
     n_frames: int = 21
     frame_interval: float = 1.0
     _: KW_ONLY
@@ -85,15 +86,8 @@ class NavierStokes(PseudoSpectralPDE):
         require_resolution(self.resolution, n_dims=2)
         require_positive(viscosities=self.viscosities)
         require_positive(initial_scale=self.initial_scale)
-        for name in ("forcing", "drag"):
-            if not 0 <= getattr(self, name) < math.inf:
-                raise ValueError(f"{name} is {getattr(self, name)}, expected a number of at least 0")
+        require_not_negative(forcing=self.forcing, drag=self.drag)
         self._require_fine_grid()
-
-    @property
-    def parameter_sets(self) -> Sequence[Mapping[str, float]]:
-        """One viscosity for each set of trajectories."""
-        return [{"viscosity": viscosity} for viscosity in self.viscosities]
 
     def box(self, device: str = "cpu") -> PeriodicBox:
         """The simulated points of the unit torus."""
@@ -146,7 +140,7 @@ class NavierStokes(PseudoSpectralPDE):
 
     def _require_fine_grid(self) -> None:
         """Vorticity of strength ω is stirred down to the length (ν / ω)^{1/2}."""
-        viscosity = min(self.viscosities)
+        viscosity = min(parameters["viscosity"] for parameters in self.parameter_sets)
         vorticity = INITIAL_VORTICITY * self.initial_scale + self.forcing * self._memory(viscosity)
         needed = math.ceil(SMALLEST_RATIO * math.sqrt(vorticity / viscosity) * 3 / (2 * math.pi))
         if min(self.simulated_resolution) < needed:

@@ -3,24 +3,57 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from jaxtyping import Bool
 from torch import Tensor
 
 
-def require_positive(**arguments: float | Sequence[float | int]) -> None:
-    """Checks that arguments are positive and finite, each of a sequence.
+def require_positive(**arguments: float | Sequence[float]) -> None:
+    """Check that arguments are positive and finite, each number of a sequence.
 
     Raises:
         ValueError: if one is not, or a sequence is empty; names it.
     """
+    _require_numbers(arguments, lambda number: 0 < number < math.inf, "positive, finite numbers")
+
+
+def require_above(bound: float, **arguments: float | Sequence[float]) -> None:
+    """Check that arguments are finite and greater than a bound, each number of a sequence.
+
+    Raises:
+        ValueError: if one is not, or a sequence is empty; names it.
+    """
+    _require_numbers(arguments, lambda number: bound < number < math.inf, f"finite numbers above {bound:g}")
+
+
+def require_not_negative(**arguments: float | Sequence[float]) -> None:
+    """Check that arguments are finite and at least 0, each number of a sequence.
+
+    Raises:
+        ValueError: if one is not, or a sequence is empty; names it.
+    """
+    _require_numbers(arguments, lambda number: 0 <= number < math.inf, "finite numbers of at least 0")
+
+
+def require_finite(**arguments: float | Sequence[float]) -> None:
+    """Check that arguments are finite, each number of a sequence.
+
+    Raises:
+        ValueError: if one is not, or a sequence is empty; names it.
+    """
+    _require_numbers(arguments, math.isfinite, "finite numbers")
+
+
+def _require_numbers(
+    arguments: Mapping[str, float | Sequence[float]], is_good: Callable[[float], bool], expected: str
+) -> None:
     for name, value in arguments.items():
         values = value if isinstance(value, Sequence) else (value,)
         if not values:
             raise ValueError(f"{name} is empty, expected at least one number")
-        if not all(0 < number < math.inf for number in values):
-            raise ValueError(f"{name} is {value}, expected positive, finite numbers")
+        if not all(is_good(number) for number in values):
+            raise ValueError(f"{name} is {value}, expected {expected}")
 
 
 def require_range(

@@ -15,7 +15,7 @@ from fno_lightning.pdes.base import Trajectories
 from fno_lightning.pdes.evolution import Frame
 from fno_lightning.pdes.inputs import GaussianRandomField
 from fno_lightning.pdes.pseudo_spectral import PseudoSpectralPDE, Spectrum
-from fno_lightning.pdes.requirements import broken_seeds, require_positive, require_resolution
+from fno_lightning.pdes.requirements import broken_seeds, require_not_negative, require_positive, require_resolution
 from fno_lightning.pdes.solvers import Budget, PeriodicBox
 
 COURANT_NUMBER = 0.5
@@ -54,8 +54,8 @@ class ShallowWater(PseudoSpectralPDE):
 
     Args:
         resolution: Grid points along x and y.
-        coriolis_parameters: Values of f > 0, one set of trajectories for each. Vortices are round and independent
-            beyond the radius of deformation :math:`\sqrt{gH} / f`.
+        coriolis_parameters: f > 0, one or several; there is a set of trajectories for each. Vortices are round and
+            independent beyond the radius of deformation :math:`\sqrt{gH} / f`.
         n_frames: Stored frames of a trajectory.
         frame_interval: Time between two frames.
         gravity: g > 0.
@@ -76,12 +76,13 @@ class ShallowWater(PseudoSpectralPDE):
     """
 
     dataset_name: ClassVar[str] = "shallow_water"
+    parameter_arguments: ClassVar[Mapping[str, str]] = {"coriolis_parameter": "coriolis_parameters"}
     scalar_field_names: ClassVar[tuple[str, ...]] = ("height",)
     vector_field_names: ClassVar[tuple[str, ...]] = ("velocity",)
     max_tail: ClassVar[float] = 1e-3
 
     resolution: tuple[int, int] = (128, 128)
-    coriolis_parameters: Sequence[float] = (2.0, 5.0, 10.0)
+    coriolis_parameters: float | Sequence[float] = (2.0, 5.0, 10.0)
     n_frames: int = 101
     frame_interval: float = 0.1
     _: KW_ONLY
@@ -98,13 +99,7 @@ class ShallowWater(PseudoSpectralPDE):
         require_resolution(self.resolution, n_dims=2)
         require_positive(coriolis_parameters=self.coriolis_parameters)
         require_positive(gravity=self.gravity, mean_depth=self.mean_depth, speed=self.speed, scale=self.scale)
-        if not 0 <= self.hyperviscosity < math.inf:
-            raise ValueError(f"hyperviscosity is {self.hyperviscosity}, expected a finite number that is not negative")
-
-    @property
-    def parameter_sets(self) -> Sequence[Mapping[str, float]]:
-        """One Coriolis parameter for each set of trajectories."""
-        return [{"coriolis_parameter": value} for value in self.coriolis_parameters]
+        require_not_negative(hyperviscosity=self.hyperviscosity)
 
     def simulate_batch(
         self, parameters: Mapping[str, float], seeds: Sequence[int], device: str, report: Callable[[float], None]

@@ -51,8 +51,8 @@ class ShearFlow(PseudoSpectralPDE):
 
     Args:
         resolution: Grid points along x and y; square cells need twice as many along y.
-        reynolds: Numbers Re > 0.
-        schmidt: Numbers Sc > 0; there is a set of trajectories for each pair.
+        reynolds: Numbers Re > 0, one or several.
+        schmidt: Numbers Sc > 0, one or several; there is a set of trajectories for each pair.
         n_frames: Stored frames of a trajectory.
         frame_interval: Time between two frames.
         n_layers: Numbers of layers, even; a seed draws one.
@@ -74,14 +74,15 @@ class ShearFlow(PseudoSpectralPDE):
     """
 
     dataset_name: ClassVar[str] = "shear_flow"
+    parameter_arguments: ClassVar[Mapping[str, str]] = {"Reynolds": "reynolds", "Schmidt": "schmidt"}
     scalar_field_names: ClassVar[tuple[str, ...]] = ("tracer", "pressure")
     vector_field_names: ClassVar[tuple[str, ...]] = ("velocity",)
     budget_name: ClassVar[str] = "kinetic energy"
     max_tail: ClassVar[float] = 1e-2
 
     resolution: tuple[int, int] = (256, 512)
-    reynolds: Sequence[float] = (1e4, 5e4, 1e5, 5e5)
-    schmidt: Sequence[float] = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
+    reynolds: float | Sequence[float] = (1e4, 5e4, 1e5, 5e5)
+    schmidt: float | Sequence[float] = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
     n_frames: int = 200
     frame_interval: float = 0.1
     _: KW_ONLY
@@ -102,11 +103,6 @@ class ShearFlow(PseudoSpectralPDE):
             raise ValueError(f"n_layers is {self.n_layers}, expected even numbers, for only then streams are periodic")
         if not self.n_waves or min(self.n_waves) < 1:
             raise ValueError(f"n_waves is {self.n_waves}, expected numbers of wavelengths, each at least 1")
-
-    @property
-    def parameter_sets(self) -> Sequence[Mapping[str, float]]:
-        """One pair of Reynolds and Schmidt number for each set of trajectories."""
-        return [{"Reynolds": re, "Schmidt": sc} for re in self.reynolds for sc in self.schmidt]
 
     def label(self, parameters: Mapping[str, float]) -> str:
         """Return a pair of numbers as The Well writes it, e.g. ``shear_flow_Reynolds_5e4_Schmidt_2e-1``."""

@@ -42,7 +42,7 @@ class TurbulentRadiativeLayer2D(PDE):
 
     Args:
         resolution: Number of cells along x and y; square cells need three times as many along y.
-        cooling_times: Values of t_cool, one set of trajectories for each; its name keeps two decimals.
+        cooling_times: t_cool, one or several; there is a set of trajectories for each, whose name keeps two decimals.
         n_frames: Stored frames of a trajectory.
         frame_interval: Time between two frames.
         gamma: Ratio of specific heats γ.
@@ -64,9 +64,10 @@ class TurbulentRadiativeLayer2D(PDE):
     """
 
     dataset_name: ClassVar[str] = "turbulent_radiative_layer_2D"
+    parameter_arguments: ClassVar[Mapping[str, str]] = {"tcool": "cooling_times"}
 
     resolution: tuple[int, int] = (128, 384)
-    cooling_times: Sequence[float] = (0.03, 0.06, 0.10, 0.18, 0.32, 0.56, 1.00, 1.78, 3.16)
+    cooling_times: float | Sequence[float] = (0.03, 0.06, 0.10, 0.18, 0.32, 0.56, 1.00, 1.78, 3.16)
     n_frames: int = 101
     frame_interval: float = 1.597033
     _: KW_ONLY
@@ -108,12 +109,7 @@ class TurbulentRadiativeLayer2D(PDE):
         """One trajectory without its values."""
         frames = torch.empty(1, self.n_frames, *self.resolution, device="meta")
         velocity = torch.empty(1, self.n_frames, *self.resolution, 2, device="meta")
-        return self._trajectories(self.cooling_times[0], frames, frames, velocity)
-
-    @property
-    def parameter_sets(self) -> Sequence[Mapping[str, float]]:
-        """One cooling time for each set of trajectories."""
-        return [{"tcool": cooling_time} for cooling_time in self.cooling_times]
+        return self._trajectories(self.parameter_sets[0]["tcool"], frames, frames, velocity)
 
     def label(self, parameters: Mapping[str, float]) -> str:
         """Return the cooling time to two decimals, as The Well writes it."""

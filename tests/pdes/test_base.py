@@ -7,7 +7,17 @@ from typing import ClassVar
 import pytest
 import torch
 
-from fno_lightning.pdes import PDE, Trajectories
+from fno_lightning.pdes import (
+    PDE,
+    Burgers,
+    EulerMultiQuadrantsOpenBC,
+    GrayScott,
+    NavierStokes,
+    ShallowWater,
+    ShearFlow,
+    Trajectories,
+    TurbulentRadiativeLayer2D,
+)
 
 
 @dataclass(frozen=True)
@@ -88,6 +98,47 @@ def test_an_equation_defines_its_part_of_a_simulation():
     assert trajectories.scalar_fields["seed"].tolist() == [3, 4]
     assert done == [0.5]
     assert Recording().simulate({}, [3]).scalar_fields["seed"].tolist() == [3]
+
+
+def test_parameters_and_seeds_have_defaults():
+    class Several(Recording):
+        parameter_sets = ({"speed": 1.0}, {"speed": 2.0})
+
+    trajectories = Several().simulate(seeds=range(2))
+    assert trajectories.scalars["speed"] == 1.0
+    assert trajectories.scalar_fields["seed"].tolist() == [0, 1]
+    assert Several().simulate().scalar_fields["seed"].tolist() == [0]
+
+
+def test_every_combination_of_the_values_of_parameters_is_a_set():
+    @dataclass(frozen=True)
+    class Two(Recording):
+        parameter_arguments: ClassVar = {"viscosity": "viscosities", "drag": "drags"}
+        viscosities: object = (1.0, 2.0)
+        drags: object = 0.5
+
+    assert Two().parameter_sets == [{"viscosity": 1.0, "drag": 0.5}, {"viscosity": 2.0, "drag": 0.5}]
+    assert Two(drags=[3, 4]).parameter_sets[1] == {"viscosity": 1.0, "drag": 4}
+
+
+@pytest.mark.parametrize(
+    ("kind", "argument", "value"),
+    [
+        (Burgers, "viscosities", 0.1),
+        (NavierStokes, "viscosities", 1e-3),
+        (ShallowWater, "coriolis_parameters", 5.0),
+        (ShearFlow, "reynolds", 1e4),
+        (ShearFlow, "schmidt", 1.0),
+        (GrayScott, "rates", (0.03, 0.062)),
+        (EulerMultiQuadrantsOpenBC, "gammas", 1.4),
+        (TurbulentRadiativeLayer2D, "cooling_times", 0.1),
+    ],
+)
+def test_one_value_of_a_parameter_means_a_list_of_one(kind, argument, value):
+    one, several = kind(**{argument: value}), kind(**{argument: [value]})
+    assert one == several
+    assert one.settings == several.settings
+    assert one.parameter_sets == several.parameter_sets
 
 
 def test_without_seeds_there_is_nothing_to_simulate():

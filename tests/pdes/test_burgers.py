@@ -126,6 +126,12 @@ def test_impossible_values_are_named(options, message):
         small(**options)
 
 
+def test_an_equation_is_used_with_few_words():
+    trajectories = Burgers((64,), viscosities=0.1, frame_interval=0.1).simulate(seeds=range(3))
+    assert trajectories.scalar_fields["velocity"].shape == (3, 2, 64)
+    assert trajectories.scalars["viscosity"].item() == pytest.approx(0.1)
+
+
 def test_layout():
     pde = Burgers(viscosities=[0.1, 0.01])
     json.dumps(pde.settings)

@@ -7,7 +7,10 @@ import torch
 
 from fno_lightning.pdes.requirements import (
     broken_seeds,
+    require_above,
     require_at_least,
+    require_finite,
+    require_not_negative,
     require_positive,
     require_range,
     require_resolution,
@@ -26,6 +29,26 @@ def test_good_values_pass():
 def test_positive(value):
     with pytest.raises(ValueError, match=r"^length is .*, expected positive, finite numbers$"):
         require_positive(width=1.0, length=value)
+
+
+@pytest.mark.parametrize("value", [1.0, math.inf, (2.0, 0.5), math.nan])
+def test_above_a_bound(value):
+    require_above(1.0, gammas=(1.1, 2.0))
+    with pytest.raises(ValueError, match=r"^gammas is .*, expected finite numbers above 1$"):
+        require_above(1.0, gammas=value)
+
+
+@pytest.mark.parametrize("value", [-1e-9, math.inf, math.nan])
+def test_not_negative(value):
+    require_not_negative(drag=0.0)
+    with pytest.raises(ValueError, match=r"^drag is .*, expected finite numbers of at least 0$"):
+        require_not_negative(drag=value)
+
+
+def test_finite():
+    require_finite(velocity=-3.0)
+    with pytest.raises(ValueError, match=r"^velocity is nan, expected finite numbers$"):
+        require_finite(velocity=math.nan)
 
 
 def test_an_empty_sequence_is_named():
