@@ -3,6 +3,7 @@
 from fno_lightning.pdes.advection_diffusion import AdvectionDiffusion
 from fno_lightning.pdes.base import PDE, Trajectories
 from fno_lightning.pdes.burgers import Burgers
+from fno_lightning.pdes.compressible import CompressiblePDE
 from fno_lightning.pdes.darcy_flow import DarcyFlow
 from fno_lightning.pdes.euler_multi_quadrants import (
     EulerMultiQuadrants,
@@ -38,6 +39,7 @@ __all__ = [
     "AdvectionDiffusion",
     "Budget",
     "Burgers",
+    "CompressiblePDE",
     "DarcyFlow",
     "EulerMultiQuadrants",
     "EulerMultiQuadrantsOpenBC",

@@ -13,8 +13,8 @@ from torch import Tensor
 from fno_lightning.pdes.evolution import Frame
 from fno_lightning.pdes.inputs import GaussianRandomField
 from fno_lightning.pdes.pseudo_spectral import PseudoSpectralPDE, Spectrum
-from fno_lightning.pdes.requirements import require_positive, require_resolution
-from fno_lightning.pdes.solvers import Budget, PeriodicBox
+from fno_lightning.pdes.requirements import as_sequence, require_positive, require_resolution
+from fno_lightning.pdes.solvers import Budget, PeriodicBox, steepening
 
 INITIAL_VELOCITY = GaussianRandomField(alpha=2.0, tau=5.0, sigma=25.0, lengths=(1.0,))
 HIGHEST_VELOCITY = 3.0
@@ -70,7 +70,7 @@ class Burgers(PseudoSpectralPDE):
         super().__post_init__()
         require_resolution(self.resolution, n_dims=1)
         require_positive(viscosities=self.viscosities)
-        viscosity = min(parameters["viscosity"] for parameters in self.parameter_sets)
+        viscosity = min(as_sequence(self.viscosities))
         needed = math.ceil(2 / viscosity - 1e-9)
         if self.simulated_resolution[0] < needed:
             raise ValueError(
@@ -107,13 +107,3 @@ class Burgers(PseudoSpectralPDE):
         """Kinetic energy ½⟨u²⟩ and its dissipation ⟨u L u⟩."""
         u = spectrum[:, 0]
         return Budget(box.inner(u, u) / 2, box.inner(u, self.linear(box, parameters) * u))
-
-
-def steepening(box: PeriodicBox) -> Callable[[Tensor], Tensor]:
-    """The spectrum of -∂x ½u² from that of u, on one axis."""
-    slope = -0.5 * box.derivatives[0] * box.dealiasing
-
-    def rate(spectrum: Tensor) -> Tensor:
-        return slope * box.transform(box.inverse(box.dealiasing * spectrum).square_())
-
-    return rate

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor
 
-from fno_lightning.pdes.evolution import EvolutionPDE, Frame
+from fno_lightning.pdes.compressible import CompressiblePDE
+from fno_lightning.pdes.evolution import Frame
 from fno_lightning.pdes.inputs import Quadrants
 from fno_lightning.pdes.requirements import (
     require_above,
     require_positive,
     require_range,
-    require_resolution,
 )
 from fno_lightning.pdes.solvers import EulerSolver, cell_centres, cell_spacing
-from fno_lightning.pdes.solvers.euler import Conserved, frames, require_conserved, to_primitive
+from fno_lightning.pdes.solvers.euler import Boundary, Conserved, to_primitive
 
 GASES = {
     1.13: "C3H8_16",
@@ -36,7 +36,7 @@ GASES = {
 
 
 @dataclass(frozen=True)
-class EulerMultiQuadrants(EvolutionPDE):
+class EulerMultiQuadrants(CompressiblePDE):
     r"""Shocks, rarefactions and vortices that start from rectangles of gas in different states.
 
     .. math:: \partial_t U + \nabla \cdot F(U) = 0
@@ -96,7 +96,6 @@ class EulerMultiQuadrants(EvolutionPDE):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        require_resolution(self.resolution, n_dims=2)
         require_positive(speed=self.speed)
         require_positive(density=self.density, pressure=self.pressure)
         require_range(density=self.density, pressure=self.pressure)
@@ -108,21 +107,14 @@ class EulerMultiQuadrants(EvolutionPDE):
         require_above(1.0, gammas=self.gammas)
 
     @property
-    def settings(self) -> dict[str, Any]:
-        """Every value that the trajectories depend on."""
-        settings = super().settings
-        del settings["compile"]
-        return settings
+    def cell_centres(self) -> Mapping[str, Tensor]:
+        """Centres of the cells of the unit square."""
+        return cell_centres(self.resolution)
 
     @property
-    def grid(self) -> Mapping[str, Tensor]:
-        """Centres of the cells along each axis."""
-        return {name: x.float() for name, x in cell_centres(self.resolution).items()}
-
-    @property
-    def boundaries(self) -> Mapping[str, tuple[str, str]]:
-        """The same on all sides."""
-        return dict.fromkeys("xy", (self.boundary, self.boundary))
+    def sides(self) -> tuple[Boundary, Boundary]:
+        """The same condition on all sides."""
+        return self.boundary, self.boundary
 
     def label(self, parameters: Mapping[str, float]) -> str:
         """Return the ratio of specific heats with the name of its gas, as in The Well."""
@@ -130,23 +122,19 @@ class EulerMultiQuadrants(EvolutionPDE):
         gas = f"_{GASES[gamma]}" if gamma in GASES else ""
         return f"{self.dataset_name}_gamma_{gamma:g}{gas}"
 
-    def frames(self, parameters: Mapping[str, float], seeds: Sequence[int], device: str) -> Iterator[Frame]:
-        """Yield the state of the gas.
+    def euler_solver(self, parameters: Mapping[str, float], n_trajectories: int, device: str) -> EulerSolver:
+        """Return the solver for one gas; see :meth:`CompressiblePDE.euler_solver`."""
+        return EulerSolver(cell_spacing(self.resolution), self.sides, parameters["gamma"], compile=self.compile)
 
-        Raises:
-            FloatingPointError: if a density or pressure stops being positive, or if mass, momentum or energy change
-                where nothing can leave; names the time and the seeds.
-        """
-        gamma = parameters["gamma"]
-        solver = EulerSolver(cell_spacing(self.resolution), (self.boundary, self.boundary), gamma, compile=self.compile)
-        start = self.initial_state(seeds, gamma, device)
-        for number, state in enumerate(frames(solver, start, self.n_frames, self.frame_interval, seeds)):
-            if self.boundary == "periodic":
-                require_conserved(start, state, seeds, number * self.frame_interval)
-            density, momentum_x, momentum_y, energy = state
-            pressure = to_primitive(state, gamma).pressure
-            scalar_fields = {"energy": energy, "density": density, "pressure": pressure}
-            yield Frame(scalar_fields, {"momentum": torch.stack([momentum_x, momentum_y], dim=-1)})
+    def start(self, parameters: Mapping[str, float], seeds: Sequence[int], device: str) -> Conserved:
+        """Return the quadrants of each seed; see :meth:`CompressiblePDE.start`."""
+        return self.initial_state(seeds, parameters["gamma"], device)
+
+    def frame(self, state: Conserved, gamma: float) -> Frame:
+        """Return energy, density, pressure and momentum."""
+        pressure = to_primitive(state, gamma).pressure
+        momentum = torch.stack([state.momentum_x, state.momentum_y], dim=-1)
+        return Frame({"energy": state.energy, "density": state.density, "pressure": pressure}, {"momentum": momentum})
 
     def initial_state(self, seeds: Sequence[int], gamma: float, device: str = "cpu") -> Conserved:
         """The quadrants, averaged over cells, ``(batch, x, y)``."""

@@ -10,12 +10,11 @@ from typing import ClassVar, Literal
 from jaxtyping import Float
 from torch import Tensor
 
-from fno_lightning.pdes.burgers import steepening
 from fno_lightning.pdes.evolution import Frame
 from fno_lightning.pdes.inputs import GaussianRandomField
 from fno_lightning.pdes.pseudo_spectral import PseudoSpectralPDE, Spectrum
 from fno_lightning.pdes.requirements import require_not_negative, require_positive, require_resolution
-from fno_lightning.pdes.solvers import Budget, PeriodicBox
+from fno_lightning.pdes.solvers import Budget, PeriodicBox, steepening
 
 HIGHEST_VELOCITY = 4.0
 """What |u| hardly ever exceeds on the attractor."""

@@ -7,15 +7,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass
 from typing import ClassVar, Literal
 
-import torch
-from jaxtyping import Complex, Float
+from jaxtyping import Float
 from torch import Tensor
 
 from fno_lightning.pdes.evolution import Frame
 from fno_lightning.pdes.inputs import GaussianRandomField
 from fno_lightning.pdes.pseudo_spectral import PseudoSpectralPDE, Spectrum
-from fno_lightning.pdes.requirements import require_not_negative, require_positive, require_resolution
-from fno_lightning.pdes.solvers import Budget, PeriodicBox
+from fno_lightning.pdes.requirements import as_sequence, require_not_negative, require_positive, require_resolution
+from fno_lightning.pdes.solvers import Budget, PeriodicBox, VorticityAdvection
 
 INITIAL_VORTICITY = 0.0100
 """Root mean square of the initial vorticity per ``initial_scale``: of (κ² + 49)^{-5/2}, summed over wavenumbers κ."""
@@ -140,7 +139,7 @@ class NavierStokes(PseudoSpectralPDE):
 
     def _require_fine_grid(self) -> None:
         """Vorticity of strength ω is stirred down to the length (ν / ω)^{1/2}."""
-        viscosity = min(parameters["viscosity"] for parameters in self.parameter_sets)
+        viscosity = min(as_sequence(self.viscosities))
         vorticity = INITIAL_VORTICITY * self.initial_scale + self.forcing * self._memory(viscosity)
         needed = math.ceil(SMALLEST_RATIO * math.sqrt(vorticity / viscosity) * 3 / (2 * math.pi))
         if min(self.simulated_resolution) < needed:
@@ -149,32 +148,3 @@ class NavierStokes(PseudoSpectralPDE):
                 f"{viscosity:g}, which needs at least {needed} points along each axis and is accurate from "
                 f"{4 * needed} on; raise refinement to {math.ceil(needed / min(self.resolution))} or more"
             )
-
-
-class VorticityAdvection:
-    r"""The spectrum of :math:`-u \cdot \nabla \omega` from that of ω, with four transforms.
-
-    It is the curl of the momentum flux, :math:`(\partial_y^2 - \partial_x^2)(u v) + \partial_x \partial_y (u^2 - v^2)`:
-    two fields to physical space and two back (Basdevant, J. Comput. Phys. 50, 1983).
-
-    Args:
-        box: The grid.
-    """
-
-    def __init__(self, box: PeriodicBox) -> None:
-        self._box = box
-        x, y = box.derivatives
-        stream = -box.inverse_laplacian * box.dealiasing
-        self._velocity = torch.stack([y * stream, -x * stream])
-        self._of_uv = ((y**2 - x**2) * box.dealiasing).to(stream.dtype.to_complex())
-        self._of_squares = x * y * box.dealiasing
-
-    def __call__(self, vorticity: Complex[Tensor, "batch 1 x frequency"]) -> Complex[Tensor, "batch 1 x frequency"]:
-        """Rate of change."""
-        velocity = self._box.inverse(self._velocity * vorticity)
-        u, v = velocity.unbind(dim=1)
-        products = torch.empty_like(velocity)
-        torch.mul(u, v, out=products[:, 0])
-        torch.mul(u - v, u + v, out=products[:, 1])
-        spectra = self._box.transform(products)
-        return (self._of_uv * spectra[:, :1]).addcmul_(self._of_squares, spectra[:, 1:])

@@ -45,11 +45,16 @@ def require_finite(**arguments: float | Sequence[float]) -> None:
     _require_numbers(arguments, math.isfinite, "finite numbers")
 
 
+def as_sequence(value: float | Sequence[float]) -> Sequence[float]:
+    """Return a number as a sequence of one, and a sequence as it is."""
+    return value if isinstance(value, Sequence) else (value,)
+
+
 def _require_numbers(
     arguments: Mapping[str, float | Sequence[float]], is_good: Callable[[float], bool], expected: str
 ) -> None:
     for name, value in arguments.items():
-        values = value if isinstance(value, Sequence) else (value,)
+        values = as_sequence(value)
         if not values:
             raise ValueError(f"{name} is empty, expected at least one number")
         if not all(is_good(number) for number in values):

@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import KW_ONLY, asdict, dataclass
-from typing import Any, ClassVar, Literal
+from collections.abc import Mapping, Sequence
+from dataclasses import KW_ONLY, dataclass
+from typing import ClassVar, Literal
 
 import torch
-from jaxtyping import Float
 from torch import Tensor
 
-from fno_lightning.pdes.base import PDE, Trajectories
+from fno_lightning.pdes.compressible import CompressiblePDE
+from fno_lightning.pdes.evolution import Frame
 from fno_lightning.pdes.inputs import mixing_layer
+from fno_lightning.pdes.requirements import require_above, require_finite, require_positive
 from fno_lightning.pdes.solvers import EulerSolver, RadiativeCooling
-from fno_lightning.pdes.solvers.euler import Primitive, frames, to_conserved, to_primitive
+from fno_lightning.pdes.solvers.euler import Boundary, Conserved, Primitive, to_conserved, to_primitive
 
 LOWER_EDGE = (-0.5, -1.0)
 EXTENT = (1.0, 3.0)
 
 
 @dataclass(frozen=True)
-class TurbulentRadiativeLayer2D(PDE):
+class TurbulentRadiativeLayer2D(CompressiblePDE):
     r"""Cold dense gas below hot dilute gas in shear; where turbulence mixes the two, the gas cools.
 
     .. math::
@@ -58,12 +58,15 @@ class TurbulentRadiativeLayer2D(PDE):
         compile: Whether to compile the time step; does not change the trajectories beyond round-off.
 
     Raises:
-        ValueError: if a value is impossible: not positive, an empty or ambiguous list, fewer than 4 cells on an axis.
+        ValueError: if a value is impossible: not positive, an empty list, fewer than 4 cells on an axis.
 
     Good values: 32 x 96 cells for a demonstration, 128 x 384 for The Well's resolution.
     """
 
     dataset_name: ClassVar[str] = "turbulent_radiative_layer_2D"
+    solver: ClassVar[str] = "Euler, MUSCL-Hancock, HLLC, logistic cooling; version 1"
+    scalar_field_names: ClassVar[tuple[str, ...]] = ("density", "pressure")
+    vector_field_names: ClassVar[tuple[str, ...]] = ("velocity",)
     parameter_arguments: ClassVar[Mapping[str, str]] = {"tcool": "cooling_times"}
 
     resolution: tuple[int, int] = (128, 384)
@@ -84,56 +87,54 @@ class TurbulentRadiativeLayer2D(PDE):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if min(self.resolution) < 4:
-            raise ValueError(f"resolution is {self.resolution}; give at least 4 cells along x and along y")
-        if not self.cooling_times:
-            raise ValueError("cooling_times is empty; give at least one, e.g. [0.1]")
-        if self.n_frames < 1:
-            raise ValueError(f"n_frames is {self.n_frames}, but a trajectory has at least one frame")
-        for name in ("shear_velocity", "frame_velocity", "perturbation"):
-            self._require(name, lower=-math.inf)
-        for name in ("frame_interval", "layer_width", "perturbation_width", "cooling_width", "cooling_times"):
-            self._require(name, lower=0.0)
-        for name in ("gamma", "density_ratio"):
-            self._require(name, lower=1.0)
+        require_positive(cooling_times=self.cooling_times, cooling_width=self.cooling_width)
+        require_positive(layer_width=self.layer_width, perturbation_width=self.perturbation_width)
+        require_above(1.0, gamma=self.gamma, density_ratio=self.density_ratio)
+        require_finite(shear_velocity=self.shear_velocity, frame_velocity=self.frame_velocity)
+        require_finite(perturbation=self.perturbation)
 
     @property
-    def settings(self) -> dict[str, Any]:
-        """Every value that the trajectories depend on."""
-        settings = asdict(self) | {"solver": "Euler, MUSCL-Hancock, HLLC, logistic cooling; version 1"}
-        del settings["compile"]
-        return settings
+    def cell_centres(self) -> Mapping[str, Tensor]:
+        """Centres of the cells of the box."""
+        return {
+            name: lower + extent / n_cells * (torch.arange(n_cells, dtype=torch.float64) + 0.5)
+            for name, lower, extent, n_cells in zip("xy", LOWER_EDGE, EXTENT, self.resolution, strict=True)
+        }
 
     @property
-    def schema(self) -> Trajectories:
-        """One trajectory without its values."""
-        frames = torch.empty(1, self.n_frames, *self.resolution, device="meta")
-        velocity = torch.empty(1, self.n_frames, *self.resolution, 2, device="meta")
-        return self._trajectories(self.parameter_sets[0]["tcool"], frames, frames, velocity)
+    def sides(self) -> tuple[Boundary, Boundary]:
+        """Periodic along the layer, open across it."""
+        return "periodic", "open"
 
     def label(self, parameters: Mapping[str, float]) -> str:
         """Return the cooling time to two decimals, as The Well writes it."""
         return f"turbulent_radiative_layer_tcool_{parameters['tcool']:.2f}"
 
-    def simulate_batch(
-        self, parameters: Mapping[str, float], seeds: Sequence[int], device: str, report: Callable[[float], None]
-    ) -> Trajectories:
-        """Simulate one trajectory for each seed; see :meth:`PDE.simulate_batch`."""
-        solver = self._solver(parameters["tcool"], len(seeds), device)
-        start = to_conserved(self.initial_state(seeds, device), self.gamma)
-        density = torch.empty(len(seeds), self.n_frames, *self.resolution)
-        pressure = torch.empty_like(density)
-        velocity = torch.empty(*density.shape, 2)
-        for frame, state in enumerate(frames(solver, start, self.n_frames, self.frame_interval, seeds)):
-            density[:, frame], velocity[:, frame, ..., 0], velocity[:, frame, ..., 1], pressure[:, frame] = (
-                to_primitive(state, self.gamma)
-            )
-            report((frame + 1) / self.n_frames)
-        return self._trajectories(parameters["tcool"], density, pressure, velocity)
+    def euler_solver(self, parameters: Mapping[str, float], n_trajectories: int, device: str) -> EulerSolver:
+        """Return the solver with the cooling as its source; see :meth:`CompressiblePDE.euler_solver`."""
+        cooling = RadiativeCooling(
+            cooling_time=torch.full((n_trajectories, 1, 1), parameters["tcool"], dtype=self.dtype, device=device),
+            cold_temperature=1 / self.density_ratio,
+            hot_temperature=1.0,
+            width=self.cooling_width,
+            gamma=self.gamma,
+        )
+        spacing = (EXTENT[0] / self.resolution[0], EXTENT[1] / self.resolution[1])
+        return EulerSolver(spacing, self.sides, self.gamma, source=cooling, compile=self.compile)
+
+    def start(self, parameters: Mapping[str, float], seeds: Sequence[int], device: str) -> Conserved:
+        """Return the shear layer of each seed; see :meth:`CompressiblePDE.start`."""
+        return to_conserved(self.initial_state(seeds, device), self.gamma)
+
+    def frame(self, state: Conserved, gamma: float) -> Frame:
+        """Return density, pressure and velocity."""
+        density, velocity_x, velocity_y, pressure = to_primitive(state, gamma)
+        velocity = torch.stack([velocity_x, velocity_y], dim=-1)
+        return Frame({"density": density, "pressure": pressure}, {"velocity": velocity})
 
     def initial_state(self, seeds: Sequence[int], device: str = "cpu") -> Primitive:
         """The seeded shear layer, ``(batch, x, y)``, seen from the rising frame."""
-        x, y = (axis.to(device) for axis in self._cell_centres())
+        x, y = (axis.to(device) for axis in self.cell_centres.values())
         state = mixing_layer(
             x,
             y,
@@ -145,42 +146,4 @@ class TurbulentRadiativeLayer2D(PDE):
             perturbation_width=self.perturbation_width,
         )
         state = state._replace(velocity_y=state.velocity_y - self.frame_velocity)
-        return Primitive(*(field.to(self._dtype) for field in state))
-
-    def _solver(self, cooling_time: float, n_trajectories: int, device: str) -> EulerSolver:
-        cooling = RadiativeCooling(
-            cooling_time=torch.full((n_trajectories, 1, 1), cooling_time, dtype=self._dtype, device=device),
-            cold_temperature=1 / self.density_ratio,
-            hot_temperature=1.0,
-            width=self.cooling_width,
-            gamma=self.gamma,
-        )
-        spacing = (EXTENT[0] / self.resolution[0], EXTENT[1] / self.resolution[1])
-        return EulerSolver(spacing, ("periodic", "open"), self.gamma, source=cooling, compile=self.compile)
-
-    def _trajectories(self, cooling_time: float, density: Tensor, pressure: Tensor, velocity: Tensor) -> Trajectories:
-        x, y = self._cell_centres()
-        return Trajectories(
-            time=self.frame_interval * torch.arange(self.n_frames, dtype=torch.float32),
-            coordinates={"x": x.float(), "y": y.float()},
-            boundaries={"x": ("periodic", "periodic"), "y": ("open", "open")},
-            scalars={"tcool": torch.tensor(cooling_time, dtype=torch.float32)},
-            scalar_fields={"density": density, "pressure": pressure},
-            vector_fields={"velocity": velocity},
-        )
-
-    def _cell_centres(self) -> list[Float[Tensor, " cells"]]:
-        return [
-            lower + extent / n_cells * (torch.arange(n_cells, dtype=torch.float64) + 0.5)
-            for lower, extent, n_cells in zip(LOWER_EDGE, EXTENT, self.resolution, strict=True)
-        ]
-
-    @property
-    def _dtype(self) -> torch.dtype:
-        return torch.float64 if self.precision == "float64" else torch.float32
-
-    def _require(self, name: str, lower: float) -> None:
-        value = getattr(self, name)
-        for number in value if isinstance(value, tuple) else (value,):
-            if not lower < number < math.inf:
-                raise ValueError(f"{name} is {value}, but it must be finite" + f" and above {lower:g}" * (lower >= 0))
+        return Primitive(*(field.to(self.dtype) for field in state))

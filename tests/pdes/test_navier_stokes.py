@@ -6,7 +6,8 @@ import math
 import pytest
 import torch
 
-from fno_lightning.pdes.navier_stokes import NavierStokes, VorticityAdvection
+from fno_lightning.pdes.navier_stokes import NavierStokes
+from fno_lightning.pdes.solvers.advection import VorticityAdvection
 from fno_lightning.pdes.solvers.etdrk4 import ETDRK4
 from tests.pdes.exponax_steps import steps_of_exponax
 from tests.pdes.stepping import advance, derivative, order

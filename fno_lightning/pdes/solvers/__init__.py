@@ -1,5 +1,6 @@
 """Numerical methods that solve the equations."""
 
+from fno_lightning.pdes.solvers.advection import VorticityAdvection, steepening
 from fno_lightning.pdes.solvers.budget import Budget, BudgetAccount
 from fno_lightning.pdes.solvers.cells import cell_centres, cell_spacing
 from fno_lightning.pdes.solvers.cooling import RadiativeCooling
@@ -15,8 +16,10 @@ __all__ = [
     "EulerSolver",
     "PeriodicBox",
     "RadiativeCooling",
+    "VorticityAdvection",
     "cell_centres",
     "cell_spacing",
     "harmonic_faces",
     "solve_diffusion",
+    "steepening",
 ]
