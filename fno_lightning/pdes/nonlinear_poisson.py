@@ -11,10 +11,16 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from fno_lightning.pdes.inputs import gaussian_sources, unit_gaussian_field
+from fno_lightning.pdes.inputs import random_gaussians, unit_gaussian_field
 from fno_lightning.pdes.requirements import require_positive, require_range, require_resolution
-from fno_lightning.pdes.solvers import cell_centres, cell_spacing
-from fno_lightning.pdes.solvers.kirchhoff_transform import BoundaryValues, harmonic_extension, relative_residual, solved
+from fno_lightning.pdes.solvers import (
+    BoundaryValues,
+    cell_centres,
+    cell_spacing,
+    harmonic_extension,
+    nonlinear_residual,
+    solve_nonlinear_diffusion,
+)
 from fno_lightning.pdes.steady import Solution, SteadyPDE
 
 BOUNDARY_SMOOTHNESS = 6.0
@@ -89,18 +95,18 @@ class NonlinearPoisson(SteadyPDE):
         """Draws a source and boundary values for each seed and solves for u."""
         source, values = self.source(seeds, device), self.boundary_data(seeds, device)
         spacing = cell_spacing(self.resolution)
-        u = solved(source, values, spacing, self.nonlinearity)
+        u = solve_nonlinear_diffusion(source, values, spacing, self.nonlinearity)
         return Solution(
             constant_fields={"source": source, "boundary_value": harmonic_extension(values, spacing)},
             scalars={},
             solution=u,
-            residual=relative_residual(u, source, values, spacing, self.nonlinearity),
+            residual=nonlinear_residual(u, source, values, spacing, self.nonlinearity),
         )
 
     def source(self, seeds: Sequence[int], device: str = "cpu") -> Float[Tensor, "batch x y"]:
         """Evaluates f in the cell centres."""
         centres = [x.to(device) for x in cell_centres(self.resolution).values()]
-        return gaussian_sources(seeds, centres, self.n_sources, self.amplitudes, self.widths)
+        return random_gaussians(seeds, centres, self.n_sources, self.amplitudes, self.widths)
 
     def boundary_data(self, seeds: Sequence[int], device: str = "cpu") -> BoundaryValues:
         """Evaluates g on the faces of the boundary."""

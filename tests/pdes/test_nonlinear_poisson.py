@@ -15,8 +15,8 @@ from fno_lightning.pdes.solvers.kirchhoff_transform import (
     harmonic_extension,
     inverse_kirchhoff,
     kirchhoff,
-    relative_residual,
-    solved,
+    nonlinear_residual,
+    solve_nonlinear_diffusion,
 )
 
 ALPHA = 0.1
@@ -53,7 +53,7 @@ def test_second_order_on_a_smooth_solution(shape):
     for n in (16, 32, 64):
         n_x, n_y = n * shape[0], n * shape[1]
         u, source = manufactured_source(n_x, n_y)
-        numerical = solved(source[None], on_boundary(exact, n_x, n_y), (1 / n_x, 1 / n_y), ALPHA)
+        numerical = solve_nonlinear_diffusion(source[None], on_boundary(exact, n_x, n_y), (1 / n_x, 1 / n_y), ALPHA)
         errors.append((numerical[0] - u).square().mean().sqrt().item())
     assert errors[-1] < 1e-3
     for coarse, fine in pairwise(errors):
@@ -105,7 +105,7 @@ def test_residual_is_that_of_the_scheme():
     known[-1] += 2 * n_x**2 * w.x_upper[0].numpy()
     known[:, 0] += 2 * n_y**2 * w.y_lower[0].numpy()
     known[:, -1] += 2 * n_y**2 * w.y_upper[0].numpy()
-    computed = relative_residual(u, f, g, spacing, ALPHA).item()
+    computed = nonlinear_residual(u, f, g, spacing, ALPHA).item()
     assert computed == pytest.approx(expected / np.linalg.norm(known), rel=1e-10)
     assert computed > 0.1
 
@@ -201,14 +201,14 @@ def test_zero_boundary_values():
 
 
 def test_wrong_solutions_are_refused_by_name(monkeypatch):
-    right = solved
+    right = solve_nonlinear_diffusion
 
     def wrong(*arguments):
         u = right(*arguments)
         u[1] *= 1 + 1e-6
         return u
 
-    monkeypatch.setattr("fno_lightning.pdes.nonlinear_poisson.solved", wrong)
+    monkeypatch.setattr("fno_lightning.pdes.nonlinear_poisson.solve_nonlinear_diffusion", wrong)
     with pytest.raises(FloatingPointError, match=r"NonlinearPoisson is not solved for seeds \[9\]"):
         NonlinearPoisson((8, 8)).simulate({}, [5, 9])
 

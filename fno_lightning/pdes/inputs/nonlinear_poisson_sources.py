@@ -13,7 +13,7 @@ SOURCE_STREAM = 1
 """Set apart from the random numbers of the boundary values, which have the same seed."""
 
 
-def gaussian_sources(
+def random_gaussians(
     seeds: Sequence[int],
     coordinates: Sequence[Tensor],
     n_gaussians: int,

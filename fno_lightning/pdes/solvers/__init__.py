@@ -6,11 +6,18 @@ from fno_lightning.pdes.solvers.cells import cell_centres, cell_spacing
 from fno_lightning.pdes.solvers.cooling import RadiativeCooling
 from fno_lightning.pdes.solvers.etdrk4 import ETDRK4
 from fno_lightning.pdes.solvers.euler import EulerSolver
+from fno_lightning.pdes.solvers.kirchhoff_transform import (
+    BoundaryValues,
+    harmonic_extension,
+    nonlinear_residual,
+    solve_nonlinear_diffusion,
+)
 from fno_lightning.pdes.solvers.multigrid import harmonic_faces, solve_diffusion
 from fno_lightning.pdes.solvers.periodic_box import PeriodicBox
 
 __all__ = [
     "ETDRK4",
+    "BoundaryValues",
     "Budget",
     "BudgetAccount",
     "EulerSolver",
@@ -19,7 +26,10 @@ __all__ = [
     "VorticityAdvection",
     "cell_centres",
     "cell_spacing",
+    "harmonic_extension",
     "harmonic_faces",
+    "nonlinear_residual",
     "solve_diffusion",
+    "solve_nonlinear_diffusion",
     "steepening",
 ]

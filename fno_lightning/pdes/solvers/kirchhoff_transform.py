@@ -52,7 +52,7 @@ def harmonic_extension(values: BoundaryValues, spacing: tuple[float, float]) -> 
     return _poisson(values.x_lower.new_zeros(n_samples, n_x, n_y), values, spacing)
 
 
-def solved(
+def solve_nonlinear_diffusion(
     source: Float[Tensor, "batch x y"], values: BoundaryValues, spacing: tuple[float, float], alpha: float
 ) -> Float[Tensor, "batch x y"]:
     """The discrete solution u."""
@@ -60,7 +60,7 @@ def solved(
     return inverse_kirchhoff(_poisson(source, transformed, spacing), alpha)
 
 
-def relative_residual(
+def nonlinear_residual(
     u: Float[Tensor, "batch x y"],
     source: Float[Tensor, "batch x y"],
     values: BoundaryValues,

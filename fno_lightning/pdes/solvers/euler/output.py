@@ -1,11 +1,17 @@
-"""The states of a simulation at equal intervals of time."""
+"""The frames of a simulation at equal intervals of time, and the check that a closed system keeps what it has."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+import torch
+
+from fno_lightning.pdes.requirements import broken_seeds
 from fno_lightning.pdes.solvers.euler.solver import EulerSolver, UnphysicalStateError
 from fno_lightning.pdes.solvers.euler.state import Conserved
+
+ROUND_OFF = {torch.float32: 1e-4, torch.float64: 1e-12}
+"""Largest relative change of what is conserved."""
 
 
 def frames(
@@ -27,3 +33,22 @@ def frames(
                 f"the simulation of seeds {broken} broke down before time {number * interval:.4g}: {error}"
             ) from error
         yield state
+
+
+def require_conserved(start: Conserved, state: Conserved, seeds: Sequence[int], time: float) -> None:
+    """Checks that mass, momentum and energy of every trajectory are those of the start.
+
+    Raises:
+        FloatingPointError: if one has changed by more than round-off; names the seeds and the time.
+    """
+    before, now = (torch.stack(fields, dim=1).double().sum(dim=(2, 3)) for fields in (start, state))
+    mass, energy = before[:, 0], before[:, 3]
+    momentum = (mass * energy).sqrt()
+    change = ((now - before) / torch.stack([mass, momentum, momentum, energy], dim=1)).abs().amax(dim=1)
+    kept = change <= ROUND_OFF[start.density.dtype]
+    broken = broken_seeds(kept, seeds)
+    if broken:
+        raise FloatingPointError(
+            f"mass, momentum or energy of seeds {broken} have changed at time {time:.4g}, by "
+            f"{', '.join(f'{value:.2g}' for value in change[~kept].tolist())} of the whole; nothing of it is kept"
+        )

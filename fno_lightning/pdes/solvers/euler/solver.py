@@ -14,8 +14,7 @@ from torch import Tensor
 from torch._dynamo.exc import FailOnRecompileLimitHit, TorchDynamoException
 
 from fno_lightning.pdes.solvers.euler.boundary import Boundary, with_ghost_cells
-from fno_lightning.pdes.solvers.euler.reconstruction import face_states
-from fno_lightning.pdes.solvers.euler.riemann import hllc_flux
+from fno_lightning.pdes.solvers.euler.fluxes import face_fluxes
 from fno_lightning.pdes.solvers.euler.state import Conserved, Primitive, sound_speed, to_primitive
 
 P = ParamSpec("P")
@@ -159,9 +158,7 @@ class EulerSolver:
     def _convected(self, state: Conserved, primitive: Primitive, dt: Tensor) -> Conserved:
         dx, dy = self.spacing
         cells = with_ghost_cells(primitive, self.boundaries)
-        (left, right), (below, above) = face_states(cells, dt, self.spacing, self.gamma)
-        flux_x = hllc_flux(left, right, self.gamma)
-        flux_y = hllc_flux(below.swapped, above.swapped, self.gamma).swapped
+        flux_x, flux_y = face_fluxes(cells, dt, self.spacing, self.gamma)
         return Conserved(
             *(
                 u - dt / dx * (f[:, 1:] - f[:, :-1]) - dt / dy * (g[:, :, 1:] - g[:, :, :-1])
