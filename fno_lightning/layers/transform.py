@@ -13,30 +13,38 @@ from fno_lightning.layers.basis import Basis
 from fno_lightning.layers.fourier import HalfFourierBasis
 
 _SMALLEST_FFT = 64
-"""Stored modes of a one-dimensional field from which an FFT is cheaper than a product."""
+"""Smallest number of resolved coefficients of a one-dimensional field for which an FFT is cheaper than a product."""
 
 
 class SpectralTransform:
-    r"""Field to the coefficients of the kept modes and back, one basis for each axis, channels last.
+    r"""Transform between a field and the coefficients of its kept modes, one basis for each axis, channels last.
 
     Of N points along an axis an FNO keeps m ≪ N modes. An FFT computes all N of them, in complex numbers; here each
     axis is one real matrix product that computes the m kept ones, exact for any N, in any floating-point type and in
-    one graph under :func:`torch.compile`. Complex coefficients are real pairs: analysis of a complex axis is
+    one graph under :func:`torch.compile`. Complex coefficients are real pairs: the analysis of a complex axis is
 
     .. math:: \begin{pmatrix} \Re z \\ \Im z \end{pmatrix} =
         \begin{pmatrix} \Re A & -\Im A \\ \Im A & \Re A \end{pmatrix}
         \begin{pmatrix} \Re x \\ \Im x \end{pmatrix}
 
-    without the second column while the field is still real. The axis with the fewest coefficients goes first, the last
-    axis among equals, for the first product reads the whole field; so the data stay contiguous in the usual case of
-    equal numbers of modes.
+    without the second column while the field is still real. Between two axes the parts (real and imaginary; one part
+    while the field is real) are always axis 1. One complex axis, of whatever number, goes through these layouts::
 
-    The cost of the products grows with the number of modes, that of an FFT does not. Forward and backward over 1024
-    points of 64 channels, products and FFT took 3.0 and 5.4 ms for 32 modes, 6.8 and 6.5 for 64, 13 and 6.6 for 128
-    (batch 8, float32, one core of a Zen 5, torch 2.13). So one-dimensional periodic fields go through an FFT from 64
-    stored modes on, on a CPU, in float32 and float64, outside compiled graphs, which cannot fuse complex numbers. In
-    two dimensions products were never slower: 17 and 191 ms for 16 × 16 modes on 128 × 384 points, 167 and 188 ms for
-    128 × 192 modes. On a GPU neither was measured, and products are taken.
+        analysis                                             synthesis
+        (batch, part, ..., point, ..., channel)              (batch, part, ..., mode, ..., channel)
+        (batch, ..., point and part, ..., channel)           (batch, ..., part and mode, ..., channel)
+        (batch, ..., part and mode, ..., channel)            (batch, ..., point and part, ..., channel)
+        (batch, part, ..., mode, ..., channel)               (batch, part, ..., point, ..., channel)
+
+    The columns of the matrix count the joined axis of the second line, its rows that of the third. Moving an axis makes
+    a view; joining two copies, unless they are neighbours in memory, as they are from the last axis to the first.
+
+    The axis with the fewest coefficients goes first in the analysis and last in the synthesis, the last axis among
+    equals, because that product reads or writes the whole field.
+
+    The cost of the products grows with the number of modes, that of an FFT does not. One-dimensional periodic fields
+    therefore go through an FFT from 64 resolved coefficients on, on a CPU, in float32 and float64, outside compiled
+    graphs, which cannot fuse complex numbers.
 
     Args:
         bases: Basis of each axis.
@@ -51,60 +59,57 @@ class SpectralTransform:
         self._order = sorted(range(len(cost)), key=lambda axis: (cost[axis], -axis))
 
     def resolved(self, grid: Sequence[int]) -> tuple[slice, ...]:
-        """Those of the stored coefficients that a grid of this shape can tell apart."""
+        """Return the stored coefficients of each axis that a grid of this shape resolves."""
         return tuple(b.resolved(m, n) for b, m, n in zip(self.bases, self.n_coefficients, grid, strict=True))
 
     def analysis(self, field: Float[Tensor, "batch *grid channel"]) -> Float[Tensor, "batch part *mode channel"]:
-        """Coefficients of the resolved modes; two parts, real and imaginary, if any basis is complex, else one."""
-        grid = field.shape[1:-1]
-        modes = self.resolved(grid)
-        if self._fft_pays(modes[0], field):
-            spectrum = torch.fft.rfft(field, dim=1, norm="forward")[:, modes[0]]
+        """Return the resolved coefficients; two parts, real and imaginary, if any basis is complex, else one."""
+        grid, resolved = field.shape[1:-1], self.resolved(field.shape[1:-1])
+        if self._fft_pays(resolved[0], field):
+            spectrum = torch.fft.rfft(field, dim=1, norm="forward")[:, resolved[0]]
             return torch.view_as_real(spectrum).movedim(-1, 1)
-        part = 1
-        field = field.unsqueeze(part)
+        field = field.unsqueeze(1)
         for axis in self._order:
-            basis, n_modes = self.bases[axis], modes[axis].stop - modes[axis].start
-            n_parts = field.shape[part] if basis.is_complex else 1
-            matrix = _matrix(analysis_matrix, basis, grid[axis], n_modes, n_parts, field)
+            basis, n_coefficients = self.bases[axis], resolved[axis].stop - resolved[axis].start
+            n_parts = field.shape[1] if basis.is_complex else 1
+            matrix = _matrix(analysis_matrix, basis, grid[axis], n_coefficients, n_parts, field)
             if basis.is_complex:
-                pairs = field.movedim(part, axis + 2).flatten(axis + 1, axis + 2)
-                field = torch.unflatten(_contract(matrix, pairs, axis + 1), axis + 1, (2, n_modes))
-                part = axis + 1
+                columns = field.movedim(1, axis + 2).flatten(axis + 1, axis + 2)
+                rows = torch.unflatten(_contract(matrix, columns, axis + 1), axis + 1, (2, n_coefficients))
+                field = rows.movedim(axis + 1, 1)
             else:
-                field = _contract(matrix, field, axis + 1 + (part <= axis + 1))
-        return field.movedim(part, 1)
+                field = _contract(matrix, field, axis + 2)
+        return field
 
     def synthesis(
         self, coefficients: Float[Tensor, "batch part *mode channel"], grid: Sequence[int]
     ) -> Float[Tensor, "batch *grid channel"]:
-        """The field on a grid of this shape; the real part if any basis is complex."""
-        modes = coefficients.shape[2:-1]
-        if self._fft_pays(slice(modes[0]), coefficients):
+        """Return the field on a grid of this shape; the real part if any basis is complex."""
+        n_coefficients = coefficients.shape[2:-1]
+        if self._fft_pays(slice(n_coefficients[0]), coefficients):
             spectrum = torch.view_as_complex(coefficients.movedim(1, -1).contiguous())
             values: Tensor = torch.fft.irfft(spectrum, grid[0], dim=1, norm="forward")
             return values
         n_complex = sum(basis.is_complex for basis in self.bases)
-        part = 1
         field = coefficients
         for axis in reversed(self._order):
             basis = self.bases[axis]
             n_complex -= basis.is_complex
             n_parts = 2 if basis.is_complex and n_complex > 0 else 1
-            matrix = _matrix(synthesis_matrix, basis, grid[axis], modes[axis], n_parts, field)
+            matrix = _matrix(synthesis_matrix, basis, grid[axis], n_coefficients[axis], n_parts, field)
             if basis.is_complex:
-                pairs = field.movedim(part, axis + 1).flatten(axis + 1, axis + 2)
-                field = torch.unflatten(_contract(matrix, pairs, axis + 1), axis + 1, (grid[axis], n_parts))
-                part = axis + 2
+                columns = field.movedim(1, axis + 1).flatten(axis + 1, axis + 2)
+                rows = torch.unflatten(_contract(matrix, columns, axis + 1), axis + 1, (grid[axis], n_parts))
+                field = rows.movedim(axis + 2, 1)
             else:
-                field = _contract(matrix, field, axis + 1 + (part <= axis + 1))
-        return field.squeeze(part)
+                field = _contract(matrix, field, axis + 2)
+        return field.squeeze(1)
 
-    def _fft_pays(self, modes: slice, values: Tensor) -> bool:
+    def _fft_pays(self, resolved: slice, values: Tensor) -> bool:
         return (
             len(self.bases) == 1
             and isinstance(self.bases[0], HalfFourierBasis)
-            and modes.stop - (modes.start or 0) >= _SMALLEST_FFT
+            and resolved.stop - (resolved.start or 0) >= _SMALLEST_FFT
             and values.device.type == "cpu"
             and values.dtype in (torch.float32, torch.float64)
             and not torch.compiler.is_compiling()
@@ -112,10 +117,10 @@ class SpectralTransform:
 
 
 def analysis_matrix(
-    basis: Basis, n_points: int, n_modes: int, n_parts: int, device: torch.device
+    basis: Basis, n_points: int, n_coefficients: int, n_parts: int, device: torch.device
 ) -> Float[Tensor, "row column"]:
-    """Analysis of a real (``n_parts`` 1) or complex (2) field as one real matrix, float64."""
-    analysis = basis.analysis(n_points, n_modes, device)
+    """Return the analysis of a complex field (``n_parts`` 2), or of a real one (1), as one real matrix, float64."""
+    analysis = basis.analysis(n_points, n_coefficients, device)
     if n_parts == 1:
         return analysis.flatten(0, 1)
     real, imaginary = analysis
@@ -124,10 +129,10 @@ def analysis_matrix(
 
 
 def synthesis_matrix(
-    basis: Basis, n_points: int, n_modes: int, n_parts: int, device: torch.device
+    basis: Basis, n_points: int, n_coefficients: int, n_parts: int, device: torch.device
 ) -> Float[Tensor, "row column"]:
-    """Synthesis of a real (``n_parts`` 1: the real part) or complex (2) field as one real matrix, float64."""
-    synthesis = basis.synthesis(n_points, n_modes, device).mT
+    """Return the synthesis of a complex field (``n_parts`` 2), or of its real part (1), as one real matrix, float64."""
+    synthesis = basis.synthesis(n_points, n_coefficients, device).mT
     if not basis.is_complex:
         return synthesis[0]
     real, imaginary = synthesis
@@ -138,18 +143,24 @@ def synthesis_matrix(
 _Build = Callable[[Basis, int, int, int, torch.device], Tensor]
 
 
-def _matrix(build: _Build, basis: Basis, n_points: int, n_modes: int, n_parts: int, like: Tensor) -> Tensor:
+def _matrix(build: _Build, basis: Basis, n_points: int, n_coefficients: int, n_parts: int, like: Tensor) -> Tensor:
     if torch.compiler.is_compiling():
-        return build(basis, n_points, n_modes, n_parts, like.device).to(like.dtype)
-    return _cached_matrix(build, basis, n_points, n_modes, n_parts, like.dtype, like.device)
+        return build(basis, n_points, n_coefficients, n_parts, like.device).to(like.dtype)
+    return _cached_matrix(build, basis, n_points, n_coefficients, n_parts, like.dtype, like.device)
 
 
 @cache  # a CUDA graph may hold their addresses
 def _cached_matrix(
-    build: _Build, basis: Basis, n_points: int, n_modes: int, n_parts: int, dtype: torch.dtype, device: torch.device
+    build: _Build,
+    basis: Basis,
+    n_points: int,
+    n_coefficients: int,
+    n_parts: int,
+    dtype: torch.dtype,
+    device: torch.device,
 ) -> Tensor:
     with torch.inference_mode(mode=False):
-        return build(basis, n_points, n_modes, n_parts, torch.device("cpu")).to(device, dtype)
+        return build(basis, n_points, n_coefficients, n_parts, torch.device("cpu")).to(device, dtype)
 
 
 def _contract(matrix: Float[Tensor, "row column"], field: Tensor, dim: int) -> Tensor:
