@@ -1,15 +1,12 @@
 """Layers of neural operators: channels last, any number of spatial dimensions."""
 
 from fno_lightning.layers.basis import Basis
-from fno_lightning.layers.channel_mlp import ChannelMLP, SkipName, SoftGating
+from fno_lightning.layers.channel_mlp import ChannelLinear, ChannelMLP, SkipName, SoftGating
 from fno_lightning.layers.cosine import CosineBasis
 from fno_lightning.layers.cp_weight import CPWeight
 from fno_lightning.layers.fno_block import FNOBlock
 from fno_lightning.layers.fourier import FourierBasis, HalfFourierBasis
 from fno_lightning.layers.grid import DomainPadding, GridEmbedding
-from fno_lightning.layers.kernels.activation import gelu
-from fno_lightning.layers.kernels.linear import ChannelLinear
-from fno_lightning.layers.kernels.tiling import by_points, whole_fields
 from fno_lightning.layers.norm import GroupNorm, InstanceNorm, NormName
 from fno_lightning.layers.spectral_conv import BasisName, SpectralConv
 from fno_lightning.layers.spectral_weight import DenseWeight, LowRankWeight, SpectralWeight
@@ -41,7 +38,4 @@ __all__ = [
     "SpectralWeight",
     "TensorTrainWeight",
     "TuckerWeight",
-    "by_points",
-    "gelu",
-    "whole_fields",
 ]

@@ -10,9 +10,21 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from fno_lightning.layers.kernels.linear import ChannelLinear
+from fno_lightning.layers.kernels.linear import affine, affine_gelu
 
 SkipName = Literal["linear", "identity", "soft-gating"]
+
+
+class ChannelLinear(nn.Linear):
+    """Linear layer over the channels of every point; on a CPU faster than :class:`torch.nn.Linear` for many points."""
+
+    def forward(self, x: Float[Tensor, "*point in_features"]) -> Float[Tensor, "*point out_features"]:
+        """Apply the layer to every point."""
+        return affine(x, self.weight, self.bias)
+
+    def activated(self, x: Float[Tensor, "*point in_features"]) -> Float[Tensor, "*point out_features"]:
+        """Apply the layer and GELU."""
+        return affine_gelu(x, self.weight, self.bias)
 
 
 class SoftGating(nn.Module):

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from fno_lightning.layers.channel_mlp import ChannelMLP, SkipName, skip_connection
 from fno_lightning.layers.kernels.activation import gelu
-from fno_lightning.layers.kernels.tiling import by_points
+from fno_lightning.layers.kernels.tiling import tiled
 from fno_lightning.layers.norm import NormName, norm_layer
 
 
@@ -66,7 +66,7 @@ class FNOBlock(nn.Module):
         if not self._acts_on_points:
             return self._combine(x, spectral)
         parameters = [p for name, p in self.named_parameters() if not name.startswith("conv.")]
-        return by_points(self._combine, (x, spectral), parameters)
+        return tiled(self._combine, (x, spectral), parameters)
 
     @property
     def _acts_on_points(self) -> bool:

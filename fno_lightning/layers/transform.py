@@ -11,9 +11,7 @@ from torch import Tensor
 
 from fno_lightning.layers.basis import Basis
 from fno_lightning.layers.fourier import HalfFourierBasis
-
-_SMALLEST_FFT = 64
-"""Smallest number of resolved coefficients of a one-dimensional field for which an FFT is cheaper than a product."""
+from fno_lightning.layers.kernels.dispatch import use_fft
 
 
 class SpectralTransform:
@@ -43,8 +41,7 @@ class SpectralTransform:
     equals, because that product reads or writes the whole field.
 
     The cost of the products grows with the number of modes, that of an FFT does not. One-dimensional periodic fields
-    therefore go through an FFT from 64 resolved coefficients on, on a CPU, in float32 and float64, outside compiled
-    graphs, which cannot fuse complex numbers.
+    therefore go through an FFT from 64 resolved coefficients on, on a CPU, in float32 and float64, not compiled.
 
     Args:
         bases: Basis of each axis.
@@ -65,7 +62,7 @@ class SpectralTransform:
     def analysis(self, field: Float[Tensor, "batch *grid channel"]) -> Float[Tensor, "batch part *mode channel"]:
         """Return the resolved coefficients; two parts, real and imaginary, if any basis is complex, else one."""
         grid, resolved = field.shape[1:-1], self.resolved(field.shape[1:-1])
-        if self._fft_pays(resolved[0], field):
+        if self._by_fft(field, resolved[0].stop):
             spectrum = torch.fft.rfft(field, dim=1, norm="forward")[:, resolved[0]]
             return torch.view_as_real(spectrum).movedim(-1, 1)
         field = field.unsqueeze(1)
@@ -86,7 +83,7 @@ class SpectralTransform:
     ) -> Float[Tensor, "batch *grid channel"]:
         """Return the field on a grid of this shape; the real part if any basis is complex."""
         n_coefficients = coefficients.shape[2:-1]
-        if self._fft_pays(slice(n_coefficients[0]), coefficients):
+        if self._by_fft(coefficients, n_coefficients[0]):
             spectrum = torch.view_as_complex(coefficients.movedim(1, -1).contiguous())
             values: Tensor = torch.fft.irfft(spectrum, grid[0], dim=1, norm="forward")
             return values
@@ -105,15 +102,9 @@ class SpectralTransform:
                 field = _contract(matrix, field, axis + 2)
         return field.squeeze(1)
 
-    def _fft_pays(self, resolved: slice, values: Tensor) -> bool:
-        return (
-            len(self.bases) == 1
-            and isinstance(self.bases[0], HalfFourierBasis)
-            and resolved.stop - (resolved.start or 0) >= _SMALLEST_FFT
-            and values.device.type == "cpu"
-            and values.dtype in (torch.float32, torch.float64)
-            and not torch.compiler.is_compiling()
-        )
+    def _by_fft(self, values: Tensor, n_coefficients: int) -> bool:
+        is_real_periodic = len(self.bases) == 1 and isinstance(self.bases[0], HalfFourierBasis)
+        return is_real_periodic and use_fft(values, n_coefficients)
 
 
 def analysis_matrix(

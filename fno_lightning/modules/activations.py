@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from fno_lightning.layers import whole_fields
+from fno_lightning.layers.kernels.tiling import whole_fields
 from fno_lightning.models import FNO
 
 Activations: TypeAlias = Literal["auto", "keep", "recompute", "offload"]

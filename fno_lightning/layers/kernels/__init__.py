@@ -1,1 +1,1 @@
-"""Faster ways to compute the pointwise parts of a network; the same results up to round-off."""
+"""Private: faster ways to compute parts of the layers, with the same results up to round-off."""

@@ -1,4 +1,8 @@
-"""Linear maps over the channels of every point."""
+"""Products of the channels of many points with a weight, by oneDNN.
+
+PyTorch gives float32 products on a CPU to MKL, which on AMD processors reaches less than half of the arithmetic that
+oneDNN does. ``torch.backends.mkldnn.flags(enabled=False)`` keeps them all in PyTorch.
+"""
 
 from __future__ import annotations
 
@@ -7,38 +11,33 @@ from typing import Any, no_type_check
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 
 from fno_lightning.layers.kernels.activation import gelu
-
-_SMALLEST_PRODUCT = 2**21
-"""Multiplications from which oneDNN pays on a CPU; below, its call (some 20 µs) costs more than it saves."""
+from fno_lightning.layers.kernels.dispatch import use_onednn
 
 _SMALLEST_TRANSPOSITION = 2**13
-"""Points from which the gradient of the weight by oneDNN pays."""
+"""Smallest number of points for which oneDNN computes the gradient of the weight faster."""
 
 
-class ChannelLinear(nn.Linear):
-    """A linear layer over the last axis, faster than :class:`torch.nn.Linear` for the shapes of an operator on a CPU.
+def affine(
+    x: Float[Tensor, "*point channel"], weight: Float[Tensor, "out channel"], bias: Float[Tensor, " out"] | None
+) -> Float[Tensor, "*point out"]:
+    """Return ``x @ weight.T + bias``."""
+    if not use_onednn(x, weight):
+        return F.linear(x, weight, bias)
+    y: Tensor = _Linear.apply(x, weight, bias)  # type: ignore[no-untyped-call]
+    return y
 
-    PyTorch gives float32 products on a CPU to MKL, which on AMD processors reaches less than half of the arithmetic
-    that oneDNN does: 98,304 points of 64 channels to 64 took 11.8 ms and 3.8 ms (one core, Zen 5, torch 2.13). Products
-    of many points go to oneDNN here. ``torch.backends.mkldnn.flags(enabled=False)`` keeps them all in PyTorch.
-    """
 
-    def forward(self, x: Float[Tensor, "*point in_features"]) -> Float[Tensor, "*point out_features"]:
-        """Applies the layer to every point."""
-        if _pays(x, self.weight):
-            y: Tensor = _Linear.apply(x, self.weight, self.bias)  # type: ignore[no-untyped-call]
-            return y
-        return F.linear(x, self.weight, self.bias)
-
-    def activated(self, x: Float[Tensor, "*point in_features"]) -> Float[Tensor, "*point out_features"]:
-        """Applies the layer and GELU; without gradients both in one pass, where oneDNN does it."""
-        if not torch.is_grad_enabled() and _pays(x, self.weight):
-            y: Tensor = torch.ops.fno_lightning.linear_gelu(x, self.weight, self.bias)
-            return y
-        return gelu(self(x))
+def affine_gelu(
+    x: Float[Tensor, "*point channel"], weight: Float[Tensor, "out channel"], bias: Float[Tensor, " out"] | None
+) -> Float[Tensor, "*point out"]:
+    """Return ``gelu(x @ weight.T + bias)``; without gradients oneDNN does both in one pass."""
+    if torch.is_grad_enabled() or not use_onednn(x, weight):
+        return gelu(affine(x, weight, bias))
+    y: Tensor = torch.ops.fno_lightning.linear_gelu(x, weight, bias)
+    return y
 
 
 @no_type_check  # for the compiler, which cannot see through run-time checks here
@@ -85,24 +84,6 @@ def _weight_gradient(
     return transposed.t()
 
 
-def _pays(x: Tensor, weight: Tensor) -> bool:
-    return (
-        x.device.type == "cpu"
-        and x.dtype == weight.dtype == torch.float32
-        and x.ndim > 1
-        and not torch.is_autocast_enabled("cpu")
-        and x.numel() * weight.shape[0] >= _SMALLEST_PRODUCT
-        and not torch.compiler.is_exporting()
-        and not torch._C._are_functorch_transforms_active()  # torch.func knows PyTorch's own product
-        and _has_onednn()
-    )
-
-
-@torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
-def _has_onednn() -> bool:
-    return torch.backends.mkldnn.is_available() and bool(torch.backends.mkldnn.enabled)  # type: ignore[no-untyped-call]
-
-
 def _by_onednn(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     product: Tensor = torch.ops.mkldnn._linear_pointwise(x, weight, bias, "none", [], "")
     return product
@@ -117,7 +98,8 @@ def _shape_of_product(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     return x.new_empty(*x.shape[:-1], weight.shape[0])
 
 
-# Names of our own, because torch.compile takes PyTorch's for a layer whose weights never change.
+# Registered at import, because a graph that is compiled needs operators with a name; a name of this package, because
+# torch.compile takes PyTorch's own for a layer whose weights never change.
 _library = torch.library.Library("fno_lightning", "DEF")  # type: ignore[no-untyped-call]
 for _name, _product in (("linear", _by_onednn), ("linear_gelu", _by_onednn_with_gelu)):
     _library.define(f"{_name}(Tensor x, Tensor weight, Tensor? bias) -> Tensor")  # type: ignore[no-untyped-call]

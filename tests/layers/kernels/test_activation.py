@@ -2,8 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from fno_lightning.layers import gelu
-from fno_lightning.layers.kernels.activation import _OneExponentialGELU, _PolynomialGELU
+from fno_lightning.layers.kernels.activation import _OneExponentialGELU, _PolynomialGELU, gelu
 
 DENSE = torch.linspace(-12, 12, 20001, dtype=torch.float32)
 

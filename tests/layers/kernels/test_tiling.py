@@ -1,19 +1,16 @@
-import sys
-
 import pytest
 import torch
 import torch.nn.functional as F
 
-from fno_lightning.layers import by_points, whole_fields
+from fno_lightning.layers.kernels import dispatch, tiling
+from fno_lightning.layers.kernels.tiling import tiled, whole_fields
 from fno_lightning.models import FNO
-
-module = sys.modules[by_points.__module__]
 
 
 @pytest.fixture
-def small_blocks(monkeypatch):
-    """Blocks of few points, so that small fields have many, the last one incomplete."""
-    monkeypatch.setattr(module, "_VALUES_OF_A_BLOCK", 200)
+def small_tiles(monkeypatch):
+    """Tiles of few points, so that small fields have many, the last one incomplete."""
+    monkeypatch.setattr(dispatch, "TILE_VALUES", 200)
 
 
 def loss_and_gradients(network, x, **options):
@@ -32,30 +29,30 @@ def loss_and_gradients(network, x, **options):
         {"channel_mlp_skip": None, "fno_skip": None, "domain_padding": 0.2},
     ],
 )
-def test_blocks_change_nothing(settings, monkeypatch):
+def test_tiles_change_nothing(settings, monkeypatch):
     torch.manual_seed(0)
     network = FNO((6, 4), 3, 2, 8, 2, **settings)
     x = torch.randn(2, 3, 17, 13, requires_grad=True)
     whole = loss_and_gradients(network, x)
-    monkeypatch.setattr(module, "_VALUES_OF_A_BLOCK", 200)
+    monkeypatch.setattr(dispatch, "TILE_VALUES", 200)
     calls = []
-    monkeypatch.setattr(module, "_blocks", lambda rows, blocks=module._blocks: calls.append(len(rows)) or blocks(rows))
+    monkeypatch.setattr(tiling, "_tiles", lambda rows, tiles=tiling._tiles: calls.append(len(rows)) or tiles(rows))
     torch.testing.assert_close(loss_and_gradients(network, x), whole, rtol=1e-5, atol=1e-7)
-    assert calls, "nothing was evaluated in blocks"
+    assert calls, "nothing was evaluated in tiles"
 
 
-@pytest.mark.usefixtures("small_blocks")
+@pytest.mark.usefixtures("small_tiles")
 def test_only_the_inputs_are_kept_for_the_backward_pass():
     weight = torch.randn(40, 8, requires_grad=True)
     back = torch.randn(8, 40)
     x = torch.randn(500, 8, requires_grad=True)
     kept = []
     with torch.autograd.graph.saved_tensors_hooks(lambda t: kept.append(t.numel()) or t, lambda t: t):
-        by_points(lambda points: F.gelu(points @ weight.t()) @ back.t(), [x], [weight])
+        tiled(lambda points: F.gelu(points @ weight.t()) @ back.t(), [x], [weight])
     assert sum(kept) == x.numel() + weight.numel()
 
 
-@pytest.mark.usefixtures("small_blocks")
+@pytest.mark.usefixtures("small_tiles")
 def test_gradients_can_be_differentiated():
     torch.manual_seed(0)
     network = FNO((6,), 1, 1, 8, 1)
@@ -65,14 +62,14 @@ def test_gradients_can_be_differentiated():
         _, (slope, *_) = loss_and_gradients(network, x, create_graph=True)
         return torch.autograd.grad(slope.square().sum(), list(network.parameters()), allow_unused=True)
 
-    in_blocks = second_derivatives()
-    module._VALUES_OF_A_BLOCK = 2**19
-    for found, expected in zip(in_blocks, second_derivatives(), strict=True):
+    in_tiles = second_derivatives()
+    dispatch.TILE_VALUES = 2**19
+    for found, expected in zip(in_tiles, second_derivatives(), strict=True):
         assert found is expected is None or (found - expected).norm() < 1e-5 * expected.norm()
 
 
-@pytest.mark.usefixtures("small_blocks")
-def test_blocks_of_points_inside_recomputed_blocks():
+@pytest.mark.usefixtures("small_tiles")
+def test_tiles_inside_recomputed_blocks():
     torch.manual_seed(0)
     network = FNO((6,), 1, 1, 8, 2)
     x = torch.randn(2, 1, 100, requires_grad=True)
@@ -81,7 +78,7 @@ def test_blocks_of_points_inside_recomputed_blocks():
     torch.testing.assert_close(loss_and_gradients(network, x), kept, rtol=0, atol=0)
 
 
-@pytest.mark.usefixtures("small_blocks")
+@pytest.mark.usefixtures("small_tiles")
 def test_frozen_parameters_and_inputs_get_no_gradient():
     torch.manual_seed(0)
     network = FNO((6,), 1, 1, 8, 1)
@@ -90,16 +87,16 @@ def test_frozen_parameters_and_inputs_get_no_gradient():
     assert all((p.grad is None) is name.startswith("lifting") for name, p in network.named_parameters())
 
 
-@pytest.mark.usefixtures("small_blocks")
+@pytest.mark.usefixtures("small_tiles")
 def test_dropout_is_not_drawn_twice():
     network = FNO((6,), 1, 1, 8, 1, channel_mlp_dropout=0.5)
     assert not network.blocks[0]._acts_on_points
 
 
-@pytest.mark.usefixtures("small_blocks")
+@pytest.mark.usefixtures("small_tiles")
 def test_whole_fields_are_a_switch():
     x, weight = torch.randn(500, 8), torch.randn(8, requires_grad=True)
-    in_blocks = by_points(lambda points: points * weight, [x], [weight])
+    in_tiles = tiled(lambda points: points * weight, [x], [weight])
     with whole_fields():
-        whole = by_points(lambda points: points * weight, [x], [weight])
-    assert [type(y.grad_fn).__name__ for y in (in_blocks, whole)] == ["_ByPointsBackward", "MulBackward0"]
+        whole = tiled(lambda points: points * weight, [x], [weight])
+    assert [type(y.grad_fn).__name__ for y in (in_tiles, whole)] == ["_TiledBackward", "MulBackward0"]
