@@ -11,6 +11,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from fno_lightning.layers.kernels.linear import affine, affine_gelu
+from fno_lightning.layers.kernels.tiling import tiled
 
 SkipName = Literal["linear", "identity", "soft-gating"]
 
@@ -58,6 +59,10 @@ class ChannelMLP(nn.Module):
         hidden_channels: Channels between the layers; 0 leaves one linear layer.
         out_channels: Channels of the output.
         dropout: Probability of dropping a channel value after GELU and at the end.
+
+    Attributes:
+        tiling: Evaluate large fields tile by tile, and again in the backward pass, where that is as fast (on a CPU, in
+            float32, not compiled); it takes less memory. Dropout excludes it.
     """
 
     def __init__(self, in_channels: int, hidden_channels: int, out_channels: int, *, dropout: float = 0.0) -> None:
@@ -65,9 +70,15 @@ class ChannelMLP(nn.Module):
         sizes = [in_channels, hidden_channels, out_channels] if hidden_channels else [in_channels, out_channels]
         self.layers = nn.ModuleList(ChannelLinear(n, m) for n, m in pairwise(sizes))
         self.dropout = dropout
+        self.tiling = True
 
     def forward(self, x: Float[Tensor, "batch *grid in_channels"]) -> Float[Tensor, "batch *grid out_channels"]:
-        """Applies the perceptron to every point."""
+        """Apply the perceptron to every point."""
+        if self.tiling and not self.dropout:
+            return tiled(self._at_points, [x], self.parameters())
+        return self._at_points(x)
+
+    def _at_points(self, x: Float[Tensor, "*point in_channels"]) -> Float[Tensor, "*point out_channels"]:
         *hidden_layers, last_layer = self.layers
         for layer in hidden_layers:
             x = self._dropped(cast("ChannelLinear", layer).activated(x))

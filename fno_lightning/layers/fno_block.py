@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -31,6 +33,10 @@ class FNOBlock(nn.Module):
         norm: Normalisation: ``instance_norm``, ``group_norm``, ``layer_norm`` or ``None``.
         activate: Whether σ is applied; the last block of a network leaves it out.
 
+    Attributes:
+        tiling: Evaluate everything but the convolution tile by tile, like :class:`ChannelMLP`. Dropout and norms over
+            the grid exclude it.
+
     Reference: Li et al. 2021, arXiv:2010.08895; with the perceptron, Kossaifi et al. 2024, arXiv:2310.00120.
     """
 
@@ -54,30 +60,37 @@ class FNOBlock(nn.Module):
         self.mlp = (
             ChannelMLP(channels, hidden_channels, channels, dropout=channel_mlp_dropout) if use_channel_mlp else None
         )
+        if self.mlp is not None:
+            self.mlp.tiling = False  # it is evaluated within the tiles of the block
         self.mlp_skip = skip_connection(channel_mlp_skip, channels) if use_channel_mlp and channel_mlp_skip else None
         self.conv_norm = norm_layer(norm, channels) if norm else nn.Identity()
         self.mlp_norm = norm_layer(norm, channels) if norm else nn.Identity()
         self.norm = norm
         self.activate = activate
+        self.tiling = True
 
     def forward(self, x: Float[Tensor, "batch *grid channel"]) -> Float[Tensor, "batch *grid channel"]:
-        """Applies the block."""
+        """Apply the block."""
         spectral = self.conv(x)
-        if not self._acts_on_points:
-            return self._combine(x, spectral)
-        parameters = [p for name, p in self.named_parameters() if not name.startswith("conv.")]
-        return tiled(self._combine, (x, spectral), parameters)
+        if self.tiling and self._acts_on_points:
+            return tiled(self._combine, [x, spectral], self._pointwise_parameters())
+        return self._combine(x, spectral)
 
     @property
     def _acts_on_points(self) -> bool:
-        """Whether all but the spectral convolution acts on each point by itself, and without randomness."""
+        """Whether all but the convolution acts on each point by itself, and without randomness."""
         is_random = self.mlp is not None and self.mlp.dropout > 0
         return not is_random and self.norm in (None, "layer_norm")
+
+    def _pointwise_parameters(self) -> Iterator[Tensor]:
+        yield from self.parameters(recurse=False)
+        for child in self.children():
+            if child is not self.conv:
+                yield from child.parameters()
 
     def _combine(
         self, x: Float[Tensor, "*point channel"], spectral: Float[Tensor, "*point channel"]
     ) -> Float[Tensor, "*point channel"]:
-        """Everything but the spectral convolution."""
         h = self.conv_norm(spectral)
         if self.skip is not None:
             h = h + self.skip(x)

@@ -26,7 +26,6 @@ from fno_lightning.layers import (
     TensorTrainWeight,
     TuckerWeight,
 )
-from fno_lightning.layers.kernels.tiling import tiled
 
 
 class FNO(nn.Module):
@@ -135,14 +134,14 @@ class FNO(nn.Module):
         x = x.movedim(1, -1)
         if self.embedding is not None:
             x = self.embedding(x)
-        x = tiled(self.lifting, (x,), list(self.lifting.parameters()))
+        x = self.lifting(x)
         if self.padding is not None:
             x = self.padding(x)
         for block in self.blocks:
             x = self._recomputed(block, x) if self.recompute and torch.is_grad_enabled() else block(x)
         if self.padding is not None:
             x = self.padding.crop(x, grid)
-        y = tiled(self.projection, (x,), list(self.projection.parameters()))
+        y: Tensor = self.projection(x)
         return y.movedim(-1, 1)
 
     def _recomputed(self, block: nn.Module, x: Tensor) -> Tensor:

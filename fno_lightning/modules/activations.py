@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from fno_lightning.layers.kernels.tiling import whole_fields
+from fno_lightning.layers import ChannelMLP, FNOBlock
 from fno_lightning.models import FNO
 
 Activations: TypeAlias = Literal["auto", "keep", "recompute", "offload"]
@@ -19,6 +19,9 @@ def set_recomputation(network: nn.Module, activations: Activations) -> None:
     """Makes an :class:`~fno_lightning.models.FNO` evaluate its blocks again in the backward pass, if asked to."""
     if isinstance(network, FNO):
         network.recompute = activations == "recompute"
+    for module in network.modules():
+        if activations == "keep" and isinstance(module, ChannelMLP | FNOBlock):
+            module.tiling = False
 
 
 def apply_network(network: nn.Module, x: Tensor, activations: Activations) -> Tensor:
@@ -31,9 +34,7 @@ def apply_network(network: nn.Module, x: Tensor, activations: Activations) -> Te
 
 
 def kept_activations(activations: Activations, device: torch.device) -> AbstractContextManager[object]:
-    """A context that keeps all intermediate results with ``keep``, in main memory (page-locked) with ``offload``."""
-    if activations == "keep" and torch.is_grad_enabled():
-        return whole_fields()
+    """A context that keeps intermediate results in main memory (page-locked) with ``offload``."""
     if activations != "offload":
         return nullcontext()
     return torch.autograd.graph.save_on_cpu(pin_memory=device.type == "cuda")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -11,19 +10,6 @@ from jaxtyping import Float
 from torch import Tensor
 
 from fno_lightning.layers.kernels.dispatch import tile_values, use_tiles
-
-_in_blocks = True
-
-
-@contextmanager
-def whole_fields() -> Iterator[None]:
-    """A context in which :func:`tiled` calls its function once, and all intermediate results are kept."""
-    global _in_blocks
-    before, _in_blocks = _in_blocks, False
-    try:
-        yield
-    finally:
-        _in_blocks = before
 
 
 def tiled(
@@ -39,7 +25,7 @@ def tiled(
         inputs: Tensors with equal leading axes.
         parameters: Everything else that the function depends on and that gradients are wanted for.
     """
-    if not (_in_blocks and use_tiles(inputs[0])):
+    if not use_tiles(inputs[0]):
         return function(*inputs)
     result: Tensor = _Tiled.apply(function, len(inputs), *inputs, *parameters)  # type: ignore[no-untyped-call]
     return result

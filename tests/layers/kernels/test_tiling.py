@@ -1,9 +1,11 @@
 import pytest
 import torch
 import torch.nn.functional as F
+from torch import nn
 
+from fno_lightning.layers import ChannelMLP, FNOBlock
 from fno_lightning.layers.kernels import dispatch, tiling
-from fno_lightning.layers.kernels.tiling import tiled, whole_fields
+from fno_lightning.layers.kernels.tiling import tiled
 from fno_lightning.models import FNO
 
 
@@ -94,9 +96,11 @@ def test_dropout_is_not_drawn_twice():
 
 
 @pytest.mark.usefixtures("small_tiles")
-def test_whole_fields_are_a_switch():
-    x, weight = torch.randn(500, 8), torch.randn(8, requires_grad=True)
-    in_tiles = tiled(lambda points: points * weight, [x], [weight])
-    with whole_fields():
-        whole = tiled(lambda points: points * weight, [x], [weight])
-    assert [type(y.grad_fn).__name__ for y in (in_tiles, whole)] == ["_TiledBackward", "MulBackward0"]
+@pytest.mark.parametrize("layer", [ChannelMLP(8, 8, 8), FNOBlock(nn.Identity(), 8)])
+def test_a_layer_is_tiled_unless_it_is_told_not_to_be(layer):
+    x = torch.randn(500, 8)
+    tiled_result = layer(x)
+    layer.tiling = False
+    whole = layer(x)
+    assert type(tiled_result.grad_fn).__name__ == "_TiledBackward" != type(whole.grad_fn).__name__
+    torch.testing.assert_close(tiled_result, whole, rtol=1e-5, atol=1e-7)
