@@ -17,7 +17,7 @@ def are_numbers(entry: Entry, findings: Findings) -> bool:
     dtype = entry.handle.dtype
     if dtype.kind in "fiub":
         return True
-    findings.error(entry.place, f"holds values of type {dtype}, expected real numbers")
+    findings.error(entry.location, f"holds values of type {dtype}, expected real numbers")
     return False
 
 
@@ -28,11 +28,11 @@ def checked_listing(group: Entry, findings: Findings) -> list[Entry]:
         return [Entry(group.path, child) for child in group.handle.values() if isinstance(child, h5py.Dataset)]
     for name, count in Counter(names).items():
         if count > 1:
-            findings.error(group.place, f"names '{name}' {count} times in field_names: name it once")
+            findings.error(group.location, f"names '{name}' {count} times in field_names: name it once")
     for name in group.handle:
         if name not in names:
             findings.error(
-                group.place, f"holds '{name}', which field_names {list(names)} does not name: name it, or delete it"
+                group.location, f"holds '{name}', which field_names {list(names)} does not name: name it, or delete it"
             )
     entries = [findings.attempt(group.dataset, name) for name in dict.fromkeys(names)]
     return [entry for entry in entries if entry is not None]
@@ -111,14 +111,14 @@ def _booleans(entry: Entry, name: str, expected: str, findings: Findings) -> np.
         raise _wrong(entry, name, value, expected)
     if values.dtype.kind != "b":
         message = f"has the attribute '{name}' = {value!r} of type {values.dtype}, strict readers require booleans"
-        findings.warning(entry.place, message)
+        findings.warning(entry.location, message)
     return values
 
 
 def _warn_of_bytes(entry: Entry, name: str, values: list[Any], findings: Findings) -> None:
     if any(isinstance(value, bytes) for value in values):
         message = f"has the attribute '{name}' in bytes, strict readers require strings of variable length"
-        findings.warning(entry.place, message)
+        findings.warning(entry.location, message)
 
 
 def _wrong(entry: Entry, name: str, value: Any, expected: str) -> EntryError:

@@ -50,13 +50,13 @@ def check_dimensions(root: Entry, findings: Findings) -> Dimensions:
         return Dimensions(n_trajectories, None, {})
     if n_dims not in (None, len(axes)):
         findings.error(
-            root.place, f"has n_spatial_dims = {n_dims}, but /dimensions names the axes {axes}: correct one of them"
+            root.location, f"has n_spatial_dims = {n_dims}, but /dimensions names the axes {axes}: correct one of them"
         )
     if len({"time", *axes}) != len(axes) + 1:
-        findings.error(group.place, f"has spatial_dims {axes}, expected a name of its own for each axis")
+        findings.error(group.location, f"has spatial_dims {axes}, expected a name of its own for each axis")
     for name in group.handle:
         if name not in ("time", *axes):
-            findings.warning(group.place, f"holds '{name}', which is not among the axes {axes} in spatial_dims")
+            findings.warning(group.location, f"holds '{name}', which is not among the axes {axes} in spatial_dims")
     lengths = {name: _check_points(group, name, n_trajectories, findings) for name in ("time", *axes)}
     return Dimensions(n_trajectories, axes, {name: length for name, length in lengths.items() if length})
 
@@ -74,16 +74,18 @@ def _check_points(group: Entry, name: str, n_trajectories: int | None, findings:
     if findings.attempt(read_coordinates, group, name, n_rows) is None:
         return entry.shape[0] if len(entry.shape) == 1 and entry.shape[0] else None
     if sample_varying and len(entry.shape) == 1:
-        findings.error(entry.place, f"is sample_varying, but has the shape {entry.shape}: correct the flag or the data")
+        findings.error(
+            entry.location, f"is sample_varying, but has the shape {entry.shape}: correct the flag or the data"
+        )
     _check_order(entry, name, findings)
     return entry.shape[-1]
 
 
 def _check_time_flag(entry: Entry, name: str, findings: Findings) -> None:
     if "time_varying" not in entry.handle.attrs:
-        findings.warning(entry.place, "has no attribute 'time_varying', which strict readers require: add it")
+        findings.warning(entry.location, "has no attribute 'time_varying', which strict readers require: add it")
     elif checked_flag(entry, "time_varying", findings) is (name != "time"):
-        findings.warning(entry.place, f"has time_varying = {name != 'time'}, expected {name == 'time'}")
+        findings.warning(entry.location, f"has time_varying = {name != 'time'}, expected {name == 'time'}")
 
 
 def _check_order(entry: Entry, name: str, findings: Findings) -> None:
@@ -97,7 +99,7 @@ def _check_order(entry: Entry, name: str, findings: Findings) -> None:
             rule = "times that increase" if name == "time" else "coordinates that only increase or only decrease"
             of = f" of trajectory {trajectory}" if len(entry.shape) == 2 else ""
             findings.error(
-                entry.place,
+                entry.location,
                 f"holds {points[index]:.7g} at index {index}{of}, then {points[index + 1]:.7g}, expected {rule}: "
                 "simulate or download the file again",
             )

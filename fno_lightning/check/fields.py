@@ -24,7 +24,7 @@ def check_scalars(root: Entry, dimensions: Dimensions, findings: Findings) -> No
     """Checks ``/scalars``, and ``simulation_parameters`` against it."""
     group = findings.attempt(root.group, "scalars")
     entries = checked_listing(group, findings) if group else []
-    values = {entry.place: _check_scalar(entry, dimensions, findings) for entry in entries}
+    values = {entry.location: _check_scalar(entry, dimensions, findings) for entry in entries}
     _check_parameters(root, {place: value for place, value in values.items() if value is not None}, findings)
 
 
@@ -44,7 +44,7 @@ def _check_parameters(root: Entry, scalars: Mapping[str, np.ndarray], findings: 
     group = root.handle.get("scalars")
     for name in checked_names(root, "simulation_parameters", findings) or ():
         if name not in root.handle.attrs:
-            findings.error(root.place, f"names '{name}' in simulation_parameters, but has no such attribute: add it")
+            findings.error(root.location, f"names '{name}' in simulation_parameters, but has no such attribute: add it")
         if isinstance(group, h5py.Group) and name not in group:
             findings.warning(
                 group.name, f"has no data set '{name}', which simulation_parameters names: readers do not see it"
@@ -102,7 +102,7 @@ def _check_field(entry: Entry, order: int, dimensions: Dimensions, findings: Fin
     field = findings.attempt(read_field, entry, order, dimensions.axes, full_shape)
     if field is not None and field.dtype != "float32":
         findings.warning(
-            entry.place,
+            entry.location,
             f"holds values of type {field.dtype}, The Well's are float32: the_well's reader does not convert",
         )
     return field
@@ -113,8 +113,8 @@ def _check_names(stored: Sequence[StoredField], findings: Findings) -> None:
     places: dict[str, str] = {}
     for item in stored:
         for component in item.field.components:
-            place = places.setdefault(component, item.entry.place)
-            if place != item.entry.place:
+            place = places.setdefault(component, item.entry.location)
+            if place != item.entry.location:
                 findings.error(
-                    item.entry.place, f"has the component '{component}', as has {place}: give one another name"
+                    item.entry.location, f"has the component '{component}', as has {place}: give one another name"
                 )

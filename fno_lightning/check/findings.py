@@ -65,7 +65,7 @@ class Findings:
         try:
             return function(*arguments)
         except EntryError as error:
-            self.error(error.place or "/", error.found)
+            self.error(error.location or "/", error.found)
         except WellFormatError as error:
             self.error("/", str(error))
         return None

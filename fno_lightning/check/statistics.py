@@ -6,12 +6,21 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import yaml
+import torch
+from torch import Tensor
 
 from fno_lightning.check.findings import Fault, Findings
 from fno_lightning.data.hdf5 import WellField, WellFile
-from fno_lightning.data.hdf5.statistics import Table, compute_statistics
+from fno_lightning.data.hdf5.statistics import (
+    OF_CHANGES,
+    OF_VALUES,
+    REPAIR,
+    Table,
+    compute_statistics,
+    read_entries,
+    read_entry,
+    statistics_of,
+)
 
 TOLERANCE = 2e-3
 """Error of an entry relative to itself or the standard deviation, whichever is larger.
@@ -19,11 +28,7 @@ TOLERANCE = 2e-3
 The Well writes five digits, computed in various precisions; a mistake that matters is larger than 0.2 %.
 """
 
-OF_VALUES = ("mean", "std", "rms")
-OF_CHANGES = ("mean_delta", "std_delta", "rms_delta")
-REPAIR = "delete the file, to have the statistics computed again"
-
-Entries = dict[tuple[str, str], np.ndarray]
+Entries = dict[tuple[str, str], Tensor]
 
 
 def check_statistics(path: Path, train: Sequence[WellFile], *, compare: bool = True) -> list[Fault]:
@@ -38,7 +43,7 @@ def check_statistics(path: Path, train: Sequence[WellFile], *, compare: bool = T
     if not path.exists():
         findings.warning("/", "is missing: fno_lightning computes it on first use, the_well's own reader does not")
         return findings.faults
-    content = _read(path, findings)
+    content = findings.attempt(read_entries, path)
     if content is None:
         return findings.faults
     fields = {field.name: field for field in train[0].fields}
@@ -54,18 +59,6 @@ def check_statistics(path: Path, train: Sequence[WellFile], *, compare: bool = T
     return findings.faults
 
 
-def _read(path: Path, findings: Findings) -> Mapping[str, Mapping[str, Any]] | None:
-    try:
-        content = yaml.safe_load(path.read_text())
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        findings.error("/", f"is not YAML ({' '.join(str(error).split())}): {REPAIR}")
-        return None
-    if not isinstance(content, dict) or not all(isinstance(entries, dict) for entries in content.values()):
-        findings.error("/", f"does not list statistics by field: {REPAIR}")
-        return None
-    return content
-
-
 def _check_names(content: Mapping[str, Mapping[str, Any]], fields: Mapping[str, WellField], findings: Findings) -> None:
     for key, entries in content.items():
         if key not in (*OF_VALUES, *OF_CHANGES):
@@ -78,41 +71,19 @@ def _check_names(content: Mapping[str, Mapping[str, Any]], fields: Mapping[str, 
 def _entries(
     content: Mapping[str, Mapping[str, Any]], fields: Mapping[str, WellField], n_frames: int, findings: Findings
 ) -> Entries:
-    """Returns the entries that are valid."""
+    """Return the valid entries of the statistics that the data have: one frame has no changes."""
     entries: Entries = {}
     for name, field in fields.items():
-        changes = OF_CHANGES if field.time_varying and n_frames > 1 else ()
-        for key in (*OF_VALUES, *changes):
+        for key in statistics_of(field):
+            is_needed = key in OF_VALUES or n_frames > 1
             if name in content.get(key, {}):
-                values = _values(content[key][name], f"{key}/{name}", field, findings)
-                entries |= {} if values is None else {(key, name): values}
-            elif key.startswith("rms"):
+                values = findings.attempt(read_entry, findings.path, key, field, content[key][name])
+                entries |= {(key, name): values} if values is not None and is_needed else {}
+            elif is_needed and key.startswith("rms"):
                 findings.warning(f"{key}/{name}", f"is missing, which only some readers need: {REPAIR}")
-            else:
+            elif is_needed:
                 findings.error(f"{key}/{name}", f"is missing: {REPAIR}")
     return entries
-
-
-def _values(entry: Any, place: str, field: WellField, findings: Findings) -> np.ndarray | None:
-    """Returns the values of an entry if they are finite numbers, one for each component."""
-    n_dims = round(len(field.components) ** (1 / max(field.order, 1)))
-    try:
-        values = np.asarray(entry)
-    except ValueError:  # lists of different lengths
-        values = np.asarray(None)
-    is_valid = values.dtype.kind in "fiu" and values.shape == (n_dims,) * field.order and np.isfinite(values).all()
-    if not is_valid:
-        expected = (
-            "one finite number",
-            f"a list of {n_dims} finite numbers",
-            f"{n_dims} lists of {n_dims} finite numbers",
-        )
-        findings.error(place, f"is {entry!r}, expected {expected[field.order]}: {REPAIR}")
-        return None
-    if place.startswith("std") and (values < 0).any():
-        findings.error(place, f"is {entry!r}, but no standard deviation is negative: {REPAIR}")
-        return None
-    return values.astype(np.float64)
 
 
 def _computed(train: Sequence[WellFile], field: WellField) -> Table | None:
@@ -135,11 +106,12 @@ def _is_alike(field: WellField, file: WellFile) -> bool:
 
 def _compare(entries: Entries, computed: Table, findings: Findings) -> None:
     for (key, name), values in entries.items():
-        place = f"{key}/{name}"
-        expected = computed[key][name].numpy().reshape(values.shape)
-        suffix = "_delta" if key.endswith("_delta") else ""
-        std = computed[f"std{suffix}"][name].numpy().reshape(values.shape)
-        if (np.abs(values - expected) > TOLERANCE * np.maximum(np.abs(values), std)).any():
-            findings.error(place, f"is {values.tolist()}, but {expected.tolist()} in the train split: {REPAIR}")
+        location = f"{key}/{name}"
+        expected = computed[key][name].view_as(values)
+        std = computed["std_delta" if key in OF_CHANGES else "std"][name].view_as(values)
+        if ((values - expected).abs() > TOLERANCE * torch.maximum(values.abs(), std)).any():
+            findings.error(location, f"is {values.tolist()}, but {expected.tolist()} in the train split: {REPAIR}")
         elif key.startswith("std") and (values == 0).any():
-            findings.warning(place, f"is {values.tolist()}: what is constant in the train split cannot be normalised")
+            findings.warning(
+                location, f"is {values.tolist()}: what is constant in the train split cannot be normalised"
+            )

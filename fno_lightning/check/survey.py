@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +10,7 @@ from jaxtyping import Bool, Num
 
 from fno_lightning.check.fields import StoredField
 from fno_lightning.data.hdf5 import WellField
-from fno_lightning.data.hdf5.statistics import CHUNK_BYTES
+from fno_lightning.data.hdf5.blocks import frame_blocks
 
 NEGLIGIBLE = 1e-3
 """Activity, relative to the largest of its trajectory, below which a field has all but come to rest."""
@@ -79,33 +79,20 @@ def survey_field(stored: StoredField, count: Callable[[int], None]) -> Survey:
     n_frames = field.shape[field.sample_varying] if field.time_varying else 1
     n_components = len(field.components)
     survey = Survey(
-        place=stored.entry.place,
+        place=stored.entry.location,
         field=field,
         spread=np.full((n_trajectories, n_frames, n_components), np.nan),
         change=np.full((n_trajectories, n_frames - 1), np.nan),
     )
-    for trajectory in range(n_trajectories):
-        last = np.empty((0, field.frame_size // n_components, n_components), field.dtype)
-        for start, frames in _chunks(stored, trajectory, n_frames):
-            _note_values(survey, trajectory, start, frames)
-            _note_changes(survey, trajectory, start + 1 - len(last), np.concatenate([last, frames]))
-            last = frames[-1:]
-            count(frames.size)
+    try:
+        for block in frame_blocks(stored.entry.handle, field):
+            new = block.frames[: block.n_new]
+            _note_values(survey, block.trajectory, block.start, new)
+            _note_changes(survey, block.trajectory, block.start, block.frames)
+            count(new.size)
+    except (OSError, RuntimeError) as error:  # RuntimeError: how h5py reports a filter that is not installed
+        raise stored.entry.error(f"cannot be read ({error}): simulate or download the file again") from error
     return survey
-
-
-def _chunks(stored: StoredField, trajectory: int, n_frames: int) -> Iterator[tuple[int, np.ndarray]]:
-    """Yields the number of a frame, and some frames from it on, ``(frame, point, component)``."""
-    field, handle = stored.field, stored.entry.handle
-    n_components = len(field.components)
-    n_read = max(1, CHUNK_BYTES // (field.frame_size * field.dtype.itemsize))
-    for start in range(0, n_frames, n_read):
-        index = (trajectory,) * field.sample_varying + (slice(start, start + n_read),) * field.time_varying
-        try:
-            values = np.asarray(handle[index])
-        except (OSError, RuntimeError) as error:  # RuntimeError: how h5py reports a filter that is not installed
-            raise stored.entry.error(f"cannot be read ({error}): simulate or download the file again") from error
-        yield start, values.reshape(-1, field.frame_size // n_components, n_components)
 
 
 def _note_values(survey: Survey, trajectory: int, start: int, frames: np.ndarray) -> None:
@@ -123,7 +110,7 @@ def _note_values(survey: Survey, trajectory: int, start: int, frames: np.ndarray
 
 
 def _note_changes(survey: Survey, trajectory: int, start: int, frames: np.ndarray) -> None:
-    """Notes the changes between frames, the first of which becomes the change number ``start - 1``."""
+    """Note the changes from the frame number ``start`` on."""
     with np.errstate(all="ignore"):
         change = np.abs(np.diff(frames, axis=0)).max(axis=(1, 2))
-    survey.change[trajectory, start - 1 : start - 1 + len(change)] = np.where(np.isfinite(change), change, np.nan)
+    survey.change[trajectory, start : start + len(change)] = np.where(np.isfinite(change), change, np.nan)

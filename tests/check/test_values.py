@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 import torch
 
-from fno_lightning.check import check_file, survey
+from fno_lightning.check import check_file
 from fno_lightning.check.survey import find_stalls
 from fno_lightning.data import write_well_file
 
@@ -108,7 +108,7 @@ def test_what_is_found_does_not_depend_on_how_much_is_read_at_a_time(
         ("error", DENSITY, "'density' has one value", "trajectory 1, frame 3"),
         ("error", "/t0_fields/pressure", "equals the frame before", "3 of 16", "trajectory 0, frame 3"),
     )
-    monkeypatch.setattr(survey, "CHUNK_BYTES", chunk_bytes)
+    monkeypatch.setattr("fno_lightning.data.hdf5.blocks.BLOCK_BYTES", chunk_bytes)
     assert check_file(good_file) == expected
 
 

@@ -21,18 +21,18 @@ class EntryError(WellFormatError):
 
     Args:
         path: The file.
-        place: Path of the entry inside the file; empty for the file itself.
-        found: What is wrong with it and what to do, as the rest of a sentence that begins with the place.
+        location: Path of the entry inside the file; empty for the file itself.
+        found: What is wrong with it and what to do, as the rest of a sentence that begins with the location.
     """
 
-    def __init__(self, path: Path, place: str, found: str) -> None:
-        super().__init__(path, place, found)
+    def __init__(self, path: Path, location: str, found: str) -> None:
+        super().__init__(path, location, found)
         self.path = path
-        self.place = place
+        self.location = location
         self.found = found
 
     def __str__(self) -> str:
-        return f"{self.path}: {self.place} {self.found}" if self.place else f"{self.path} {self.found}"
+        return f"{self.path}: {self.location} {self.found}" if self.location else f"{self.path} {self.found}"
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class Entry:
     handle: Any
 
     @property
-    def place(self) -> str:
+    def location(self) -> str:
         """Path of the entry inside the file."""
         return str(self.handle.name)
 
@@ -58,8 +58,8 @@ class Entry:
         return tuple(self.handle.shape)
 
     def error(self, found: str) -> EntryError:
-        """Returns an error that names the file and the place in it, and says what was found there."""
-        return EntryError(self.path, self.place, found)
+        """Returns an error that names the file and the location in it, and says what was found there."""
+        return EntryError(self.path, self.location, found)
 
     def group(self, name: str) -> Entry:
         """Returns a group of this group.

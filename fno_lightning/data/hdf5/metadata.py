@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from fno_lightning.data.hdf5.entry import Entry, WellFormatError, open_hdf5
+from fno_lightning.data.hdf5.boundaries import read_boundaries
+from fno_lightning.data.hdf5.entry import Entry, open_hdf5
 from fno_lightning.data.hdf5.file import WellField, WellFile
 
 
@@ -25,7 +26,9 @@ def read_well_file(path: str | Path) -> WellFile:
         axes = dimensions.names("spatial_dims")
         n_dims = root.integer("n_spatial_dims")
         if len(axes) != n_dims:
-            raise WellFormatError(f"{path}: n_spatial_dims is {n_dims}, but /dimensions names the axes {axes}")
+            raise root.error(
+                f"says that n_spatial_dims is {n_dims}, but /dimensions names the axes {axes}: correct one of them"
+            )
         time = read_coordinates(dimensions, "time", n_trajectories)
         coordinates = tuple(read_coordinates(dimensions, axis, n_trajectories) for axis in axes)
         full_shape = (n_trajectories, len(time), *map(len, coordinates))
@@ -38,7 +41,7 @@ def read_well_file(path: str | Path) -> WellFile:
             time=time,
             axes=axes,
             coordinates=coordinates,
-            boundaries=_boundaries(root.group("boundary_conditions"), axes),
+            boundaries=read_boundaries(root.group("boundary_conditions"), dict(zip(axes, full_shape[2:], strict=True))),
             fields=tuple(field for order in range(3) for field in _fields(root, order, axes, full_shape)),
             scalars=scalars,
             time_varying_scalars=time_varying_scalars,
@@ -83,7 +86,7 @@ def read_field(entry: Entry, order: int, axes: tuple[str, ...], full_shape: tupl
     kept = (*dropped[: sample_varying + time_varying], *grid)
     components = (len(axes),) * order
     entry.check_shape((*dropped, *components), (*kept, *components))
-    name = entry.place.rpartition("/")[-1]
+    name = entry.location.rpartition("/")[-1]
     suffixes = ["".join(indices) for indices in itertools.product(axes, repeat=order)]
     return WellField(
         name=name,
@@ -127,27 +130,3 @@ def _scalars(group: Entry, n_trajectories: int) -> tuple[dict[str, np.ndarray], 
             entry.check_shape(())
         constant[name] = np.broadcast_to(values.reshape(-1), (n_trajectories,)).astype(np.float32)
     return constant, tuple(time_varying)
-
-
-def _boundaries(group: Entry, axes: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
-    """Condition of each side: open unless stated; a side is a wall only if all of it is."""
-    sides = {axis: ["open", "open"] for axis in axes}
-    for name in group.handle:
-        condition = group.group(name)
-        kind = condition.text("bc_type").lower()
-        if kind not in ("periodic", "wall", "open"):
-            raise condition.error(f"has the bc_type '{kind}', expected PERIODIC, WALL or OPEN")
-        dims = condition.names("associated_dims")
-        mask = np.asarray(condition.dataset("mask").handle[()], dtype=bool)
-        if not set(dims) <= set(axes) or mask.ndim < len(dims):
-            raise condition.error(
-                f"has associated_dims {dims} and a mask of the shape {mask.shape}, which do not fit the axes {axes}: "
-                "correct the file"
-            )
-        mask = mask.reshape(-1, *mask.shape[mask.ndim - len(dims) :])[0]
-        for index, dim in enumerate(dims):
-            for side, position in ((0, 0), (1, -1)):
-                edge = mask.take(position, axis=index)
-                if edge.all() if kind == "wall" else edge.any():
-                    sides[dim][side] = kind
-    return tuple((lower, upper) for lower, upper in sides.values())

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from fno_lightning.data.hdf5.agreement import INTERVAL, Difference, differences
 from fno_lightning.data.hdf5.entry import WellFormatError
 from fno_lightning.data.hdf5.file import WellFile
 from fno_lightning.data.hdf5.metadata import read_well_file
@@ -59,21 +60,15 @@ def read_split(paths: Sequence[Path], reference: WellFile) -> list[WellFile]:
             scalars.
     """
     files = [read_well_file(path) for path in paths]
+    intervals = []
     for file in files:
-        for noun, found, expected in (
-            ("axes", file.axes, reference.axes),
-            ("grid", file.grid_shape, reference.grid_shape),
-            ("boundaries", file.boundaries, reference.boundaries),
-            ("time-dependent fields", file.components(time_varying=True), reference.components(time_varying=True)),
-            ("constant fields", file.components(time_varying=False), reference.components(time_varying=False)),
-            ("scalars", tuple(file.scalars), tuple(reference.scalars)),
-        ):
-            if found != expected:
-                raise _disagreement(file, reference, noun, found, expected)
-        for axis, points, expected_points in zip(file.axes, file.coordinates, reference.coordinates, strict=True):
-            if not np.allclose(points, expected_points, rtol=1e-5, atol=1e-5 * np.ptp(expected_points)):
-                raise _disagreement(file, reference, f"{axis} coordinates", _range(points), _range(expected_points))
-    _warn_of_other_intervals(files, reference)
+        for difference in differences(file, reference):
+            if difference.severity == "error":
+                raise _disagreement(file, reference, difference)
+            if difference.noun == INTERVAL:
+                intervals.append((file, difference))
+    if intervals:
+        _warn_of_interval(*intervals[0], reference)
     return files
 
 
@@ -132,10 +127,13 @@ def selected_components(file: WellFile, names: Sequence[str] | None) -> tuple[st
     return tuple(component for component in components if component in wanted)
 
 
-def _disagreement(file: WellFile, reference: WellFile, noun: str, found: object, expected: object) -> WellFormatError:
+def _disagreement(file: WellFile, reference: WellFile, difference: Difference) -> WellFormatError:
+    found, expected = (
+        _range(value) if isinstance(value, np.ndarray) else value for value in (difference.found, difference.expected)
+    )
     return WellFormatError(
-        f"{file.path} has the {noun} {found}, but {reference.path} has {expected}, and the files of a data set must "
-        "agree: leave one kind out with include_filters or exclude_filters"
+        f"{file.path} has the {difference.noun} {found}, but {reference.path} has {expected}, and the files of a data "
+        "set must agree: leave one kind out with include_filters or exclude_filters"
     )
 
 
@@ -144,19 +142,12 @@ def _range(points: np.ndarray) -> str:
     return f"{shown}, ..., {points[-1]:.7g}" if len(points) > 2 else shown
 
 
-def _warn_of_other_intervals(files: Sequence[WellFile], reference: WellFile) -> None:
-    """Names the first file whose frames follow at another interval."""
-    for file in files:
-        if min(file.n_frames, reference.n_frames) < 2:
-            continue
-        found, expected = file.frame_interval, reference.frame_interval
-        if abs(found - expected) > 1e-3 * abs(expected):
-            logger.warning(
-                "%s has a frame every %.6g, but %s every %.6g: one network cannot step both unless the scalars tell "
-                "them apart; leave one kind out with include_filters or exclude_filters",
-                file.path,
-                found,
-                reference.path,
-                expected,
-            )
-            return
+def _warn_of_interval(file: WellFile, difference: Difference, reference: WellFile) -> None:
+    logger.warning(
+        "%s has a frame every %.6g, but %s every %.6g: one network cannot step both unless the scalars tell them "
+        "apart; leave one kind out with include_filters or exclude_filters",
+        file.path,
+        difference.found,
+        reference.path,
+        difference.expected,
+    )

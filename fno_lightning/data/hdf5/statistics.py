@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -13,15 +13,17 @@ import torch
 import yaml
 from torch import Tensor
 
-from fno_lightning.data.hdf5.entry import WellFormatError
+from fno_lightning.data.hdf5.blocks import frame_blocks
+from fno_lightning.data.hdf5.entry import EntryError
 from fno_lightning.data.hdf5.file import WellField, WellFile
 from fno_lightning.data.spec import FieldSpec
 from fno_lightning.data.statistics import Moments, Statistics
 from fno_lightning.files import atomic_file
 from fno_lightning.progress import progress_bar
 
-CHUNK_BYTES = 2**25
-"""Values that are read at a time."""
+OF_VALUES = ("mean", "std", "rms")
+OF_CHANGES = ("mean_delta", "std_delta", "rms_delta")
+REPAIR = "delete the file, to have the statistics computed again"
 
 Table: TypeAlias = dict[str, dict[str, Tensor]]
 """Each statistic of each field, ``(component,)``, by the names that The Well's ``stats.yaml`` uses."""
@@ -47,7 +49,7 @@ def compute_statistics(
     Raises:
         ValueError: if a value is not finite; names the file and the field.
     """
-    table: Table = {key: {} for key in ("mean", "std", "rms", "mean_delta", "std_delta", "rms_delta")}
+    table: Table = {key: {} for key in (*OF_VALUES, *OF_CHANGES)}
     chosen = trajectories or [range(file.n_trajectories) for file in files]
     n_values = sum(
         _n_values(file, kept, file.field(name)) for file, kept in zip(files, chosen, strict=True) for name in names
@@ -86,32 +88,19 @@ def _moments(
     first = files[0].field(name)
     values, deltas = Moments(len(first.components)), Moments(len(first.components))
     for file, kept in zip(files, trajectories, strict=True):
-        for n_new, frames in _chunks(file, kept, file.field(name), dt_stride):
-            values.update(frames[:n_new].flatten(0, 1))
-            deltas.update((frames[dt_stride:] - frames[:-dt_stride]).flatten(0, 1))
-            if not torch.isfinite(values.mean).all():
-                raise ValueError(
-                    f"'{name}' holds NaN or infinite values in {file.path}, expected finite ones: simulate or download "
-                    "the file again, or leave it out with exclude_filters"
-                )
-            count(frames[:n_new].numel())
+        field = file.field(name)
+        with h5py.File(file.path, "r") as handle:
+            for block in frame_blocks(handle[field.path], field, dt_stride, kept):
+                frames = torch.from_numpy(block.frames.astype(np.float64))
+                values.update(frames[: block.n_new].flatten(0, 1))
+                deltas.update((frames[dt_stride:] - frames[:-dt_stride]).flatten(0, 1))
+                if not torch.isfinite(values.mean).all():
+                    raise ValueError(
+                        f"'{name}' holds NaN or infinite values in {file.path}, expected finite ones: simulate or "
+                        "download the file again, or leave it out with exclude_filters"
+                    )
+                count(frames[: block.n_new].numel())
     return values, deltas if first.time_varying else None
-
-
-def _chunks(
-    file: WellFile, trajectories: Sequence[int], field: WellField, dt_stride: int
-) -> Iterator[tuple[int, Tensor]]:
-    """Yields chunks ``(frame, point, component)``: some new frames, then those that their differences need too."""
-    frame_bytes = field.frame_size * field.dtype.itemsize
-    n_new = max(1, CHUNK_BYTES // frame_bytes)
-    with h5py.File(file.path, "r") as handle:
-        dataset = handle[field.path]
-        for trajectory in trajectories if field.sample_varying else (None,) * bool(trajectories):
-            for start in range(0, file.n_frames if field.time_varying else 1, n_new):
-                frames = slice(start, start + n_new + dt_stride)
-                index = (trajectory,) * field.sample_varying + (frames,) * field.time_varying
-                values = torch.from_numpy(dataset[index]).double()
-                yield n_new, values.reshape(-1, field.frame_size // len(field.components), len(field.components))
 
 
 logger = logging.getLogger(__name__)
@@ -165,32 +154,70 @@ def _is_complete(table: Table, field: WellField) -> bool:
     return all(field.name in table.get(key, {}) for key in needed)
 
 
-def _read(path: Path, fields: Mapping[str, WellField]) -> Table:
+def read_entries(path: Path) -> dict[str, dict[str, Any]]:
+    """Read the entries of a ``stats.yaml`` as they stand, by statistic and field.
+
+    Raises:
+        EntryError: if it is not a table of statistics.
+    """
     try:
         content = yaml.safe_load(path.read_text())
-    except yaml.YAMLError as error:
-        raise _unreadable(path, f"is not YAML ({' '.join(str(error).split())})") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise EntryError(path, "", f"is not YAML ({' '.join(str(error).split())}): {REPAIR}") from error
     if not isinstance(content, dict) or not all(isinstance(entries, dict) for entries in content.values()):
-        raise _unreadable(path, "does not list statistics by field")
-    return {
-        key: {name: _values(path, key, field, entries[name]) for name, field in fields.items() if name in entries}
-        for key, entries in content.items()
-    }
+        raise EntryError(path, "", f"does not list statistics by field: {REPAIR}")
+    return content
 
 
-def _values(path: Path, key: str, field: WellField, entry: Any) -> Tensor:
-    """Values of an entry by component."""
+def statistics_of(field: WellField) -> tuple[str, ...]:
+    """Return the names of the statistics that a field has."""
+    return (*OF_VALUES, *OF_CHANGES) if field.time_varying else OF_VALUES
+
+
+def read_entry(path: Path, key: str, field: WellField, entry: Any) -> Tensor:
+    """Read an entry of a ``stats.yaml``, float64: a number, for a vector ``(axis,)``, for a tensor ``(axis, axis)``.
+
+    Args:
+        path: The file.
+        key: Name of the statistic.
+        field: The field that the entry belongs to.
+        entry: The entry as YAML has it.
+
+    Raises:
+        EntryError: if it is anything else, a number is not finite, or a standard deviation is negative.
+    """
+    location = f"{key}/{field.name}"
+    n_dims = _n_dims(field)
     try:
-        values = torch.tensor(entry, dtype=torch.float64).flatten()
-    except (TypeError, ValueError) as error:
-        raise _unreadable(path, f"has {entry!r} at {key}/{field.name}") from error
-    if len(values) != len(field.components) or not torch.isfinite(values).all():
-        raise _unreadable(path, f"has {entry!r} at {key}/{field.name}, expected {len(field.components)} finite numbers")
-    return values
+        values = np.asarray(entry)
+    except ValueError:  # lists of different lengths
+        values = np.asarray(None)
+    if values.dtype.kind not in "fiu" or values.shape != (n_dims,) * field.order or not np.isfinite(values).all():
+        expected = (
+            "one finite number",
+            f"a list of {n_dims} finite numbers",
+            f"{n_dims} lists of {n_dims} finite numbers",
+        )
+        raise EntryError(path, location, f"is {entry!r}, expected {expected[field.order]}: {REPAIR}")
+    if key.startswith("std") and (values < 0).any():
+        raise EntryError(path, location, f"is {entry!r}, but no standard deviation is negative: {REPAIR}")
+    return torch.from_numpy(values.astype(np.float64))
 
 
-def _unreadable(path: Path, found: str) -> WellFormatError:
-    return WellFormatError(f"{path} {found}: correct it, or delete it to have the statistics computed again")
+def _n_dims(field: WellField) -> int:
+    """Return the number of components along each axis of a vector or tensor."""
+    n_dims: int = round(len(field.components) ** (1 / max(field.order, 1)))
+    return n_dims
+
+
+def _read(path: Path, fields: Mapping[str, WellField]) -> Table:
+    content = read_entries(path)
+    table: Table = {}
+    for name, field in fields.items():
+        for key in statistics_of(field):
+            if name in content.get(key, {}):
+                table.setdefault(key, {})[name] = read_entry(path, key, field, content[key][name]).flatten()
+    return table
 
 
 def _save(path: Path, table: Table, fields: Mapping[str, WellField]) -> None:
@@ -198,9 +225,8 @@ def _save(path: Path, table: Table, fields: Mapping[str, WellField]) -> None:
     content = yaml.safe_load(path.read_text()) if path.exists() else {}
     for key, entries in table.items():
         for name, values in entries.items():
-            order = fields[name].order
-            n_dims = round(len(values) ** (1 / order)) if order else 1
-            content.setdefault(key, {})[name] = values.reshape((n_dims,) * order).tolist()
+            shape = (_n_dims(fields[name]),) * fields[name].order
+            content.setdefault(key, {})[name] = values.reshape(shape).tolist()
     try:
         with atomic_file(path) as temporary:
             temporary.write_text(yaml.safe_dump(content, default_flow_style=None))

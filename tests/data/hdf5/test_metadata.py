@@ -95,7 +95,7 @@ def test_a_file_with_wrong_data(path, name, values, parts):
     [
         ("/", "n_trajectories", 2.5, "one integer"),
         ("/", "n_spatial_dims", 3, "n_spatial_dims is 3"),
-        ("boundary_conditions/x_periodic", "bc_type", "SLIP", "slip"),
+        ("boundary_conditions/x_periodic", "bc_type", "SLIP", "SLIP"),
         ("boundary_conditions/x_periodic", "associated_dims", ["z"], "('z',)"),
         ("t0_fields/density", "dim_varying", [True], "1 entries"),
     ],

@@ -40,7 +40,7 @@ def test_moments_of_chunks_are_those_of_the_whole():
 @pytest.mark.parametrize("dt_stride", [1, 3])
 @pytest.mark.parametrize("chunk_bytes", [1, 500, 2**25])
 def test_computed_statistics_are_numpys(data_set, monkeypatch, chunk_bytes, dt_stride):
-    monkeypatch.setattr("fno_lightning.data.hdf5.statistics.CHUNK_BYTES", chunk_bytes)
+    monkeypatch.setattr("fno_lightning.data.hdf5.blocks.BLOCK_BYTES", chunk_bytes)
     root = data_set()
     statistics = module_of(root, dt_stride=dt_stride).statistics
     pressure, velocity = stored(root, "pressure"), stored(root, "velocity")
@@ -63,7 +63,7 @@ def test_computed_statistics_are_numpys(data_set, monkeypatch, chunk_bytes, dt_s
 def test_progress_is_reported_chunk_by_chunk(tmp_path, irregular_file, monkeypatch):
     fractions = []
     monkeypatch.setattr("fno_lightning.data.hdf5.statistics.progress_bar", lambda _: nullcontext(fractions.append))
-    monkeypatch.setattr("fno_lightning.data.hdf5.statistics.CHUNK_BYTES", 1)  # a chunk is a frame
+    monkeypatch.setattr("fno_lightning.data.hdf5.blocks.BLOCK_BYTES", 1)  # a chunk is a frame
     files = [read_well_file(irregular_file(tmp_path / f"{k}.hdf5", n_trajectories=3, n_frames=9)) for k in range(2)]
     compute_statistics(files, ["velocity", "map"])
     assert len(fractions) == 2 * (3 * 9 + 3)
