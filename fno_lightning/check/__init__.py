@@ -1,7 +1,8 @@
-"""Checks files and data sets in The Well's format, and lists all that is wrong with them."""
+"""Check files and data sets in The Well's format, and list all that is wrong with them."""
 
 from fno_lightning.check.data_set import check, check_data_set, files_at
 from fno_lightning.check.file import check_file
-from fno_lightning.check.findings import Fault, Severity
+from fno_lightning.check.report import Issue, Severity
+from fno_lightning.check.statistics import check_statistics
 
-__all__ = ["Fault", "Severity", "check", "check_data_set", "check_file", "files_at"]
+__all__ = ["Issue", "Severity", "check", "check_data_set", "check_file", "check_statistics", "files_at"]

@@ -8,77 +8,77 @@ from typing import Any
 import h5py
 import numpy as np
 
-from fno_lightning.check.findings import Findings
+from fno_lightning.check.report import Report
 from fno_lightning.data.hdf5.entry import Entry, EntryError
 
 
-def are_numbers(entry: Entry, findings: Findings) -> bool:
+def are_numbers(entry: Entry, report: Report) -> bool:
     """Whether a data set holds real numbers."""
     dtype = entry.handle.dtype
     if dtype.kind in "fiub":
         return True
-    findings.error(entry.location, f"holds values of type {dtype}, expected real numbers")
+    report.error(entry.location, f"holds values of type {dtype}, expected real numbers")
     return False
 
 
-def checked_listing(group: Entry, findings: Findings) -> list[Entry]:
+def checked_listing(group: Entry, report: Report) -> list[Entry]:
     """Checks ``field_names``; returns the data sets that it names, or all if it is not readable."""
-    names = checked_names(group, "field_names", findings)
+    names = checked_names(group, "field_names", report)
     if names is None:
         return [Entry(group.path, child) for child in group.handle.values() if isinstance(child, h5py.Dataset)]
     for name, count in Counter(names).items():
         if count > 1:
-            findings.error(group.location, f"names '{name}' {count} times in field_names: name it once")
+            report.error(group.location, f"names '{name}' {count} times in field_names: name it once")
     for name in group.handle:
         if name not in names:
-            findings.error(
+            report.error(
                 group.location, f"holds '{name}', which field_names {list(names)} does not name: name it, or delete it"
             )
-    entries = [findings.attempt(group.dataset, name) for name in dict.fromkeys(names)]
+    entries = [report.attempt(group.dataset, name) for name in dict.fromkeys(names)]
     return [entry for entry in entries if entry is not None]
 
 
-def checked_text(entry: Entry, name: str, findings: Findings) -> str | None:
+def checked_text(entry: Entry, name: str, report: Report) -> str | None:
     """Returns an attribute that must be text."""
-    return findings.attempt(_text, entry, name, findings)
+    return report.attempt(_text, entry, name, report)
 
 
-def checked_names(entry: Entry, name: str, findings: Findings) -> tuple[str, ...] | None:
+def checked_names(entry: Entry, name: str, report: Report) -> tuple[str, ...] | None:
     """Returns an attribute that must be a list of names."""
-    return findings.attempt(_names, entry, name, findings)
+    return report.attempt(_names, entry, name, report)
 
 
-def checked_count(entry: Entry, name: str, findings: Findings) -> int | None:
+def checked_count(entry: Entry, name: str, report: Report) -> int | None:
     """Returns an attribute that must be a positive integer."""
-    return findings.attempt(_count, entry, name)
+    return report.attempt(_count, entry, name)
 
 
-def checked_flag(entry: Entry, name: str, findings: Findings) -> bool | None:
+def checked_flag(entry: Entry, name: str, report: Report) -> bool | None:
     """Returns an attribute that must be true or false."""
-    return findings.attempt(_flag, entry, name, findings)
+    return report.attempt(_flag, entry, name, report)
 
 
-def checked_flags(entry: Entry, name: str, n_flags: int | None, findings: Findings) -> tuple[bool, ...] | None:
+def checked_flags(entry: Entry, name: str, n_flags: int | None, report: Report) -> tuple[bool, ...] | None:
     """Returns an attribute that must be a list of as many flags; ``n_flags`` is ``None`` if that is not known."""
-    return findings.attempt(_flags, entry, name, n_flags, findings)
+    return report.attempt(_flags, entry, name, n_flags, report)
 
 
-def _text(entry: Entry, name: str, findings: Findings) -> str:
+def _text(entry: Entry, name: str, report: Report) -> str:
     value = entry.attribute(name)
     if not isinstance(value, str | bytes):
         raise _wrong(entry, name, value, "text")
-    _warn_of_bytes(entry, name, [value], findings)
+    _warn_of_bytes(entry, name, [value], report)
     return entry.text(name)
 
 
-def _names(entry: Entry, name: str, findings: Findings) -> tuple[str, ...]:
+def _names(entry: Entry, name: str, report: Report) -> tuple[str, ...]:
     value = entry.attribute(name)
     if isinstance(value, str | bytes) and len(value) != 1:  # one letter is read as a list of one either way
         raise _wrong(entry, name, value, "a list of names; of one text, readers take each letter for a name")
     values = np.atleast_1d(value)
     if isinstance(value, h5py.Empty) or not all(isinstance(item, str | bytes) for item in values):
         raise _wrong(entry, name, value, "a list of names")
-    _warn_of_bytes(entry, name, values.tolist(), findings)
+    _warn_of_bytes(entry, name, values.tolist(), report)
     return entry.names(name)
 
 
@@ -89,21 +89,21 @@ def _count(entry: Entry, name: str) -> int:
     return entry.integer(name)
 
 
-def _flag(entry: Entry, name: str, findings: Findings) -> bool:
-    flags = _booleans(entry, name, "true or false", findings)
+def _flag(entry: Entry, name: str, report: Report) -> bool:
+    flags = _booleans(entry, name, "true or false", report)
     if flags.size != 1:
         raise _wrong(entry, name, flags, "true or false")
     return bool(flags.ravel()[0])
 
 
-def _flags(entry: Entry, name: str, n_flags: int | None, findings: Findings) -> tuple[bool, ...]:
-    flags = _booleans(entry, name, "a list of true or false", findings)
+def _flags(entry: Entry, name: str, n_flags: int | None, report: Report) -> tuple[bool, ...]:
+    flags = _booleans(entry, name, "a list of true or false", report)
     if flags.ndim > 1 or n_flags not in (None, flags.size):
         raise _wrong(entry, name, flags, f"true or false for each of the {n_flags} axes")
     return tuple(bool(flag) for flag in flags.ravel())
 
 
-def _booleans(entry: Entry, name: str, expected: str, findings: Findings) -> np.ndarray:
+def _booleans(entry: Entry, name: str, expected: str, report: Report) -> np.ndarray:
     """Values of an attribute that are booleans, or at least zeros and ones."""
     value = entry.attribute(name)
     values = np.asarray(value)
@@ -111,14 +111,14 @@ def _booleans(entry: Entry, name: str, expected: str, findings: Findings) -> np.
         raise _wrong(entry, name, value, expected)
     if values.dtype.kind != "b":
         message = f"has the attribute '{name}' = {value!r} of type {values.dtype}, strict readers require booleans"
-        findings.warning(entry.location, message)
+        report.warning(entry.location, message)
     return values
 
 
-def _warn_of_bytes(entry: Entry, name: str, values: list[Any], findings: Findings) -> None:
+def _warn_of_bytes(entry: Entry, name: str, values: list[Any], report: Report) -> None:
     if any(isinstance(value, bytes) for value in values):
         message = f"has the attribute '{name}' in bytes, strict readers require strings of variable length"
-        findings.warning(entry.location, message)
+        report.warning(entry.location, message)
 
 
 def _wrong(entry: Entry, name: str, value: Any, expected: str) -> EntryError:

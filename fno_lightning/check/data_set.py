@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import hashlib
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from fno_lightning.check.agreement import check_agreement, check_duplicates
+import h5py
+import numpy as np
+
 from fno_lightning.check.file import check_file
-from fno_lightning.check.findings import Fault, Severity
+from fno_lightning.check.report import Issue, Severity
 from fno_lightning.check.statistics import check_statistics
-from fno_lightning.data.hdf5 import WellFile, read_well_file, split_files
+from fno_lightning.data.hdf5 import WellField, WellFile, read_well_file, split_files
+from fno_lightning.data.hdf5.agreement import Difference, differences
 from fno_lightning.progress import part_of, progress_bar
 
 
-def check(paths: Sequence[str | Path]) -> list[Fault]:
+def check(paths: Sequence[str | Path]) -> list[Issue]:
     """Checks files and data sets, and returns all that is wrong with them.
 
     Args:
@@ -23,16 +28,16 @@ def check(paths: Sequence[str | Path]) -> list[Fault]:
     Raises:
         FileNotFoundError: if there is no such path, or a folder holds neither files nor a data set.
     """
-    faults: list[Fault] = []
+    issues: list[Issue] = []
     for path in map(Path, paths):
         if is_data_set(path):
-            faults += check_data_set(path)
+            issues += check_data_set(path)
         elif path.is_dir():
             found, files = check_files(split_files(path))
-            faults += [*found, *check_agreement(files), *check_duplicates({path.name: files})]
+            issues += [*found, *check_agreement(files), *check_duplicates({path.name: files})]
         else:
-            faults += check_files([path])[0]
-    return list(dict.fromkeys(faults))
+            issues += check_files([path])[0]
+    return list(dict.fromkeys(issues))
 
 
 def files_at(path: str | Path) -> list[Path]:
@@ -55,7 +60,7 @@ SPLITS: dict[str, Severity] = {"train": "error", "valid": "error", "test": "warn
 """The splits of a data set, and how serious it is to lack one."""
 
 
-def check_data_set(folder: str | Path) -> list[Fault]:
+def check_data_set(folder: str | Path) -> list[Issue]:
     """Checks all files of a data set, that they agree and do not repeat each other, and the statistics.
 
     Args:
@@ -68,28 +73,28 @@ def check_data_set(folder: str | Path) -> list[Fault]:
     if not folder.is_dir():
         raise FileNotFoundError(f"there is no folder {folder}, expected one that holds data/train and data/valid")
     paths = split_paths(folder)
-    faults = [_missing(folder, split) for split, files in paths.items() if not files]
+    issues = [_missing(folder, split) for split, files in paths.items() if not files]
     found, files = check_files([path for files in paths.values() for path in files])
     by_split = {split: [file for file in files if file.path in paths[split]] for split in paths}
-    faults += [*found, *check_agreement(files), *check_duplicates(by_split)]
+    issues += [*found, *check_agreement(files), *check_duplicates(by_split)]
     if by_split["train"]:
         is_complete = len(by_split["train"]) == len(paths["train"])
-        faults += check_statistics(folder / "stats.yaml", by_split["train"], compare=is_complete)
-    return faults
+        issues += check_statistics(folder / "stats.yaml", by_split["train"], compare=is_complete)
+    return issues
 
 
-def check_files(paths: Sequence[Path]) -> tuple[list[Fault], list[WellFile]]:
-    """Checks files one by one; returns their faults, and the metadata of those that can be read."""
-    faults: list[Fault] = []
+def check_files(paths: Sequence[Path]) -> tuple[list[Issue], list[WellFile]]:
+    """Checks files one by one; returns their issues, and the metadata of those that can be read."""
+    issues: list[Issue] = []
     files = []
     with progress_bar("Checking files") as report:
         for number, path in enumerate(paths):
-            faults += check_file(path, part_of(report, number, len(paths)))
+            issues += check_file(path, part_of(report, number, len(paths)))
             try:
                 files.append(read_well_file(path))
             except (ValueError, TypeError, OSError, RuntimeError):
-                continue  # the faults say why
-    return faults, files
+                continue  # the issues say why
+    return issues, files
 
 
 def is_data_set(folder: Path) -> bool:
@@ -108,10 +113,96 @@ def split_paths(folder: Path) -> dict[str, list[Path]]:
     return paths
 
 
-def _missing(folder: Path, split: str) -> Fault:
+def _missing(folder: Path, split: str) -> Issue:
     message = "holds no .hdf5 or .h5 file, expected at least one"
     if not (folder / "data" / split).is_dir():
         others = sorted(path.name for path in (folder / "data").glob("*") if path.is_dir() and path.name not in SPLITS)
         hint = f"; there is {', '.join(others)}, and names count" if others else ""
         message = f"is missing, expected a folder with .hdf5 or .h5 files{hint}"
-    return Fault(folder, f"data/{split}", SPLITS[split], message)
+    return Issue(folder, f"data/{split}", SPLITS[split], message)
+
+
+def check_duplicates(splits: Mapping[str, Sequence[WellFile]]) -> list[Issue]:
+    """Looks for trajectories with the same first frame and the same parameters, to the last bit.
+
+    Trajectories that start alike with other parameters are different: many data sets of The Well hold such.
+
+    Args:
+        splits: The files of each split, the one that is trained on first.
+    """
+    seen: dict[bytes, tuple[str, Path, int]] = {}
+    issues: list[Issue] = []
+    for split, files in splits.items():
+        for file in files:
+            found = []
+            for trajectory, digest in enumerate(_digests(file)):
+                origin = seen.setdefault(digest, (split, file.path, trajectory))
+                if origin != (split, file.path, trajectory):
+                    found.append((trajectory, origin))
+            issues += _issues(file, split, found)
+    return issues
+
+
+def _issues(file: WellFile, split: str, found: Sequence[tuple[int, tuple[str, Path, int]]]) -> Iterator[Issue]:
+    """Yields one fault for each split from which a file repeats trajectories."""
+    for origin_split, count in Counter(origin for _, (origin, _, _) in found).items():
+        trajectory, (_, path, number) = next(item for item in found if item[1][0] == origin_split)
+        message = (
+            f"{count} of {file.n_trajectories} trajectories are also in {origin_split}: trajectory {trajectory} starts "
+            f"as number {number} of {path}, with the same parameters"
+        )
+        if origin_split == split:
+            yield Issue(file.path, "/", "warning", f"{message}; keep one of each")
+        else:
+            yield Issue(file.path, "/", "error", f"{message}, so that {split} does not test: replace them")
+
+
+def _digests(file: WellFile) -> list[bytes]:
+    """Returns a hash of what determines each trajectory; nothing if the file stores them as one, or is damaged."""
+    try:
+        return list(_hashes(file))
+    except (OSError, RuntimeError):  # the issues of the file say why
+        return []
+
+
+def _hashes(file: WellFile) -> Iterator[bytes]:
+    if not any(field.sample_varying and field.time_varying for field in file.fields):
+        return
+    with h5py.File(file.path, "r") as handle:
+        for trajectory in range(file.n_trajectories):
+            digest = hashlib.blake2b(digest_size=16)
+            for name, values in sorted(file.scalars.items()):
+                digest.update(f"{name}={float(values[trajectory])!r};".encode())
+            frames = [(field, _frame(handle, field, trajectory, 0)) for field in file.fields]
+            if not any(field.time_varying and np.ptp(values) > 0 for field, values in frames):  # all is at rest
+                frames += [(field, _frame(handle, field, trajectory, -1)) for field in file.fields]
+            for field, values in frames:
+                digest.update(field.name.encode())
+                digest.update(np.ascontiguousarray(values).tobytes())
+            yield digest.digest()
+
+
+def _frame(handle: h5py.File, field: WellField, trajectory: int, frame: int) -> np.ndarray:
+    return np.asarray(handle[field.path][(trajectory,) * field.sample_varying + (frame,) * field.time_varying])
+
+
+def check_agreement(files: Sequence[WellFile]) -> list[Issue]:
+    """Compare all files with the first."""
+    issues = []
+    for file in files[1:]:
+        for difference in differences(file, files[0]):
+            noun, found, expected = _worded(difference)
+            message = f"has the {noun} {found}, but {files[0].path} has {expected}: the files of a data set must agree"
+            issues.append(Issue(file.path, difference.location, difference.severity, message))
+    return issues
+
+
+def _worded(difference: Difference) -> tuple[str, object, object]:
+    """Return the noun and both values for people to read: of coordinates, the point that differs most."""
+    noun, found, expected = difference.noun, difference.found, difference.expected
+    if isinstance(found, np.ndarray) and isinstance(expected, np.ndarray):
+        index = int(np.abs(found - expected).argmax())
+        return f"coordinate number {index}", f"{found[index]:.7g}", f"{expected[index]:.7g}"
+    if isinstance(found, float):
+        return noun, f"{found:.6g}", f"{expected:.6g}"
+    return noun, found, expected

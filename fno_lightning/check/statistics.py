@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from fno_lightning.check.findings import Fault, Findings
+from fno_lightning.check.report import Issue, Report
 from fno_lightning.data.hdf5 import WellField, WellFile
 from fno_lightning.data.hdf5.statistics import (
     OF_CHANGES,
@@ -31,7 +31,7 @@ The Well writes five digits, computed in various precisions; a mistake that matt
 Entries = dict[tuple[str, str], Tensor]
 
 
-def check_statistics(path: Path, train: Sequence[WellFile], *, compare: bool = True) -> list[Fault]:
+def check_statistics(path: Path, train: Sequence[WellFile], *, compare: bool = True) -> list[Issue]:
     """Checks the entries, and compares them with the train split.
 
     Args:
@@ -39,37 +39,37 @@ def check_statistics(path: Path, train: Sequence[WellFile], *, compare: bool = T
         train: Metadata of the files of the train split.
         compare: Whether these are all of its files.
     """
-    findings = Findings(path)
+    report = Report(path)
     if not path.exists():
-        findings.warning("/", "is missing: fno_lightning computes it on first use, the_well's own reader does not")
-        return findings.faults
-    content = findings.attempt(read_entries, path)
+        report.warning("/", "is missing: fno_lightning computes it on first use, the_well's own reader does not")
+        return report.issues
+    content = report.attempt(read_entries, path)
     if content is None:
-        return findings.faults
+        return report.issues
     fields = {field.name: field for field in train[0].fields}
-    _check_names(content, fields, findings)
-    entries = _entries(content, fields, min(file.n_frames for file in train), findings)
+    _check_names(content, fields, report)
+    entries = _entries(content, fields, min(file.n_frames for file in train), report)
     if not compare:
-        findings.warning("/", "is not compared with the data, as files of the train split cannot be read: correct them")
-        return findings.faults
+        report.warning("/", "is not compared with the data, as files of the train split cannot be read: correct them")
+        return report.issues
     for name, field in fields.items():
         computed = _computed(train, field)
         if computed is not None:
-            _compare({key: entry for key, entry in entries.items() if key[1] == name}, computed, findings)
-    return findings.faults
+            _compare({key: entry for key, entry in entries.items() if key[1] == name}, computed, report)
+    return report.issues
 
 
-def _check_names(content: Mapping[str, Mapping[str, Any]], fields: Mapping[str, WellField], findings: Findings) -> None:
+def _check_names(content: Mapping[str, Mapping[str, Any]], fields: Mapping[str, WellField], report: Report) -> None:
     for key, entries in content.items():
         if key not in (*OF_VALUES, *OF_CHANGES):
-            findings.warning(str(key), "is no statistic that readers know")
+            report.warning(str(key), "is no statistic that readers know")
         for name in entries:
             if name not in fields:
-                findings.warning(f"{key}/{name}", f"is of no field of the train split, which has {list(fields)}")
+                report.warning(f"{key}/{name}", f"is of no field of the train split, which has {list(fields)}")
 
 
 def _entries(
-    content: Mapping[str, Mapping[str, Any]], fields: Mapping[str, WellField], n_frames: int, findings: Findings
+    content: Mapping[str, Mapping[str, Any]], fields: Mapping[str, WellField], n_frames: int, report: Report
 ) -> Entries:
     """Return the valid entries of the statistics that the data have: one frame has no changes."""
     entries: Entries = {}
@@ -77,12 +77,12 @@ def _entries(
         for key in statistics_of(field):
             is_needed = key in OF_VALUES or n_frames > 1
             if name in content.get(key, {}):
-                values = findings.attempt(read_entry, findings.path, key, field, content[key][name])
+                values = report.attempt(read_entry, report.path, key, field, content[key][name])
                 entries |= {(key, name): values} if values is not None and is_needed else {}
             elif is_needed and key.startswith("rms"):
-                findings.warning(f"{key}/{name}", f"is missing, which only some readers need: {REPAIR}")
+                report.warning(f"{key}/{name}", f"is missing, which only some readers need: {REPAIR}")
             elif is_needed:
-                findings.error(f"{key}/{name}", f"is missing: {REPAIR}")
+                report.error(f"{key}/{name}", f"is missing: {REPAIR}")
     return entries
 
 
@@ -104,14 +104,12 @@ def _is_alike(field: WellField, file: WellFile) -> bool:
     )
 
 
-def _compare(entries: Entries, computed: Table, findings: Findings) -> None:
+def _compare(entries: Entries, computed: Table, report: Report) -> None:
     for (key, name), values in entries.items():
         location = f"{key}/{name}"
         expected = computed[key][name].view_as(values)
         std = computed["std_delta" if key in OF_CHANGES else "std"][name].view_as(values)
         if ((values - expected).abs() > TOLERANCE * torch.maximum(values.abs(), std)).any():
-            findings.error(location, f"is {values.tolist()}, but {expected.tolist()} in the train split: {REPAIR}")
+            report.error(location, f"is {values.tolist()}, but {expected.tolist()} in the train split: {REPAIR}")
         elif key.startswith("std") and (values == 0).any():
-            findings.warning(
-                location, f"is {values.tolist()}: what is constant in the train split cannot be normalised"
-            )
+            report.warning(location, f"is {values.tolist()}: what is constant in the train split cannot be normalised")

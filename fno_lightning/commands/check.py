@@ -9,16 +9,16 @@ from collections.abc import Sequence
 from rich.console import Console
 from rich.text import Text
 
-from fno_lightning.check import Fault, check, files_at
+from fno_lightning.check import Issue, check, files_at
 
 STYLES = {"error": "bold red", "warning": "yellow"}
 
 
 def main(args: Sequence[str]) -> int:
-    """Checks what the arguments name and prints every fault.
+    """Checks what the arguments name and prints every issue.
 
     Returns:
-        The exit status: 0 if all is well, 1 if there is a fault that counts, 2 if the arguments are wrong.
+        The exit status: 0 if all is well, 1 if there is an issue that counts, 2 if the arguments are wrong.
     """
     try:
         options = _parser().parse_args(args)
@@ -26,16 +26,16 @@ def main(args: Sequence[str]) -> int:
         return int(stop.code or 0)
     try:
         n_files = len({file for path in options.paths for file in files_at(path)})
-        faults = check(options.paths)
+        issues = check(options.paths)
     except FileNotFoundError as error:
         Console(stderr=True).print(Text(f"error: {error}"), soft_wrap=True)
         return 2
     console = Console()
-    _show(faults, console)
-    n_errors = sum(fault.severity == "error" for fault in faults)
-    n_warnings = len(faults) - n_errors
+    _show(issues, console)
+    n_errors = sum(issue.severity == "error" for issue in issues)
+    n_warnings = len(issues) - n_errors
     counts = f"{_count(n_errors, 'error')}, {_count(n_warnings, 'warning')}"
-    console.print(f"{_count(n_files, 'file')}, {counts}" if faults else f"{_count(n_files, 'file')}: no faults")
+    console.print(f"{_count(n_files, 'file')}, {counts}" if issues else f"{_count(n_files, 'file')}: no faults")
     return int(n_errors > 0 or (options.warnings_as_errors and n_warnings > 0))
 
 
@@ -54,13 +54,13 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _show(faults: Sequence[Fault], console: Console) -> None:
-    """Prints one line for each fault, and an empty one after those of each file."""
-    ordered = sorted(faults, key=lambda fault: str(fault.path))
-    for _, group in itertools.groupby(ordered, key=lambda fault: fault.path):
-        for fault in group:
-            label = Text(fault.severity.upper(), style=STYLES[fault.severity])
-            console.print(Text.assemble(label, f"  {fault}"), soft_wrap=True)
+def _show(issues: Sequence[Issue], console: Console) -> None:
+    """Prints one line for each issue, and an empty one after those of each file."""
+    ordered = sorted(issues, key=lambda issue: str(issue.path))
+    for _, group in itertools.groupby(ordered, key=lambda issue: issue.path):
+        for issue in group:
+            label = Text(issue.severity.upper(), style=STYLES[issue.severity])
+            console.print(Text.assemble(label, f"  {issue}"), soft_wrap=True)
         console.print()
 
 

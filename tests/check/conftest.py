@@ -35,7 +35,7 @@ def _assert_found(faults, *expected):
         matches = [
             fault
             for fault in faults
-            if (fault.severity, fault.place) == (severity, place) and all(part in fault.message for part in parts)
+            if (fault.severity, fault.location) == (severity, place) and all(part in fault.message for part in parts)
         ]
         assert len(matches) == 1, f"{severity} at {place} with {parts} not found once in\n{shown}"
     assert len(faults) == len(expected), shown

@@ -31,7 +31,7 @@ def replace(name, values):
 
 
 def errors_of(issues):
-    return {(issue.path, issue.place) for issue in issues if issue.severity == "error"}
+    return {(issue.path, issue.location) for issue in issues if issue.severity == "error"}
 
 
 def refusal(read, *arguments):
@@ -150,7 +150,7 @@ def test_entries_of_statistics_are_valid_for_both_or_for_neither(data_set, write
     content.setdefault(key, {})[name] = entry
     path.write_text(yaml.safe_dump(content))
     errors = {
-        (issue.path, issue.place)
+        (issue.path, issue.location)
         for issue in check_data_set(root)
         if issue.path == path and issue.severity == "error" and "in the train split" not in issue.message
     }

@@ -51,7 +51,7 @@ def test_a_truncated_file(good_file, part, assert_found):
 def test_a_group_that_is_missing(break_file, name):
     faults = break_file(delete(name))
     assert ("error", "/", f"has no group '{name}'") in [
-        (fault.severity, fault.place, fault.message.split(" (")[0]) for fault in faults
+        (fault.severity, fault.location, fault.message.split(" (")[0]) for fault in faults
     ]
 
 
@@ -209,7 +209,7 @@ def test_a_name_that_two_fields_share(break_file, assert_found):
 
 def test_an_axis_that_is_named_twice(break_file):
     faults = break_file(set_attribute("dimensions", "spatial_dims", ["x", "x"]))
-    assert ("error", "/dimensions") in [(fault.severity, fault.place) for fault in faults]
+    assert ("error", "/dimensions") in [(fault.severity, fault.location) for fault in faults]
     assert any("a name of its own for each axis" in fault.message for fault in faults)
 
 

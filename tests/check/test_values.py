@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from fno_lightning.check import check_file
-from fno_lightning.check.survey import find_stalls
+from fno_lightning.check.values import find_frozen
 from fno_lightning.data import write_well_file
 
 DENSITY, VELOCITY = "/t0_fields/density", "/t1_fields/velocity"
@@ -182,6 +182,6 @@ def test_values_that_cannot_be_read(break_file, good_file, replace_values, asser
         ([0, 1, np.nan, 0, 1], [0], [3]),
     ],
 )
-def test_stalls(activity, sudden, gradual):
-    found = find_stalls(np.array(activity, dtype=float))
+def test_frozen_frames(activity, sudden, gradual):
+    found = find_frozen(np.array(activity, dtype=float))
     assert [np.flatnonzero(frames).tolist() for frames in found] == [sudden, gradual]

@@ -21,18 +21,28 @@ class BoundaryCondition:
         kind: ``PERIODIC``, ``WALL`` or ``OPEN``.
         axes: The axes that its mask spans.
         mask: Where it holds, ``(*axes)``; of the first trajectory and frame if it varies, as readers take it.
+        fields: Names of the fields that it holds for; none: all.
     """
 
     location: str
     kind: str
     axes: tuple[str, ...]
     mask: np.ndarray
+    fields: frozenset[str] = frozenset()
 
     def edges(self) -> Iterator[tuple[str, str, np.ndarray]]:
         """Yield each axis and side (``lower`` or ``upper``) with the mask there."""
         for index, axis in enumerate(self.axes):
             for side, position in (("lower", 0), ("upper", -1)):
                 yield axis, side, self.mask.take(position, axis=index)
+
+    def sides(self) -> set[tuple[str, str]]:
+        """Return the sides that the condition claims as a whole, as ``("x", "lower")``."""
+        return {(axis, side) for axis, side, edge in self.edges() if edge.all()}
+
+    def shares_fields(self, other: BoundaryCondition) -> bool:
+        """Whether there is a field that both conditions hold for."""
+        return not self.fields or not other.fields or bool(self.fields & other.fields)
 
 
 def read_kind(entry: Entry) -> str:

@@ -1,4 +1,4 @@
-"""Collects the faults of one file."""
+"""Issues of one file, and the report that collects them."""
 
 from __future__ import annotations
 
@@ -14,30 +14,30 @@ Severity: TypeAlias = Literal["error", "warning"]
 
 
 @dataclass(frozen=True)
-class Fault:
+class Issue:
     """Something in a data set that is wrong, or at least unusual.
 
     Args:
         path: The file or the folder.
-        place: Where in it, e.g. ``/t0_fields/density``; ``/`` for all of it.
+        location: Path inside it, e.g. ``/t0_fields/density``; ``/`` for all of it.
         severity: ``error`` if readers fail or are misled, ``warning`` if it may be meant.
         message: What was found, and what to do.
     """
 
     path: Path
-    place: str
+    location: str
     severity: Severity
     message: str
 
     def __str__(self) -> str:
-        return f"{self.path}: {self.place}: {self.message}"
+        return f"{self.path}: {self.location}: {self.message}"
 
 
 Result = TypeVar("Result")
 
 
-class Findings:
-    """The faults of one file so far.
+class Report:
+    """Issues of one file so far.
 
     Args:
         path: The file.
@@ -45,23 +45,23 @@ class Findings:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.faults: list[Fault] = []
+        self.issues: list[Issue] = []
 
     @property
     def has_errors(self) -> bool:
         """Whether there is more than warnings."""
-        return any(fault.severity == "error" for fault in self.faults)
+        return any(issue.severity == "error" for issue in self.issues)
 
-    def error(self, place: str, message: str) -> None:
-        """Adds an error."""
-        self.faults.append(Fault(self.path, place, "error", message))
+    def error(self, location: str, message: str) -> None:
+        """Add an error."""
+        self.issues.append(Issue(self.path, location, "error", message))
 
-    def warning(self, place: str, message: str) -> None:
-        """Adds a warning."""
-        self.faults.append(Fault(self.path, place, "warning", message))
+    def warning(self, location: str, message: str) -> None:
+        """Add a warning."""
+        self.issues.append(Issue(self.path, location, "warning", message))
 
     def attempt(self, function: Callable[..., Result], *arguments: Any) -> Result | None:
-        """Returns what a function of the reader returns; ``None`` if it fails, and its error becomes a fault."""
+        """Return the result of a function of the reader; if it fails, add its error and return ``None``."""
         try:
             return function(*arguments)
         except EntryError as error:
