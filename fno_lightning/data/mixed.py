@@ -127,7 +127,7 @@ class MixedDataModule(FieldDataModule):
             )
         for member in members.values():
             if isinstance(member, WellDataModule):
-                member.may_use_device = False
+                member.keep_off_device()
         if unknown := [name for name in members if name not in self.names]:
             raise ValueError(f"members {unknown} are not among the names {list(self.names)}: list them there too")
         self.n_steps_input = next(iter(members.values())).n_steps_input

@@ -13,7 +13,7 @@ import torch
 
 from fno_lightning.data.base import FieldDataModule, NotPreparedError, require_at_least
 from fno_lightning.data.batch import SPLITS, Split, splits_of
-from fno_lightning.data.cache import Cache, CachedWindowDataset, FrameSource, SplitCaches, training_device
+from fno_lightning.data.cache import Cache, CachedWindowDataset, FrameSource, SplitCaches
 from fno_lightning.data.hdf5 import (
     WellFile,
     WindowDataset,
@@ -113,15 +113,14 @@ class WellDataModule(FieldDataModule):
         self.max_rollout_steps = max_rollout_steps
         self.source = source
         self.cache = cache
-        self.may_use_device = True
-        """Whether `cache=auto` may choose the device; a mixture takes that back."""
+        self._caches = SplitCaches(cache)
         self._reset()
 
     def _reset(self) -> None:
         self._files: dict[Split, list[WellFile]] = {}
         self._datasets: dict[Split, WindowDataset | CachedWindowDataset] = {}
         self._rollout_datasets: dict[Split, WindowDataset | CachedWindowDataset] = {}
-        self._caches = SplitCaches(self.cache)
+        self._caches = self._caches.emptied()
 
     @property
     def root(self) -> Path:
@@ -184,11 +183,7 @@ class WellDataModule(FieldDataModule):
             self._trajectories(split)
         if stage in ("fit", None):
             _ = self.statistics
-        if self.trainer is not None:
-            self._caches.keep_only(self.trainer.strategy.root_device)
-        is_trained = stage in ("fit", None) and not getattr(self.trainer, "fast_dev_run", False)
-        if self.cache != "auto" or is_trained:
-            self._fill_caches([split for split in splits_of(stage) if self.cache != "auto" or split != "test"])
+        self._caches.prepare(stage, self.trainer, self._source)
         self._datasets, self._rollout_datasets = {}, {}
 
     def dataset(self, split: Split) -> WindowDataset | CachedWindowDataset:
@@ -214,6 +209,10 @@ class WellDataModule(FieldDataModule):
         for index, window in enumerate(self.rollout_dataset(split).windows):
             groups[window.n_steps_output].append(index)
         return [batch for group in groups.values() for batch in consecutive(group, self.rollout_batch_size)]
+
+    def keep_off_device(self) -> None:
+        """Keep the data off the device that trains, whatever is free there: for batches made in main memory."""
+        self._caches.keep_off_device()
 
     def at_resolution(self, resolution: Sequence[int]) -> WellDataModule:
         """Returns the same data on a coarser grid, whose points are every second, third and so on of the files'.
@@ -252,10 +251,8 @@ class WellDataModule(FieldDataModule):
         return keys[:: self.subsample] if split == "train" else keys
 
     def _windows(self, split: Split, windows: Sequence[Window]) -> WindowDataset | CachedWindowDataset:
-        if self.cache in ("ram", "device"):
-            self._fill_caches([split])
         buffers = BatchBuffers(pin_memory=self.pin_memory and self.num_workers == 0 and torch.cuda.is_available())
-        if store := self._caches.store(split):
+        if store := self._caches.frames(split, self.trainer, self._source):
             return CachedWindowDataset(store, windows, self.n_steps_input, self.dt_stride, buffers)
         return WindowDataset(
             self._split(split),
@@ -272,11 +269,6 @@ class WellDataModule(FieldDataModule):
         spec = self.spec
         parts = {"fields": spec.fields, "constant_fields": spec.constant_fields, "scalars": spec.scalars}
         return parts | {"grid_stride": self.grid_stride}
-
-    def _fill_caches(self, splits: Sequence[Split]) -> None:
-        missing = [split for split in splits if self._caches.store(split) is None]
-        device = training_device(self.trainer) if self.may_use_device else None
-        self._caches.fill({split: self._source(split) for split in missing}, device)
 
     def _source(self, split: Split) -> FrameSource:
         return FrameSource(self._split(split), self._trajectories(split), **self._content)

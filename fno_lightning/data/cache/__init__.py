@@ -1,9 +1,10 @@
-"""Trajectories kept in memory: of the machine, or of the device that trains."""
+"""Trajectories in memory: of the machine, or of the device that trains."""
 
 from fno_lightning.data.cache.dataset import CachedWindowDataset
-from fno_lightning.data.cache.policy import Cache, SplitCaches, training_device
+from fno_lightning.data.cache.policy import Cache, SplitCaches
+from fno_lightning.data.cache.shared_memory import RamFrames
 from fno_lightning.data.cache.source import FrameSource
-from fno_lightning.data.cache.store import DeviceFrames, FrameStore, RamFrames
+from fno_lightning.data.cache.store import DeviceFrames, FrameStore
 
 __all__ = [
     "Cache",
@@ -13,5 +14,4 @@ __all__ = [
     "FrameStore",
     "RamFrames",
     "SplitCaches",
-    "training_device",
 ]

@@ -1,32 +1,35 @@
-"""Where the frames of a split are cached: in memory that processes share, or on a device."""
+"""Frames of a split in memory, and how much memory is free for them."""
 
 from __future__ import annotations
 
-import math
+import os
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from rich.filesize import decimal
 from torch import Tensor
 
-from fno_lightning.data.cache.memory import free_on, free_ram
-from fno_lightning.data.cache.shared_file import SharedFile
 from fno_lightning.data.cache.source import CachedFrames, FrameSource
 from fno_lightning.data.loading import process_rank
 from fno_lightning.progress import progress_bar
 
 SHOWN_BYTES = 2**30
-"""From this size on, the progress of reading is shown."""
+"""Smallest size of which the progress of reading is shown."""
+
+_MEMINFO = Path("/proc/meminfo")
+_OWN_GROUPS = Path("/proc/self/cgroup")
+_GROUPS = Path("/sys/fs/cgroup")
 
 
 class FrameStore(ABC):
     """The frames of a split in memory, read at the first use in each process.
 
     Args:
-        source: What to hold.
-        device: Where the tensors are.
+        source: The frames to hold.
+        device: Device of the tensors.
     """
 
     def __init__(self, source: FrameSource, device: torch.device) -> None:
@@ -50,9 +53,9 @@ class FrameStore(ABC):
         """Bytes that are still to be taken; none if another process has taken them already."""
         return self.source.n_bytes
 
-    @abstractmethod
     def free_bytes(self) -> int:
-        """Bytes of memory that are free where the store lies."""
+        """Return the bytes of memory that are free where the store lies."""
+        return free_ram() if self.device.type == "cpu" else free_on(self.device)
 
     @abstractmethod
     def _open(self) -> CachedFrames: ...
@@ -68,39 +71,8 @@ class FrameStore(ABC):
         return vars(self) | {"_tensors": None}
 
 
-class RamFrames(FrameStore):
-    """One copy in main memory for all processes of a machine that use the same part of the same files."""
-
-    def __init__(self, source: FrameSource) -> None:
-        super().__init__(source, torch.device("cpu"))
-        self._file = SharedFile(source.key, max(source.n_bytes, 1))
-
-    @property
-    def n_missing(self) -> int:
-        """Bytes that no other process has taken yet."""
-        return 0 if self._file.exists() else self.source.n_bytes
-
-    def free_bytes(self) -> int:
-        """Free main memory."""
-        return free_ram()
-
-    def _open(self) -> CachedFrames:
-        return self._divide(self._file.open(lambda memory: self._read(*self._divide(memory)[:2])))
-
-    def _divide(self, memory: np.ndarray) -> CachedFrames:
-        source = self.source
-        values = torch.from_numpy(memory[: source.n_bytes].view(np.float32))
-        n_frames = math.prod(source.frames_shape)
-        frames, constants = values[:n_frames], values[n_frames:]
-        return CachedFrames(frames.view(source.frames_shape), constants.view(source.constants_shape), source.scalars)
-
-
 class DeviceFrames(FrameStore):
     """A copy on the device that trains, of this process alone."""
-
-    def free_bytes(self) -> int:
-        """Free memory of the device."""
-        return free_ram() if self.device.type == "cpu" else free_on(self.device)
 
     def _open(self) -> CachedFrames:
         source = self.source
@@ -108,3 +80,72 @@ class DeviceFrames(FrameStore):
         constants = torch.empty(source.constants_shape, device=self.device)
         self._read(frames, constants)
         return CachedFrames(frames, constants, source.scalars.to(self.device))
+
+
+def free_ram() -> int:
+    """Return the bytes of main memory that a process may still take.
+
+    These are the bytes that the system calls available (free, or a cache that it can drop), or the physical memory
+    where it does not tell, and no more than the limits of the container or batch job (control groups) leave.
+    """
+    return min(_available(), *(max(0, limit - used) for limit, used in _group_limits()), 2**63)
+
+
+def free_on(device: torch.device) -> int:
+    """Return the free bytes of an accelerator; 0 if they are not known."""
+    try:
+        free, _ = torch.accelerator.get_memory_info(device)
+    except (RuntimeError, AttributeError, NotImplementedError, ValueError):
+        return 0
+    return free
+
+
+def _available() -> int:
+    if _MEMINFO.exists():
+        lines = dict(line.split(":", 1) for line in _MEMINFO.read_text().splitlines() if ":" in line)
+        if "MemAvailable" in lines:
+            return int(lines["MemAvailable"].split()[0]) * 1024
+    if hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return 0
+
+
+def _group_limits() -> Iterator[tuple[int, int]]:
+    """Yield limit and use, in bytes, of this process's control groups and those that they are in."""
+    for folder, names in _group_folders():
+        limit, used, cached = names
+        try:
+            text = (folder / limit).read_text().strip()
+            in_use = int((folder / used).read_text())
+        except (OSError, ValueError):
+            continue
+        if text != "max":
+            yield int(text), max(0, in_use - _droppable(folder / "memory.stat", cached))
+
+
+def _group_folders() -> Iterator[tuple[Path, tuple[str, str, str]]]:
+    try:
+        lines = _OWN_GROUPS.read_text().splitlines()
+    except OSError:
+        return
+    for line in lines:
+        _, controllers, path = line.split(":", 2)
+        if not controllers:  # version 2: one hierarchy for all
+            root, names = _GROUPS, ("memory.max", "memory.current", "inactive_file")
+        elif "memory" in controllers.split(","):
+            names = ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file")
+            root = _GROUPS / "memory"
+        else:
+            continue
+        own = Path(path.lstrip("/"))
+        for folder in (own, *own.parents):
+            yield root / folder, names
+
+
+def _droppable(statistics: Path, name: str) -> int:
+    """Return the bytes of a group's file cache that the system drops when memory is short."""
+    try:
+        lines = statistics.read_text().splitlines()
+    except OSError:
+        return 0
+    return next((int(line.split()[1]) for line in lines if line.split()[0] == name), 0)

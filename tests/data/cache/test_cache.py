@@ -14,7 +14,8 @@ from lightning.pytorch.callbacks import Callback
 from fno_lightning.data import Batch, MixedDataModule, WellDataModule, write_well_file
 from fno_lightning.data.cache.dataset import CachedWindowDataset
 from fno_lightning.data.cache.policy import SplitCaches
-from fno_lightning.data.cache.store import DeviceFrames, RamFrames
+from fno_lightning.data.cache.shared_memory import RamFrames
+from fno_lightning.data.cache.store import DeviceFrames
 from fno_lightning.data.hdf5.dataset import WindowDataset
 from tests.two_processes import free_port, join
 
@@ -363,9 +364,21 @@ def test_a_mixture_takes_members_in_main_memory(data_set):
     assert_same(batches("ram"), batches("none"))
     with pytest.raises(ValueError, match=r"members \['a', 'b'\] have cache=device.*use cache=ram"):
         batches("device")
+
+
+def test_a_mixture_keeps_its_members_off_the_device(data_set, monkeypatch, make_trainer):
+    monkeypatch.setattr("fno_lightning.data.cache.store.free_on", lambda _: 2**40)
+    trainer = make_trainer()
+    trainer.strategy._root_device = torch.device("meta")
+    root = data_set()
+    caches = SplitCaches("auto")
+    caches.prepare("fit", trainer, module_of(root)._source)
+    assert stores_of(caches) == {DeviceFrames}
     member = module_of(root)
     MixedDataModule({"a": member})
-    assert not member.may_use_device
+    for caches in (member._caches, member.at_resolution((3, 2))._caches):
+        caches.prepare("fit", trainer, member._source)
+        assert stores_of(caches) == {RamFrames}
 
 
 def test_the_option_is_a_hyper_parameter(data_set):

@@ -2,24 +2,24 @@
 
 import torch
 
-from fno_lightning.data.cache import memory
+from fno_lightning.data.cache import store
 
 
 def test_this_machine_says_something_plausible():
-    assert 2**20 < memory.free_ram() < 2**60
+    assert 2**20 < store.free_ram() < 2**60
 
 
 def test_a_processor_is_no_accelerator():
-    assert memory.free_on(torch.device("cpu")) == 0
+    assert store.free_on(torch.device("cpu")) == 0
 
 
 def machine(tmp_path, monkeypatch, meminfo, groups):
     """Makes the files in which a system says what it has."""
     (tmp_path / "meminfo").write_text(meminfo)
     (tmp_path / "groups").write_text(groups)
-    monkeypatch.setattr(memory, "_MEMINFO", tmp_path / "meminfo")
-    monkeypatch.setattr(memory, "_OWN_GROUPS", tmp_path / "groups")
-    monkeypatch.setattr(memory, "_GROUPS", tmp_path / "cgroup")
+    monkeypatch.setattr(store, "_MEMINFO", tmp_path / "meminfo")
+    monkeypatch.setattr(store, "_OWN_GROUPS", tmp_path / "groups")
+    monkeypatch.setattr(store, "_GROUPS", tmp_path / "cgroup")
 
 
 def group(folder, **files):
@@ -33,7 +33,7 @@ MEMINFO = "MemTotal:       8000 kB\nMemFree:         100 kB\nMemAvailable:   600
 
 def test_what_the_system_calls_available_counts(tmp_path, monkeypatch):
     machine(tmp_path, monkeypatch, MEMINFO, "")
-    assert memory.free_ram() == 6000 * 1024
+    assert store.free_ram() == 6000 * 1024
 
 
 def test_limits_of_all_groups_above_count_less_what_can_be_dropped(tmp_path, monkeypatch):
@@ -46,11 +46,11 @@ def test_limits_of_all_groups_above_count_less_what_can_be_dropped(tmp_path, mon
         memory_current="400000\n",
         memory_stat="anon 1\ninactive_file 100000\nactive_file 5\n",
     )
-    assert memory.free_ram() == 700_000
+    assert store.free_ram() == 700_000
     group(root, memory_max="500000\n", memory_current="450000\n")
-    assert memory.free_ram() == 50_000
+    assert store.free_ram() == 50_000
     group(root, memory_max="500000\n", memory_current="600000\n")
-    assert memory.free_ram() == 0
+    assert store.free_ram() == 0
 
 
 def test_the_older_kind_of_groups(tmp_path, monkeypatch):
@@ -62,10 +62,10 @@ def test_the_older_kind_of_groups(tmp_path, monkeypatch):
         memory_stat="cache 7\ntotal_inactive_file 50000\n",
     )
     group(tmp_path / "cgroup" / "memory", memory_limit_in_bytes=str(2**63 - 4096), memory_usage_in_bytes="9000")
-    assert memory.free_ram() == 150_000
+    assert store.free_ram() == 150_000
 
 
 def test_a_system_without_such_files(tmp_path, monkeypatch):
-    monkeypatch.setattr(memory, "_MEMINFO", tmp_path / "absent")
-    monkeypatch.setattr(memory, "_OWN_GROUPS", tmp_path / "absent")
-    assert memory.free_ram() > 2**20
+    monkeypatch.setattr(store, "_MEMINFO", tmp_path / "absent")
+    monkeypatch.setattr(store, "_OWN_GROUPS", tmp_path / "absent")
+    assert store.free_ram() > 2**20

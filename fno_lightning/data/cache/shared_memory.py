@@ -1,8 +1,9 @@
-"""Memory that the processes of a machine share: one fills it, the others map it."""
+"""Frames in main memory that the processes of a machine share: one fills it, the others map it."""
 
 from __future__ import annotations
 
 import errno
+import math
 import mmap
 import os
 import shutil
@@ -13,7 +14,11 @@ from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
+import torch
 from rich.filesize import decimal
+
+from fno_lightning.data.cache.source import CachedFrames, FrameSource
+from fno_lightning.data.cache.store import FrameStore
 
 try:
     import fcntl
@@ -21,9 +26,32 @@ except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
 PREFIX = "fno_lightning-"
-"""Beginning of the files' names, followed by the number of the user."""
+"""Prefix of the files' names, followed by the number of the user."""
 
 _COMPLETE = b"complete"
+
+
+class RamFrames(FrameStore):
+    """One copy in main memory for all processes of a machine that use the same part of the same files."""
+
+    def __init__(self, source: FrameSource) -> None:
+        super().__init__(source, torch.device("cpu"))
+        self._file = SharedFile(source.key, max(source.n_bytes, 1))
+
+    @property
+    def n_missing(self) -> int:
+        """Bytes that no other process has taken yet."""
+        return 0 if self._file.exists() else self.source.n_bytes
+
+    def _open(self) -> CachedFrames:
+        return self._divide(self._file.open(lambda memory: self._read(*self._divide(memory)[:2])))
+
+    def _divide(self, memory: np.ndarray) -> CachedFrames:
+        source = self.source
+        values = torch.from_numpy(memory[: source.n_bytes].view(np.float32))
+        n_frames = math.prod(source.frames_shape)
+        frames, constants = values[:n_frames], values[n_frames:]
+        return CachedFrames(frames.view(source.frames_shape), constants.view(source.constants_shape), source.scalars)
 
 
 class SharedFile:

@@ -10,8 +10,8 @@ import time
 import numpy as np
 import pytest
 
-from fno_lightning.data.cache import shared_file
-from fno_lightning.data.cache.shared_file import SharedFile
+from fno_lightning.data.cache import shared_memory
+from fno_lightning.data.cache.shared_memory import SharedFile
 
 SPAWN = multiprocessing.get_context("spawn")
 SIZE = 1000
@@ -23,7 +23,7 @@ def folders(tmp_path, monkeypatch):
     found = [tmp_path / "memory", tmp_path / "disk"]
     for folder in found:
         folder.mkdir()
-    monkeypatch.setattr(shared_file, "_folders", lambda: iter(found))
+    monkeypatch.setattr(shared_memory, "_folders", lambda: iter(found))
     return found
 
 
@@ -77,7 +77,7 @@ def test_a_failure_while_filling_leaves_nothing(folders):
 
 def share(folders, filled, opened, leave):
     """Opens the file in a process of its own."""
-    shared_file._folders = lambda: iter(folders)
+    shared_memory._folders = lambda: iter(folders)
 
     def fill(memory):
         filled.put(os.getpid())
@@ -105,7 +105,7 @@ def test_processes_that_start_at_once_fill_it_once(folders):
 
 def stuck(folders, filled):
     """Is killed while it fills the file."""
-    shared_file._folders = lambda: iter(folders)
+    shared_memory._folders = lambda: iter(folders)
 
     def fill(memory):
         memory[: SIZE // 2] = 5
@@ -180,7 +180,7 @@ def test_a_forked_process_that_ends_takes_nothing_away(folders):
 
 
 def test_systems_without_locks_are_told_so(monkeypatch):
-    monkeypatch.setattr(shared_file, "fcntl", None)
+    monkeypatch.setattr(shared_memory, "fcntl", None)
     with pytest.raises(OSError, match=r"locks on files, which this system lacks: use cache=none"):
         SharedFile("a", SIZE).open(ones)
 
