@@ -37,7 +37,10 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
 
 def _is_said_by_package(error: BaseException) -> bool:
     """Whether an error was raised by this package's own checks, and not by what it calls."""
-    if not isinstance(error, ValueError | OSError | TypeError | FloatingPointError) or error.__traceback__ is None:
+    if (
+        not isinstance(error, ValueError | OSError | TypeError | ImportError | FloatingPointError)
+        or error.__traceback__ is None
+    ):
         return False
     innermost = error.__traceback__
     while innermost.tb_next is not None:

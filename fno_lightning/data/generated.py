@@ -45,6 +45,8 @@ class GeneratedDataModule(WellDataModule):
         ValueError: if a count or a stride is too small.
     """
 
+    _alternative_to_download = "or simulate a stand-in with --data.init_args.source simulate"
+
     def __init__(
         self,
         pde: PDE,

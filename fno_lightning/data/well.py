@@ -71,6 +71,9 @@ class WellDataModule(FieldDataModule):
         ValueError: if a count or a stride is too small, or ``fields`` is empty.
     """
 
+    _alternative_to_download = ""
+    """Another way to have such data, which the error of a failed download names."""
+
     def __init__(
         self,
         dataset_name: str,
@@ -175,7 +178,7 @@ class WellDataModule(FieldDataModule):
         """Download what the downloader's folder lacks, if asked to."""
         if self.source == "download" and not (self.base_path / self.dataset_name / "data").is_dir():
             with folder_lock(self.base_path):
-                download_well(self.base_path, self.dataset_name)
+                download_well(self.base_path, self.dataset_name, self._alternative_to_download)
 
     def setup(self, stage: str | None = None) -> None:
         """Reads and checks the metadata of the splits that a stage needs; in ``fit`` also the statistics and caches."""

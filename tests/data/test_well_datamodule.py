@@ -16,12 +16,14 @@ from fno_lightning.data import (
     Batch,
     FieldDataModule,
     FieldSpec,
+    GeneratedDataModule,
     NotPreparedError,
     WellDataModule,
     WellFormatError,
     write_well_file,
 )
 from fno_lightning.data.hdf5.download import download_well
+from fno_lightning.pdes import TurbulentRadiativeLayer2D
 
 
 def module_of(root, **options):
@@ -396,7 +398,7 @@ def test_a_failed_download_names_the_command_that_simulates(tmp_path, monkeypatc
             raise failure
 
     monkeypatch.setattr("the_well.utils.download.well_download", download)
-    module = WellDataModule("turbulent_radiative_layer_2D", str(tmp_path), source="download")
+    module = GeneratedDataModule(TurbulentRadiativeLayer2D(), str(tmp_path), source="download")
     with pytest.raises(ConnectionError, match=r"27 of 27 files .* https://.*tcool.* --data.init_args.source simulate"):
         module.prepare_data()
     assert tried == [(str(tmp_path), "turbulent_radiative_layer_2D")]
