@@ -22,9 +22,8 @@ from fno_lightning.data.batch import Batch, Split
 from fno_lightning.data.loading import (
     SuperBatches,
     WholeBatches,
-    collate,
     consecutive,
-    is_on_device,
+    make_loader,
     process_count,
     process_rank,
     several_batches,
@@ -161,9 +160,7 @@ class FieldDataModule(LightningDataModule, ABC):
     def rollout_dataloader(self, split: Split) -> DataLoader[Batch]:
         """Returns full trajectories, each once; distributed processes share them out, perhaps unevenly."""
         batches = self.rollout_batches(split)[process_rank() :: process_count()]
-        dataset = self.rollout_dataset(split)
-        pin_memory = self.pin_memory and not is_on_device(dataset)
-        return DataLoader(dataset, batch_sampler=batches, collate_fn=collate, pin_memory=pin_memory)
+        return self._loader(self.rollout_dataset(split), batch_sampler=batches)
 
     @property
     def _batches_at_once(self) -> int | None:
@@ -188,15 +185,12 @@ class FieldDataModule(LightningDataModule, ABC):
         return self._loader(WholeBatches(dataset, batches), batch_size=None)
 
     def _loader(self, dataset: Dataset[Batch], **options: Any) -> DataLoader[Batch]:
-        on_device = is_on_device(dataset)
-        num_workers = 0 if on_device else self.num_workers
-        return DataLoader(
+        return make_loader(
             dataset,
-            num_workers=num_workers,
-            pin_memory=self.pin_memory and not on_device,
-            persistent_workers=self.persistent_workers and num_workers > 0,
-            prefetch_factor=self.prefetch_factor if num_workers > 0 else None,
-            collate_fn=collate,
+            num_workers=self.num_workers,
+            pin_memory=self.pin_memory,
+            persistent_workers=self.persistent_workers,
+            prefetch_factor=self.prefetch_factor,
             **options,
         )
 

@@ -1,4 +1,4 @@
-"""Samplers, collation and the memory of batches."""
+"""Samplers, collation, loaders and the memory of batches."""
 
 from __future__ import annotations
 
@@ -14,7 +14,15 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from torch import Tensor, distributed
-from torch.utils.data import Dataset, DistributedSampler, RandomSampler, Sampler, default_collate, get_worker_info
+from torch.utils.data import (
+    DataLoader,
+    Dataset,
+    DistributedSampler,
+    RandomSampler,
+    Sampler,
+    default_collate,
+    get_worker_info,
+)
 
 from fno_lightning.data.batch import Batch
 
@@ -54,17 +62,36 @@ class WholeBatches(Dataset[Batch]):
         return read_batch(self.dataset, self.batches[index])
 
 
-class FirstSamples(DistributedSampler[int]):
-    """The first samples that another sampler yields in each epoch.
+class EpochSampler(DistributedSampler[int], ABC):
+    """A sampler that knows the epoch, and shares the samples out to the processes itself.
 
-    (A ``DistributedSampler``, so that Lightning tells it the epoch and leaves it be.)
+    It inherits a ``DistributedSampler`` for its type and its ``set_epoch`` alone: of such a sampler Lightning sets the
+    epoch, and it puts no other in its place when there are several processes.
+    """
+
+    def __init__(self) -> None:
+        """Skip the constructor of ``DistributedSampler``, which asks for a data set to share out."""
+        self.epoch = 0
+
+    @abstractmethod
+    def __len__(self) -> int:
+        """Number of samples of this process in an epoch."""
+
+    @abstractmethod
+    def __iter__(self) -> Iterator[int]:
+        """Yield the samples of this process in the current epoch."""
+
+
+class FirstSamples(EpochSampler):
+    """The first samples that another sampler yields in each epoch.
 
     Args:
         sampler: Yields the samples, of this process if there are several.
-        n_samples: How many to take.
+        n_samples: Number of samples to take.
     """
 
     def __init__(self, sampler: Sampler[int], n_samples: int) -> None:
+        super().__init__()
         self.sampler = sampler
         self.n_samples = n_samples
 
@@ -75,7 +102,7 @@ class FirstSamples(DistributedSampler[int]):
         return itertools.islice(self.sampler, self.n_samples)
 
     def set_epoch(self, epoch: int) -> None:
-        """Tells the sampler the epoch, if it asks for it."""
+        """Pass the epoch on, if the sampler asks for it."""
         if isinstance(self.sampler, DistributedSampler):
             self.sampler.set_epoch(epoch)
 
@@ -105,6 +132,38 @@ def several_batches(
     if limit is not None:
         n_samples = min(n_samples, limit * batch_size)
     return {"sampler": FirstSamples(sampler, n_samples), "batch_size": at_once * batch_size}
+
+
+def make_loader(
+    dataset: Dataset[Batch],
+    *,
+    num_workers: int,
+    pin_memory: bool,
+    persistent_workers: bool,
+    prefetch_factor: int | None,
+    **options: Any,
+) -> DataLoader[Batch]:
+    """Return a loader of batches, without workers and page-locked memory for samples made on the device that trains.
+
+    Args:
+        dataset: The samples.
+        num_workers: Processes that read ahead.
+        pin_memory: Whether to copy batches into page-locked memory.
+        persistent_workers: Whether the processes live on between epochs.
+        prefetch_factor: Batches that each process reads ahead.
+        **options: Batch size, sampler and other options of the ``DataLoader``.
+    """
+    on_device = is_on_device(dataset)
+    num_workers = 0 if on_device else num_workers
+    return DataLoader(
+        dataset,
+        num_workers=num_workers,
+        pin_memory=pin_memory and not on_device,
+        persistent_workers=persistent_workers and num_workers > 0,
+        prefetch_factor=prefetch_factor if num_workers > 0 else None,
+        collate_fn=collate,
+        **options,
+    )
 
 
 def is_on_device(dataset: Dataset[Batch]) -> bool:

@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader, Dataset
 from fno_lightning.data.base import FieldDataModule, require_at_least
 from fno_lightning.data.batch import SPLITS, Batch, Split, splits_of
 from fno_lightning.data.hdf5 import file_spec
-from fno_lightning.data.loading import collate
+from fno_lightning.data.loading import make_loader
 from fno_lightning.data.simulation import (
     FreshDataset,
     FreshNumbers,
@@ -130,14 +130,13 @@ class OnTheFlyDataModule(FieldDataModule):
         options: dict[str, Any] = {"sampler": numbers, "batch_size": self.batch_size}
         if self._batches_at_once is not None:
             options = self._several_batches(numbers, drop_last=False)
-        return DataLoader(
+        return make_loader(
             self.dataset("train"),
-            **options,
             num_workers=self.num_workers,
-            persistent_workers=self.persistent_workers and self.num_workers > 0,
-            prefetch_factor=self.prefetch_factor if self.num_workers > 0 else None,
             pin_memory=self.pin_memory and torch.device(self._device).type == "cpu",
-            collate_fn=collate,
+            persistent_workers=self.persistent_workers,
+            prefetch_factor=self.prefetch_factor,
+            **options,
         )
 
     def at_resolution(self, resolution: Sequence[int]) -> OnTheFlyDataModule:

@@ -148,3 +148,10 @@ def test_evaluation_batches_pass_workers_and_pinning(num_workers):
     assert [len(batch.target) for batch in batches] == [3, 3, 1]
     assert all(isinstance(batch, Batch) for batch in batches)
     assert torch.cat([batch.history for batch in batches])[:, 0, 0, 0].tolist() == list(range(7))
+
+
+def test_rollouts_are_read_by_workers_too():
+    data = SquaresData(num_workers=1, prefetch_factor=2, pin_memory=False)
+    loader = data.rollout_dataloader("test")
+    assert (loader.num_workers, loader.prefetch_factor) == (1, 2)
+    assert len(list(loader)) == len(data.rollout_batches("test"))

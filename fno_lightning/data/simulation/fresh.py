@@ -8,10 +8,10 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
-from torch.utils.data import Dataset, DistributedSampler
+from torch.utils.data import Dataset
 
 from fno_lightning.data.batch import SPLITS, Batch
-from fno_lightning.data.loading import process_count, process_rank
+from fno_lightning.data.loading import EpochSampler, process_count, process_rank
 from fno_lightning.data.simulation.data_set import trajectory_seeds
 from fno_lightning.data.simulation.tensors import TrajectoryTensors, as_tensors, cut_window
 from fno_lightning.pdes import PDE
@@ -52,19 +52,19 @@ class FreshDataset(Dataset[Batch]):
         return Batch(history, constants, scalars, target)
 
 
-class FreshNumbers(DistributedSampler[int]):
+class FreshNumbers(EpochSampler):
     """Numbers of the samples of an epoch that this process trains on; no number comes twice in a training.
 
-    Every process gets equally many. (A ``DistributedSampler``, so that Lightning tells it the epoch and leaves it be.)
+    Every process gets equally many.
 
     Args:
         samples_per_epoch: Samples of an epoch, of all processes together; rounded up to a multiple of the processes.
     """
 
     def __init__(self, samples_per_epoch: int) -> None:
+        super().__init__()
         self.n_processes, self.process = process_count(), process_rank()
         self.n_samples = math.ceil(samples_per_epoch / self.n_processes)
-        self.epoch = 0
 
     def __len__(self) -> int:
         return self.n_samples
