@@ -1,4 +1,4 @@
-"""Values that are not finite, named by where they lie."""
+"""Values that are not finite, named by their location."""
 
 from __future__ import annotations
 
@@ -16,44 +16,53 @@ def all_finite(*parts: Tensor) -> bool:
     return all(bool(part.isfinite().all()) for part in parts)
 
 
-def require_finite_frames(frames: Tensor, numbers: Sequence[int], names: Sequence[str], place: str) -> None:
-    """Checks frames of a trajectory.
+def require_finite(values: Tensor, name: str, location: str | Path) -> None:
+    """Check the values of a field.
+
+    Args:
+        values: The values, or sums of them.
+        name: Name of the field.
+        location: The part of the data set that they are from.
+
+    Raises:
+        ValueError: if a value is not finite; names the field and the location.
+    """
+    if not all_finite(values):
+        raise ValueError(
+            f"'{name}' holds NaN or infinite values in {location}, expected finite ones: simulate or download the file "
+            "again, or leave it out with exclude_filters"
+        )
+
+
+def require_finite_frames(frames: Tensor, numbers: Sequence[int], names: Sequence[str], trajectory: str) -> None:
+    """Check frames of a trajectory.
 
     Args:
         frames: ``(time, field, *grid)``.
         numbers: Number of each frame in its trajectory.
         names: Names of the fields.
-        place: The trajectory and its file, see :func:`trajectory_place`.
+        trajectory: The trajectory and its file, see :func:`trajectory_location`.
 
     Raises:
-        ValueError: if a value is not finite; names the first field and frame.
+        ValueError: if a value is not finite; names the first frame and its first such field.
     """
-    for step, channel in _not_finite(frames):
-        raise ValueError(_NOT_FINITE.format(name=names[channel], place=f"frame {numbers[step]} of {place}"))
+    if all_finite(frames):
+        return
+    for number, frame in zip(numbers, frames, strict=True):
+        for name, values in zip(names, frame, strict=True):
+            require_finite(values, name, f"frame {number} of {trajectory}")
 
 
-def require_finite_constants(constants: Tensor, names: Sequence[str], place: str) -> None:
-    """Checks the constant fields ``(constant_field, *grid)`` of a trajectory.
+def require_finite_constants(constants: Tensor, names: Sequence[str], trajectory: str) -> None:
+    """Check the constant fields ``(constant_field, *grid)`` of a trajectory.
 
     Raises:
-        ValueError: if a value is not finite; names the first field.
+        ValueError: if a value is not finite; names the first such field.
     """
-    for _, channel in _not_finite(constants[None]):
-        raise ValueError(_NOT_FINITE.format(name=names[channel], place=place))
+    for name, values in zip(names, constants, strict=True):
+        require_finite(values, name, trajectory)
 
 
-def trajectory_place(trajectory: int, path: Path) -> str:
-    """Says which trajectory of which file."""
+def trajectory_location(trajectory: int, path: Path) -> str:
+    """Name a trajectory of a file."""
     return f"trajectory {trajectory} of {path}"
-
-
-_NOT_FINITE = (
-    "'{name}' holds NaN or infinite values in {place}, expected finite ones: simulate or download the file again, or "
-    "leave it out with exclude_filters"
-)
-
-
-def _not_finite(frames: Tensor) -> list[list[int]]:
-    """Step and channel of every image in ``(step, channel, *grid)`` that holds a value that is not finite."""
-    places: list[list[int]] = (~torch.isfinite(frames)).flatten(2).any(-1).nonzero().tolist()
-    return places

@@ -50,7 +50,7 @@ class Moments:
 
 @dataclass(frozen=True)
 class Statistics:
-    """Mean and spread of every channel over the train split (all trajectories, times and points), float32.
+    """Mean and standard deviation of every channel over the train split (all trajectories, times and points), float32.
 
     Attributes:
         mean: Mean of each field, ``(field,)``.
@@ -75,3 +75,34 @@ class Statistics:
     constant_std: Tensor
     scalar_mean: Tensor
     scalar_std: Tensor
+
+
+def statistics_from_moments(
+    *,
+    values: tuple[Tensor, Tensor],
+    deltas: tuple[Tensor, Tensor],
+    constants: tuple[Tensor, Tensor],
+    scalars: tuple[Tensor, Tensor],
+) -> Statistics:
+    """Return the statistics with given means and standard deviations; the root mean squares follow from them.
+
+    Args:
+        values: Mean and standard deviation of each field.
+        deltas: The same of the differences between successive steps of each field.
+        constants: The same of each constant field.
+        scalars: The same of each scalar.
+    """
+    mean, std, mean_delta, std_delta = (part.float() for part in (*values, *deltas))
+    constant_mean, constant_std, scalar_mean, scalar_std = (part.float() for part in (*constants, *scalars))
+    return Statistics(
+        mean=mean,
+        std=std,
+        rms=torch.hypot(mean, std),
+        mean_delta=mean_delta,
+        std_delta=std_delta,
+        rms_delta=torch.hypot(mean_delta, std_delta),
+        constant_mean=constant_mean,
+        constant_std=constant_std,
+        scalar_mean=scalar_mean,
+        scalar_std=scalar_std,
+    )

@@ -12,10 +12,9 @@ import torch
 from torch import Tensor
 
 from fno_lightning.data.finite import (
-    all_finite,
     require_finite_constants,
     require_finite_frames,
-    trajectory_place,
+    trajectory_location,
 )
 from fno_lightning.data.hdf5 import WellFile, WellReader
 from fno_lightning.data.hdf5.file import scalar_table
@@ -127,18 +126,16 @@ class FrameSource:
         piece = out if out.device.type == "cpu" else torch.empty(out.shape)
         values = piece.numpy()
         self._reader.read_frames(key.file, key.trajectory, start, 1, values[:0], values)
-        if not all_finite(piece):
-            require_finite_frames(piece, range(start, start + len(piece)), self.fields, self._place(key))
+        require_finite_frames(piece, range(start, start + len(piece)), self.fields, self._location(key))
         if piece is not out:
             out.copy_(piece)
 
     def _read_constants(self, key: TrajectoryKey, out: Tensor) -> None:
         piece = out if out.device.type == "cpu" else torch.empty(out.shape)
         self._reader.read_constants(key.file, key.trajectory, piece.numpy())
-        if not all_finite(piece):
-            require_finite_constants(piece, self.constant_fields, self._place(key))
+        require_finite_constants(piece, self.constant_fields, self._location(key))
         if piece is not out:
             out.copy_(piece)
 
-    def _place(self, key: TrajectoryKey) -> str:
-        return trajectory_place(key.trajectory, self._reader.files[key.file].path)
+    def _location(self, key: TrajectoryKey) -> str:
+        return trajectory_location(key.trajectory, self._reader.files[key.file].path)

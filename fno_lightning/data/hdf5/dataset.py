@@ -12,7 +12,7 @@ from fno_lightning.data.finite import (
     all_finite,
     require_finite_constants,
     require_finite_frames,
-    trajectory_place,
+    trajectory_location,
 )
 from fno_lightning.data.hdf5.file import WellFile, scalar_table
 from fno_lightning.data.hdf5.reader import WellReader
@@ -95,8 +95,8 @@ class WindowDataset(Dataset[Batch]):
         if all_finite(batch.history, batch.constants, batch.target):
             return
         for row, window in enumerate(windows):
-            place = trajectory_place(window.trajectory, self._reader.files[window.file].path)
+            location = trajectory_location(window.trajectory, self._reader.files[window.file].path)
             frames = torch.cat([batch.history[row], batch.target[row]])
             numbers = range(window.start, window.start + self.dt_stride * len(frames), self.dt_stride)
-            require_finite_frames(frames, numbers, self.fields, place)
-            require_finite_constants(batch.constants[row], self.constant_fields, place)
+            require_finite_frames(frames, numbers, self.fields, location)
+            require_finite_constants(batch.constants[row], self.constant_fields, location)

@@ -13,11 +13,12 @@ import torch
 import yaml
 from torch import Tensor
 
+from fno_lightning.data.finite import require_finite
 from fno_lightning.data.hdf5.blocks import frame_blocks
 from fno_lightning.data.hdf5.entry import EntryError
 from fno_lightning.data.hdf5.file import WellField, WellFile
 from fno_lightning.data.spec import FieldSpec
-from fno_lightning.data.statistics import Moments, Statistics
+from fno_lightning.data.statistics import Moments, Statistics, statistics_from_moments
 from fno_lightning.files import atomic_file
 from fno_lightning.progress import progress_bar
 
@@ -94,11 +95,7 @@ def _moments(
                 frames = torch.from_numpy(block.frames.astype(np.float64))
                 values.update(frames[: block.n_new].flatten(0, 1))
                 deltas.update((frames[dt_stride:] - frames[:-dt_stride]).flatten(0, 1))
-                if not torch.isfinite(values.mean).all():
-                    raise ValueError(
-                        f"'{name}' holds NaN or infinite values in {file.path}, expected finite ones: simulate or "
-                        "download the file again, or leave it out with exclude_filters"
-                    )
+                require_finite(values.mean, name, file.path)
                 count(frames[: block.n_new].numel())
     return values, deltas if first.time_varying else None
 
@@ -256,19 +253,10 @@ def _select(table: Table, fields: Mapping[str, WellField], scalars: Tensor, spec
         }
         return torch.tensor([values[name] for name in names])
 
-    mean, std = channels("mean", spec.fields), channels("std", spec.fields)
-    mean_delta, std_delta = channels("mean_delta", spec.fields), channels("std_delta", spec.fields)
     scalar_mean = scalars.mean(dim=1, keepdim=True)
-    scalar_std = (scalars - scalar_mean).square().mean(dim=1).sqrt()
-    return Statistics(
-        mean=mean,
-        std=std,
-        rms=torch.hypot(mean, std),
-        mean_delta=mean_delta,
-        std_delta=std_delta,
-        rms_delta=torch.hypot(mean_delta, std_delta),
-        constant_mean=channels("mean", spec.constant_fields),
-        constant_std=channels("std", spec.constant_fields),
-        scalar_mean=scalar_mean[:, 0].float(),
-        scalar_std=scalar_std.float(),
+    return statistics_from_moments(
+        values=(channels("mean", spec.fields), channels("std", spec.fields)),
+        deltas=(channels("mean_delta", spec.fields), channels("std_delta", spec.fields)),
+        constants=(channels("mean", spec.constant_fields), channels("std", spec.constant_fields)),
+        scalars=(scalar_mean[:, 0], (scalars - scalar_mean).square().mean(dim=1).sqrt()),
     )

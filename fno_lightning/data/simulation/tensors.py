@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from fno_lightning.data.batch import Batch
-from fno_lightning.data.statistics import Statistics
+from fno_lightning.data.statistics import Statistics, statistics_from_moments
 from fno_lightning.data.windows import Window
 from fno_lightning.pdes import Trajectories
 
@@ -78,31 +78,22 @@ class TrajectoryDataset(Dataset[Batch]):
 def tensor_statistics(trajectories: TrajectoryTensors) -> Statistics:
     """Computes the statistics of all trajectories, frames and points, by channel."""
     frames, constants, scalars = trajectories
-    std, mean = _moments(frames, channel=2)
+    values = _moments(frames, channel=2)
+    deltas = torch.zeros_like(values[0]), torch.zeros_like(values[1])
     if frames.shape[1] > 1:
-        std_delta, mean_delta = _moments(frames[:, 1:] - frames[:, :-1], channel=2)
-    else:
-        std_delta, mean_delta = torch.zeros_like(std), torch.zeros_like(mean)
-    constant_std, constant_mean = _moments(constants, channel=1)
-    scalar_std, scalar_mean = _moments(scalars, channel=1)
-    return Statistics(
-        mean=mean,
-        std=std,
-        rms=torch.hypot(mean, std),
-        mean_delta=mean_delta,
-        std_delta=std_delta,
-        rms_delta=torch.hypot(mean_delta, std_delta),
-        constant_mean=constant_mean,
-        constant_std=constant_std,
-        scalar_mean=scalar_mean,
-        scalar_std=scalar_std,
+        deltas = _moments(frames[:, 1:] - frames[:, :-1], channel=2)
+    return statistics_from_moments(
+        values=values,
+        deltas=deltas,
+        constants=_moments(constants, channel=1),
+        scalars=_moments(scalars, channel=1),
     )
 
 
 def _moments(values: Tensor, channel: int) -> tuple[Tensor, Tensor]:
-    """Standard deviation and mean of each channel."""
+    """Return mean and standard deviation of each channel."""
     if values.shape[channel] == 0:
         return torch.zeros(0), torch.zeros(0)
     by_channel = values.cpu().movedim(channel, 0).flatten(1).double()
-    std, mean = torch.var_mean(by_channel, dim=1, correction=0)
-    return std.sqrt().float(), mean.float()
+    variance, mean = torch.var_mean(by_channel, dim=1, correction=0)
+    return mean.float(), variance.sqrt().float()
