@@ -1,4 +1,4 @@
-"""Check files and data sets in The Well's format, and list all that is wrong with them."""
+"""Check files and data sets in The Well's format, and list all issues."""
 
 from fno_lightning.check.data_set import check, check_data_set, files_at
 from fno_lightning.check.file import check_file

@@ -1,4 +1,4 @@
-"""Attributes and the types that they must have; each function returns ``None`` where it has found an error."""
+"""Check attributes and their types; each function returns ``None`` after it has reported an error."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def are_numbers(entry: Entry, report: Report) -> bool:
 
 
 def checked_listing(group: Entry, report: Report) -> list[Entry]:
-    """Checks ``field_names``; returns the data sets that it names, or all if it is not readable."""
+    """Check ``field_names``; return the data sets that it names, or all if it is not readable."""
     names = checked_names(group, "field_names", report)
     if names is None:
         return [Entry(group.path, child) for child in group.handle.values() if isinstance(child, h5py.Dataset)]
@@ -39,27 +39,27 @@ def checked_listing(group: Entry, report: Report) -> list[Entry]:
 
 
 def checked_text(entry: Entry, name: str, report: Report) -> str | None:
-    """Returns an attribute that must be text."""
+    """Return an attribute that must be text."""
     return report.attempt(_text, entry, name, report)
 
 
 def checked_names(entry: Entry, name: str, report: Report) -> tuple[str, ...] | None:
-    """Returns an attribute that must be a list of names."""
+    """Return an attribute that must be a list of names."""
     return report.attempt(_names, entry, name, report)
 
 
 def checked_count(entry: Entry, name: str, report: Report) -> int | None:
-    """Returns an attribute that must be a positive integer."""
+    """Return an attribute that must be a positive integer."""
     return report.attempt(_count, entry, name)
 
 
 def checked_flag(entry: Entry, name: str, report: Report) -> bool | None:
-    """Returns an attribute that must be true or false."""
+    """Return an attribute that must be true or false."""
     return report.attempt(_flag, entry, name, report)
 
 
 def checked_flags(entry: Entry, name: str, n_flags: int | None, report: Report) -> tuple[bool, ...] | None:
-    """Returns an attribute that must be a list of as many flags; ``n_flags`` is ``None`` if that is not known."""
+    """Return an attribute that must be a list of as many flags; ``n_flags`` is ``None`` if that is not known."""
     return report.attempt(_flags, entry, name, n_flags, report)
 
 
@@ -104,7 +104,7 @@ def _flags(entry: Entry, name: str, n_flags: int | None, report: Report) -> tupl
 
 
 def _booleans(entry: Entry, name: str, expected: str, report: Report) -> np.ndarray:
-    """Values of an attribute that are booleans, or at least zeros and ones."""
+    """Return the values of an attribute that are booleans, or at least zeros and ones."""
     value = entry.attribute(name)
     values = np.asarray(value)
     if values.dtype.kind not in "biu" or not np.isin(values, (0, 1)).all():

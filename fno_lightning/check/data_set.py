@@ -1,4 +1,4 @@
-"""Checks a data set: its splits, that its files agree, its statistics."""
+"""Check a data set: its splits, the agreement of its files, its statistics."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from fno_lightning.progress import part_of, progress_bar
 
 
 def check(paths: Sequence[str | Path]) -> list[Issue]:
-    """Checks files and data sets, and returns all that is wrong with them.
+    """Check files and data sets, and return all issues.
 
     Args:
         paths: Files in The Well's format, folders of such files, and folders of data sets, which hold
@@ -41,7 +41,7 @@ def check(paths: Sequence[str | Path]) -> list[Issue]:
 
 
 def files_at(path: str | Path) -> list[Path]:
-    """Returns the files that :func:`check` reads for a path.
+    """Return the files that :func:`check` reads for a path.
 
     Raises:
         FileNotFoundError: if there is no such path, or a folder holds neither files nor a data set.
@@ -57,11 +57,11 @@ def files_at(path: str | Path) -> list[Path]:
 
 
 SPLITS: dict[str, Severity] = {"train": "error", "valid": "error", "test": "warning"}
-"""The splits of a data set, and how serious it is to lack one."""
+"""The splits of a data set, and the severity of lacking one."""
 
 
 def check_data_set(folder: str | Path) -> list[Issue]:
-    """Checks all files of a data set, that they agree and do not repeat each other, and the statistics.
+    """Check all files of a data set, their agreement, repeated trajectories, and the statistics.
 
     Args:
         folder: The folder that holds ``data/train``, ``data/valid``, ``data/test`` and ``stats.yaml``.
@@ -84,7 +84,7 @@ def check_data_set(folder: str | Path) -> list[Issue]:
 
 
 def check_files(paths: Sequence[Path]) -> tuple[list[Issue], list[WellFile]]:
-    """Checks files one by one; returns their issues, and the metadata of those that can be read."""
+    """Check files one by one; return their issues, and the metadata of those that can be read."""
     issues: list[Issue] = []
     files = []
     with progress_bar("Checking files") as report:
@@ -93,17 +93,17 @@ def check_files(paths: Sequence[Path]) -> tuple[list[Issue], list[WellFile]]:
             try:
                 files.append(read_well_file(path))
             except (ValueError, TypeError, OSError, RuntimeError):
-                continue  # the issues say why
+                continue  # its issues are listed
     return issues, files
 
 
 def is_data_set(folder: Path) -> bool:
-    """Whether a folder is meant as one of a data set."""
+    """Whether a folder looks like that of a data set."""
     return (folder / "data").is_dir()
 
 
 def split_paths(folder: Path) -> dict[str, list[Path]]:
-    """Returns the files of each split, none where there are none."""
+    """Return the files of each split, none where there are none."""
     paths = {}
     for split in SPLITS:
         try:
@@ -123,7 +123,7 @@ def _missing(folder: Path, split: str) -> Issue:
 
 
 def check_duplicates(splits: Mapping[str, Sequence[WellFile]]) -> list[Issue]:
-    """Looks for trajectories with the same first frame and the same parameters, to the last bit.
+    """Look for trajectories with the same first frame and the same parameters, to the last bit.
 
     Trajectories that start alike with other parameters are different: many data sets of The Well hold such.
 
@@ -144,7 +144,7 @@ def check_duplicates(splits: Mapping[str, Sequence[WellFile]]) -> list[Issue]:
 
 
 def _issues(file: WellFile, split: str, found: Sequence[tuple[int, tuple[str, Path, int]]]) -> Iterator[Issue]:
-    """Yields one fault for each split from which a file repeats trajectories."""
+    """Yield one issue for each split from which a file repeats trajectories."""
     for origin_split, count in Counter(origin for _, (origin, _, _) in found).items():
         trajectory, (_, path, number) = next(item for item in found if item[1][0] == origin_split)
         message = (
@@ -158,10 +158,10 @@ def _issues(file: WellFile, split: str, found: Sequence[tuple[int, tuple[str, Pa
 
 
 def _digests(file: WellFile) -> list[bytes]:
-    """Returns a hash of what determines each trajectory; nothing if the file stores them as one, or is damaged."""
+    """Return a hash of each trajectory's parameters and first frame; none if the file stores one or is damaged."""
     try:
         return list(_hashes(file))
-    except (OSError, RuntimeError):  # the issues of the file say why
+    except (OSError, RuntimeError):  # its issues are listed
         return []
 
 

@@ -1,4 +1,4 @@
-"""Checks the names, flags and shapes of the fields."""
+"""Check the names, flags and shapes of the fields."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from fno_lightning.data.hdf5.entry import Entry
 from fno_lightning.data.hdf5.metadata import read_field
 
 SAME = 1e-5
-"""Relative difference of a parameter from the same in single precision and maybe a few digits less."""
+"""Relative difference that rounding to single precision, and to few digits, may make in a parameter."""
 
 
 def check_scalars(root: Entry, dimensions: Dimensions, report: Report) -> None:
-    """Checks ``/scalars``, and ``simulation_parameters`` against it."""
+    """Check ``/scalars``, and ``simulation_parameters`` against it."""
     group = report.attempt(root.group, "scalars")
     entries = checked_listing(group, report) if group else []
     values = {entry.location: _check_scalar(entry, dimensions, report) for entry in entries}
@@ -65,11 +65,11 @@ def _compare(location: str, name: str, attribute: Any, values: np.ndarray, repor
 
 @dataclass(frozen=True)
 class StoredField:
-    """A field that is stored as its flags say.
+    """A field that is stored in the shape that its flags imply.
 
     Attributes:
         entry: Its data set.
-        field: What its flags and its shape say.
+        field: Its flags and shape.
     """
 
     entry: Entry
@@ -77,7 +77,7 @@ class StoredField:
 
 
 def check_fields(root: Entry, dimensions: Dimensions, report: Report) -> list[StoredField]:
-    """Checks the groups of fields; returns the fields whose values can be told apart."""
+    """Check the groups of fields; return those whose shape is sound."""
     stored: list[StoredField] = []
     for order in range(3):
         group = report.attempt(root.group, f"t{order}_fields")
@@ -109,7 +109,7 @@ def _check_field(entry: Entry, order: int, dimensions: Dimensions, report: Repor
 
 
 def _check_names(stored: Sequence[StoredField], report: Report) -> None:
-    """Checks that no two fields have a component of the same name, by which channels and statistics are told apart."""
+    """Check that no two fields have a component of the same name, by which channels and statistics are told apart."""
     locations: dict[str, str] = {}
     for item in stored:
         for component in item.field.components:

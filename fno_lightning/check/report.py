@@ -21,7 +21,7 @@ class Issue:
         path: The file or the folder.
         location: Path inside it, e.g. ``/t0_fields/density``; ``/`` for all of it.
         severity: ``error`` if readers fail or are misled, ``warning`` if it may be meant.
-        message: What was found, and what to do.
+        message: The finding, and the remedy.
     """
 
     path: Path
@@ -37,7 +37,7 @@ Result = TypeVar("Result")
 
 
 class Report:
-    """Issues of one file so far.
+    """Collected issues of one file.
 
     Args:
         path: The file.
@@ -49,7 +49,7 @@ class Report:
 
     @property
     def has_errors(self) -> bool:
-        """Whether there is more than warnings."""
+        """Whether there are errors beside warnings."""
         return any(issue.severity == "error" for issue in self.issues)
 
     def error(self, location: str, message: str) -> None:

@@ -1,4 +1,4 @@
-"""Compares a data set's ``stats.yaml`` with the data that it describes."""
+"""Compare a data set's ``stats.yaml`` with the data that it describes."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ Entries = dict[tuple[str, str], Tensor]
 
 
 def check_statistics(path: Path, train: Sequence[WellFile], *, compare: bool = True) -> list[Issue]:
-    """Checks the entries, and compares them with the train split.
+    """Check the entries, and compare them with the train split.
 
     Args:
         path: The ``stats.yaml``.
@@ -87,7 +87,7 @@ def _entries(
 
 
 def _computed(train: Sequence[WellFile], field: WellField) -> Table | None:
-    """Computes the statistics of a field; ``None`` where the faults of the files say why that is not possible."""
+    """Compute the statistics of a field; ``None`` where issues of the files prevent it."""
     if not all(_is_alike(field, file) for file in train):
         return None
     try:

@@ -1,4 +1,4 @@
-"""``fno-lightning check``: lists what is wrong with files and data sets in The Well's format."""
+"""``fno-lightning check``: list the issues of files and data sets in The Well's format."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ STYLES = {"error": "bold red", "warning": "yellow"}
 
 
 def main(args: Sequence[str]) -> int:
-    """Checks what the arguments name and prints every issue.
+    """Check the paths in the arguments and print every issue.
 
     Returns:
         The exit status: 0 if all is well, 1 if there is an issue that counts, 2 if the arguments are wrong.
     """
     try:
         options = _parser().parse_args(args)
-    except SystemExit as stop:  # argparse has said why
+    except SystemExit as stop:  # argparse has printed the reason
         return int(stop.code or 0)
     try:
         n_files = len({file for path in options.paths for file in files_at(path)})
@@ -55,7 +55,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _show(issues: Sequence[Issue], console: Console) -> None:
-    """Prints one line for each issue, and an empty one after those of each file."""
+    """Print one line for each issue, and an empty one after those of each file."""
     ordered = sorted(issues, key=lambda issue: str(issue.path))
     for _, group in itertools.groupby(ordered, key=lambda issue: issue.path):
         for issue in group:

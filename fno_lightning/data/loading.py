@@ -42,7 +42,7 @@ class WholeBatches(Dataset[Batch]):
     """A data set whose items are whole batches of another one, for a ``DataLoader`` with ``batch_size=None``.
 
     Args:
-        dataset: Where the samples come from.
+        dataset: The data set of the samples.
         batches: The samples of each batch.
     """
 
@@ -108,7 +108,7 @@ class FirstSamples(EpochSampler):
 
 
 def shuffled(dataset: Dataset[Batch]) -> Sampler[int]:
-    """Returns the sampler that Lightning trains a shuffled data set with, on one device or several."""
+    """Return the sampler that Lightning trains a shuffled data set with, on one device or several."""
     if process_count() == 1:
         return RandomSampler(dataset)  # type: ignore[arg-type]
     return DistributedSampler(dataset, seed=int(os.environ.get("PL_GLOBAL_SEED", "0")))
@@ -117,7 +117,7 @@ def shuffled(dataset: Dataset[Batch]) -> Sampler[int]:
 def several_batches(
     sampler: Sampler[int], batch_size: int, at_once: int, *, drop_last: bool, limit: int | None
 ) -> dict[str, Any]:
-    """Returns options of a ``DataLoader`` for several batches at once, which together are those of a plain loader.
+    """Return options of a ``DataLoader`` for several batches at once, which together are those of a plain loader.
 
     Args:
         sampler: The samples in order.
@@ -172,14 +172,14 @@ def is_on_device(dataset: Dataset[Batch]) -> bool:
 
 
 def read_batch(dataset: Dataset[Batch], samples: Sequence[int]) -> Batch:
-    """Reads samples as one batch, at once if the data set can (``__getitems__``)."""
+    """Read samples as one batch, at once if the data set can (``__getitems__``)."""
     if hasattr(dataset, "__getitems__"):
         return collate(dataset.__getitems__(samples))
     return collate([dataset[sample] for sample in samples])
 
 
 def collate(samples: Batch | list[Batch]) -> Batch:
-    """Stacks samples into a batch, unless the data set has already read them as one (``__getitems__``)."""
+    """Stack samples into a batch, unless the data set has already read them as one (``__getitems__``)."""
     if isinstance(samples, Batch):
         return samples
     batch: Batch = default_collate(samples)
@@ -187,12 +187,12 @@ def collate(samples: Batch | list[Batch]) -> Batch:
 
 
 def consecutive(items: Sequence[int], size: int) -> list[list[int]]:
-    """Cuts a sequence into pieces of at most ``size``."""
+    """Cut a sequence into pieces of at most ``size``."""
     return [list(items[first : first + size]) for first in range(0, len(items), size)]
 
 
 def shared_batches(n_samples: int, size: int, n_processes: int) -> list[list[int]]:
-    """Cuts samples into batches that processes can share out: equally many for each, and no sample twice.
+    """Cut samples into batches that processes can share out: equally many for each, and no sample twice.
 
     Processes that evaluate must do equally many steps, because they wait for each other in some. Where the number of
     batches is no multiple of the processes, a sampler repeats some, which then count twice in every error.
@@ -236,10 +236,10 @@ class _Buffer(NamedTuple):
 
 
 class BatchBuffers:
-    """Hands out float32 tensors whose memory is taken again when the last tensor or array on it is gone.
+    """Provider of float32 tensors whose memory is taken again when the last tensor or array on it is gone.
 
     The pages of a large fresh tensor are mapped by the system one at a time while it is first written, which takes as
-    long as the copy itself. Whoever keeps a batch keeps its memory: it is never handed out twice at once.
+    long as the copy itself. A batch that is kept keeps its memory: it is never handed out twice at once.
 
     Args:
         pin_memory: Hand out page-locked memory, in processes other than a loader's workers; PyTorch's own allocator
@@ -251,7 +251,7 @@ class BatchBuffers:
         self._buffers: deque[_Buffer] = deque()
 
     def empty(self, *shape: int) -> Tensor:
-        """Returns a tensor with arbitrary values."""
+        """Return a tensor with arbitrary values."""
         if self.pin_memory and get_worker_info() is None:
             return torch.empty(shape, pin_memory=True)
         size = math.prod(shape)
@@ -270,7 +270,7 @@ class BatchBuffers:
         return array
 
     def _free(self, size: int) -> np.ndarray | None:
-        """Takes a buffer that nobody refers to out of the queue; that is atomic, so threads cannot take the same."""
+        """Take an unused buffer out of the queue; that is atomic, so threads cannot take the same."""
         for _ in range(len(self._buffers)):
             try:
                 buffer = self._buffers.popleft()

@@ -1,4 +1,4 @@
-"""Which frames of which trajectory make a sample."""
+"""Windows of trajectories, one for each sample."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Window(NamedTuple):
 
 
 def n_windows(n_frames: int, n_steps: int, dt_stride: int = 1, window_stride: int = 1) -> int:
-    """Returns how many windows a trajectory holds.
+    """Return the number of windows in a trajectory.
 
     Args:
         n_frames: Frames of the trajectory.
@@ -91,7 +91,7 @@ class SlidingWindows(Sequence[Window]):
 
 
 def common_length(lengths: Sequence[int]) -> int:
-    """Returns the length that all windows of a batch have.
+    """Return the length that all windows of a batch have.
 
     Raises:
         ValueError: if they differ.
@@ -108,7 +108,7 @@ def whole_trajectories(
     dt_stride: int = 1,
     max_steps: int | None = None,
 ) -> list[Window]:
-    """Returns one window for each trajectory: input frames from the beginning, then all that follow.
+    """Return one window for each trajectory: input frames from the beginning, then all that follow.
 
     Every frame that the stride reaches is used. The Well's own full trajectories end one step earlier where the number
     of frames is no multiple of the stride.

@@ -22,7 +22,7 @@ class CachedWindowDataset(Dataset[Batch]):
 
     Args:
         store: The cached frames.
-        windows: Where the samples lie.
+        windows: Position of each sample.
         n_steps_input: Frames of a window that are history; the others are the target.
         dt_stride: Distance between successive frames of a window.
         buffers: Memory of the batches in main memory.
@@ -55,7 +55,7 @@ class CachedWindowDataset(Dataset[Batch]):
         return Batch(*(part[0] for part in self.__getitems__([index])))
 
     def __getitems__(self, indices: Sequence[int]) -> Batch:
-        """Returns the samples of several windows as one batch.
+        """Return the samples of several windows as one batch.
 
         Raises:
             ValueError: if the windows have different lengths.
@@ -78,7 +78,7 @@ class CachedWindowDataset(Dataset[Batch]):
         )
 
     def _gather(self, values: Tensor, rows: Tensor) -> Tensor:
-        """Returns ``(*rows, *row)``; a part of a batch is dense, so that it can be sent to a device as it is."""
+        """Return ``(*rows, *row)``; a part of a batch is dense, so that it can be sent to a device as it is."""
         if values.device.type != "cpu":
             return values.index_select(0, rows.flatten()).view(*rows.shape, *values.shape[1:])
         out = self._buffers.empty(*rows.shape, *values.shape[1:])
@@ -88,7 +88,7 @@ class CachedWindowDataset(Dataset[Batch]):
 
 
 def _positions(windows: Sequence[Window], rows: dict[tuple[int, int], tuple[int, int]]) -> Tensor:
-    """First frame, trajectory and output length of each window, in the cache's numbers, ``(window, 3)``."""
+    """Return first frame, trajectory and output length of each window, in the cache's numbers, ``(window, 3)``."""
     if not isinstance(windows, SlidingWindows):
         table = []
         for file, trajectory, start, n_steps_output in windows:
@@ -104,6 +104,6 @@ def _positions(windows: Sequence[Window], rows: dict[tuple[int, int], tuple[int,
 
 
 def _common(lengths: Tensor) -> int:
-    """The length that all windows of a batch have."""
+    """Return the length that all windows of a batch have."""
     shortest, longest = int(lengths.min()), int(lengths.max())
     return shortest if shortest == longest else common_length(lengths.tolist())

@@ -1,4 +1,4 @@
-"""Choose which splits to cache, and where: the only place that decides, by the option, the stage and free memory."""
+"""Choose the splits to cache and their place, by the option, the stage and free memory; nothing else decides."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class SplitCaches:
         return other
 
     def prepare(self, stage: str | None, trainer: Trainer | None, source: Callable[[Split], FrameSource]) -> None:
-        """Cache what a stage of the trainer reads, and drop what is on another device than the one that trains now.
+        """Cache the splits that a stage reads, and drop those on another device than the one that trains now.
 
         Args:
             stage: The stage; ``None``: all.

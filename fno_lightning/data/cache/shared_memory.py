@@ -57,13 +57,13 @@ class RamFrames(FrameStore):
 class SharedFile:
     """A mapped file with a key as its name, which processes that know the key share while one of them lives.
 
-    The first process fills it while the others wait. Each holds a shared lock on it, which the system takes away with
-    the process however that ends; whoever is the last to let go removes the file, and files that crashed processes left
-    behind are removed, or used again, by the next that needs one. It lies in memory (``/dev/shm``) or, where that has
+    The first process fills it while the others wait. Each holds a shared lock on it, which the system releases with the
+    process however that ends; the last process to release it removes the file, and files of crashed processes are
+    removed, or used again, by the next that needs one. It lies in memory (``/dev/shm``) or, where that has
     not enough room, in the system's folder of temporary files.
 
     Args:
-        key: What is in the file; equal keys must mean equal contents.
+        key: Identity of the contents; equal keys must mean equal contents.
         n_bytes: Size of the contents.
     """
 
@@ -76,7 +76,7 @@ class SharedFile:
         return any((folder / self.name).exists() for folder in _folders())
 
     def open(self, fill: Callable[[np.ndarray], None]) -> np.ndarray:
-        """Maps the file, which ``fill`` writes first if no process has done so yet.
+        """Map the file, which ``fill`` writes first if no process has done so yet.
 
         Args:
             fill: Writes the contents into an array of bytes.
@@ -128,7 +128,7 @@ class _Mapping:
             os.close(descriptor)
 
     def _locked(self, descriptor: int, fill: Callable[[np.ndarray], None]) -> np.ndarray | None:
-        """Locks the open file, filling it if needed; ``None`` if it was removed meanwhile."""
+        """Lock the open file, filling it if needed; ``None`` if it was removed meanwhile."""
         fcntl.flock(descriptor, fcntl.LOCK_SH)
         if not self._is_complete(descriptor):
             fcntl.flock(descriptor, fcntl.LOCK_EX)
@@ -163,7 +163,7 @@ class _Mapping:
 
 
 def _folders() -> Iterator[Path]:
-    """Where shared files may lie, the best first."""
+    """Yield the folders in which shared files may lie, the best first."""
     memory = Path("/dev/shm")
     if memory.is_dir() and os.access(memory, os.W_OK):
         yield memory
@@ -179,7 +179,7 @@ def _is_at(path: Path, descriptor: int) -> bool:
 
 
 def _let_go(path: Path, descriptor: int, process: int) -> None:
-    """Removes the file if no other process has it open; a forked process leaves that to the one that opened it."""
+    """Remove the file if no other process has it open; a forked process leaves that to the one that opened it."""
     if os.getpid() == process:
         with suppress(OSError):
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -190,7 +190,7 @@ def _let_go(path: Path, descriptor: int, process: int) -> None:
 
 
 def _remove_abandoned(kept: Path) -> None:
-    """Removes files of processes that ended without letting go."""
+    """Remove files of processes that ended without releasing them."""
     for path in kept.parent.glob(f"{'-'.join(kept.name.split('-')[:2])}-*"):
         if path == kept:
             continue

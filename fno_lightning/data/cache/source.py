@@ -1,4 +1,4 @@
-"""What of a split a cache holds, and how it is read."""
+"""The part of a split that is cached, and its reader."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class FrameSource:
 
     Args:
         files: Metadata of the files.
-        trajectories: Which of their trajectories, in the order in which they are stored.
+        trajectories: Trajectories to hold, in the order in which they are stored.
         fields: Components of time-dependent fields, in the order of the files.
         constant_fields: Components of the fields without time dependence, in the order of the files.
         scalars: Names of the scalars that are constant in time.
@@ -91,7 +91,7 @@ class FrameSource:
 
     @property
     def key(self) -> str:
-        """Names the contents: it changes with the files and with everything that is chosen from them."""
+        """Hash of the contents: it changes with the files and with everything that is chosen from them."""
         files = self._reader.files
         used = [files[number] for number in sorted({key.file for key in self.trajectories})]
         identities = [
@@ -101,12 +101,12 @@ class FrameSource:
         return hashlib.sha256(repr(chosen).encode()).hexdigest()[:32]
 
     def read(self, frames: Tensor, constants: Tensor, report: Callable[[float], None]) -> None:
-        """Reads everything, trajectory by trajectory.
+        """Read everything, trajectory by trajectory.
 
         Args:
-            frames: Where the frames go, ``(frame, field, *grid)``, on any device.
-            constants: Where the constant fields go, ``(trajectory, constant_field, *grid)``.
-            report: Is told the fraction done.
+            frames: Output for the frames, ``(frame, field, *grid)``, on any device.
+            constants: Output for the constant fields, ``(trajectory, constant_field, *grid)``.
+            report: Called with the fraction that is done.
 
         Raises:
             ValueError: if a value is not finite; names its field, frame, trajectory and file.

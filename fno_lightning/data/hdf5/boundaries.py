@@ -1,4 +1,4 @@
-"""Boundary conditions as files state them, and the condition of each side that follows."""
+"""Boundary conditions of files, and the conditions of the sides that follow from them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class BoundaryCondition:
         location: Path of its group inside the file.
         kind: ``PERIODIC``, ``WALL`` or ``OPEN``.
         axes: The axes that its mask spans.
-        mask: Where it holds, ``(*axes)``; of the first trajectory and frame if it varies, as readers take it.
+        mask: Cells in which it holds, ``(*axes)``; of the first trajectory and frame if it varies, as readers take it.
         fields: Names of the fields that it holds for; none: all.
     """
 

@@ -19,7 +19,7 @@ class ChunkCache:
     """The blocks that were decoded last, of all files that a process has open.
 
     Args:
-        n_bytes: Most memory.
+        n_bytes: Largest memory.
     """
 
     def __init__(self, n_bytes: int = CACHE_BYTES) -> None:
@@ -28,13 +28,13 @@ class ChunkCache:
         self._blocks: OrderedDict[_Key, np.ndarray] = OrderedDict()
 
     def get(self, key: _Key) -> np.ndarray | None:
-        """Returns a block if it is kept."""
+        """Return a block if it is kept."""
         if key in self._blocks:
             self._blocks.move_to_end(key)
         return self._blocks.get(key)
 
     def put(self, key: _Key, block: np.ndarray) -> None:
-        """Keeps a block, and drops others to make room for it."""
+        """Keep a block, and drop others to make room for it."""
         self._blocks[key] = block
         self._used += block.nbytes
         while self._used > self.n_bytes:
@@ -49,7 +49,7 @@ class ChunkedFrames:
 
     Args:
         dataset: The data set.
-        cache: Where blocks are kept.
+        cache: Holder of the blocks.
         n_leading: Number of axes before the grid: 2 for trajectory and time, 1 for either, of at least one.
     """
 
@@ -69,7 +69,7 @@ class ChunkedFrames:
         return self._frames(parts[:-1], parts[-1]) if isinstance(parts[-1], slice) else self._at(parts)
 
     def _frames(self, trajectory: tuple[int, ...], frames: slice) -> np.ndarray:
-        """Frames of a trajectory, block by block."""
+        """Return frames of a trajectory, block by block."""
         n_leading, size = len(self._sizes), self._sizes[-1]
         numbers = np.arange(self._dataset.shape[n_leading - 1])[frames]
         out = np.empty((len(numbers), *self._dataset.shape[n_leading:]), self._dataset.dtype)
@@ -81,13 +81,13 @@ class ChunkedFrames:
         return out
 
     def _at(self, position: tuple[int, ...]) -> np.ndarray:
-        """The values at one position of the leading axes."""
+        """Return the values at one position of the leading axes."""
         inside = tuple(part % size for part, size in zip(position, self._sizes, strict=True))
         values: np.ndarray = self._block(position)[inside]
         return values
 
     def _block(self, position: tuple[int, ...]) -> np.ndarray:
-        """The block of whole chunks around a position of the leading axes."""
+        """Return the block of whole chunks around a position of the leading axes."""
         number = tuple(part // size for part, size in zip(position, self._sizes, strict=True))
         block = self._cache.get((*self._name, number))
         if block is None:

@@ -28,7 +28,7 @@ class WindowDataset(Dataset[Batch]):
 
     Args:
         files: Metadata of the files, all on one grid.
-        windows: Where the samples lie in the files.
+        windows: Position of each sample in the files.
         n_steps_input: Frames of a window that are history; the others are the target.
         dt_stride: Distance between successive frames of a window.
         fields: Components of time-dependent fields, in the order of the files.
@@ -67,7 +67,7 @@ class WindowDataset(Dataset[Batch]):
         return Batch(*(part[0] for part in self.__getitems__([index])))
 
     def __getitems__(self, indices: Sequence[int]) -> Batch:
-        """Returns the samples of several windows as one batch.
+        """Return the samples of several windows as one batch.
 
         Raises:
             ValueError: if the windows have different lengths, or a value that was read is not finite.

@@ -18,7 +18,7 @@ def download_well(base_path: Path, dataset_name: str, alternative: str = "") -> 
     """Download the missing files of a data set to ``<base_path>/datasets/<dataset_name>``; resume incomplete ones.
 
     Args:
-        base_path: Where the_well's own downloader makes its folder ``datasets``.
+        base_path: Folder in which the_well's own downloader makes ``datasets``.
         dataset_name: A data set of The Well.
         alternative: Another way to have such data, for the message of a failed download, e.g. "or simulate them".
 

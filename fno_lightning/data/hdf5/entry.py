@@ -1,4 +1,4 @@
-"""Entries of an HDF5 file, looked up with errors that say what is wrong and where."""
+"""Entries of an HDF5 file, looked up with errors that name the file, the location and the remedy."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class EntryError(WellFormatError):
     Args:
         path: The file.
         location: Path of the entry inside the file; empty for the file itself.
-        found: What is wrong with it and what to do, as the rest of a sentence that begins with the location.
+        found: The finding and the remedy, as the rest of a sentence that begins with the location.
     """
 
     def __init__(self, path: Path, location: str, found: str) -> None:
@@ -58,11 +58,11 @@ class Entry:
         return tuple(self.handle.shape)
 
     def error(self, found: str) -> EntryError:
-        """Returns an error that names the file and the location in it, and says what was found there."""
+        """Return an error that names the file, the location in it, and the finding."""
         return EntryError(self.path, self.location, found)
 
     def group(self, name: str) -> Entry:
-        """Returns a group of this group.
+        """Return a group of this group.
 
         Raises:
             EntryError: if there is no such group.
@@ -70,7 +70,7 @@ class Entry:
         return self._child(name, h5py.Group, "group")
 
     def dataset(self, name: str) -> Entry:
-        """Returns a data set of this group.
+        """Return a data set of this group.
 
         Raises:
             EntryError: if there is no such data set.
@@ -78,7 +78,7 @@ class Entry:
         return self._child(name, h5py.Dataset, "data set")
 
     def attribute(self, name: str) -> Any:
-        """Returns an attribute.
+        """Return an attribute.
 
         Raises:
             EntryError: if there is no such attribute.
@@ -91,21 +91,21 @@ class Entry:
         return self.handle.attrs[name]
 
     def text(self, name: str) -> str:
-        """Returns an attribute as text."""
+        """Return an attribute as text."""
         value = self.attribute(name)
         return value.decode() if isinstance(value, bytes) else str(value)
 
     def names(self, name: str) -> tuple[str, ...]:
-        """Returns an attribute that holds a list of names; a single name counts as a list of one."""
+        """Return an attribute that holds a list of names; a single name counts as a list of one."""
         values = np.atleast_1d(self.attribute(name))
         return tuple(value.decode() if isinstance(value, bytes) else str(value) for value in values)
 
     def flag(self, name: str) -> bool:
-        """Returns an attribute that is true or false."""
+        """Return an attribute that is true or false."""
         return bool(self.attribute(name))
 
     def integer(self, name: str) -> int:
-        """Returns an attribute that holds an integer.
+        """Return an attribute that holds an integer.
 
         Raises:
             EntryError: if it holds something else.
@@ -116,7 +116,7 @@ class Entry:
         return int(np.ravel(value)[0])
 
     def finite_values(self) -> np.ndarray:
-        """Reads a small data set of numbers as float64.
+        """Read a small data set of numbers as float64.
 
         Raises:
             EntryError: if a value is not finite.
@@ -127,7 +127,7 @@ class Entry:
         return values
 
     def check_shape(self, *expected: tuple[int, ...]) -> None:
-        """Checks the shape of a data set.
+        """Check the shape of a data set.
 
         Raises:
             EntryError: if it is none of those expected.
@@ -150,7 +150,7 @@ class Entry:
 
 @contextmanager
 def open_hdf5(path: Path) -> Iterator[Entry]:
-    """Opens a file for reading and yields its root.
+    """Open a file for reading and yield its root.
 
     Raises:
         FileNotFoundError: if there is no such file.

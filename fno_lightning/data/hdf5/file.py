@@ -1,4 +1,4 @@
-"""What one file in The Well's format holds, and the data set that it is a part of."""
+"""Metadata of one file in The Well's format, and of the data set that it is a part of."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class WellFile:
     Attributes:
         path: The file.
         dataset_name: Name of the data set that it is a part of.
-        source: Where the data came from, if the file says so.
+        source: Origin of the data, if the file has one.
         n_trajectories: Number of trajectories.
         time: Time of each frame, ``(n_frames,)``.
         axes: Name of each spatial axis.
@@ -97,11 +97,11 @@ class WellFile:
         return float(self.time[-1] - self.time[0]) / (self.n_frames - 1)
 
     def field(self, name: str) -> WellField:
-        """Returns a field by its name."""
+        """Return a field by its name."""
         return next(field for field in self.fields if field.name == name)
 
     def components(self, *, time_varying: bool) -> tuple[str, ...]:
-        """Names of the components of all fields that depend on time, or of all those that do not."""
+        """Return the names of the components of all fields that depend on time, or of all those that do not."""
         selected = (field for field in self.fields if field.time_varying is time_varying)
         return tuple(component for field in selected for component in field.components)
 
@@ -109,13 +109,13 @@ class WellFile:
 def file_spec(
     file: WellFile, *, fields: tuple[str, ...], time_step: float | None, source: str, grid_stride: int = 1
 ) -> FieldSpec:
-    """Describes the data set that a file is a part of.
+    """Describe the data set that a file is a part of.
 
     Args:
         file: Metadata of the file.
         fields: Components of time-dependent fields that are used.
         time_step: Time between two steps; ``None`` for a steady problem.
-        source: Where the data came from, for people to read.
+        source: Origin of the data, for people to read.
         grid_stride: Distance between the grid points that are used.
     """
     coordinates = [points[::grid_stride] for points in file.coordinates]
@@ -134,7 +134,7 @@ def file_spec(
 
 
 def matching_stride(file: WellFile, resolution: Sequence[int]) -> int:
-    """Returns the distance between points of a file's grid that make up a coarser grid.
+    """Return the distance between points of a file's grid that make up a coarser grid.
 
     Args:
         file: Metadata of the file.
@@ -156,6 +156,6 @@ def matching_stride(file: WellFile, resolution: Sequence[int]) -> int:
 
 
 def scalar_table(file: WellFile, names: Sequence[str]) -> Tensor:
-    """Scalars of each trajectory of a file, ``(trajectory, scalar)``."""
+    """Return the scalars of each trajectory of a file, ``(trajectory, scalar)``."""
     columns = [torch.from_numpy(file.scalars[name]) for name in names]
     return torch.stack(columns, dim=1) if columns else torch.empty(file.n_trajectories, 0)

@@ -1,4 +1,4 @@
-"""Reads and checks what a file in The Well's format says about itself."""
+"""Read and check the metadata of a file in The Well's format."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from fno_lightning.data.hdf5.file import WellField, WellFile
 
 
 def read_well_file(path: str | Path) -> WellFile:
-    """Reads and checks the metadata of a file; no field is read.
+    """Read and check the metadata of a file; no field is read.
 
     Raises:
         FileNotFoundError: if there is no such file.
@@ -49,7 +49,7 @@ def read_well_file(path: str | Path) -> WellFile:
 
 
 def read_coordinates(dimensions: Entry, name: str, n_trajectories: int) -> np.ndarray:
-    """Reads times, or the coordinates of an axis: those of the first trajectory, if they differ.
+    """Read times, or the coordinates of an axis: those of the first trajectory, if they differ.
 
     Raises:
         EntryError: if there are none, or they are not one finite value for each point.
@@ -65,7 +65,7 @@ def read_coordinates(dimensions: Entry, name: str, n_trajectories: int) -> np.nd
 
 
 def read_field(entry: Entry, order: int, axes: tuple[str, ...], full_shape: tuple[int, ...]) -> WellField:
-    """Reads what a field's flags and its shape say.
+    """Read the flags and the shape of a field.
 
     Args:
         entry: The field's data set.
@@ -107,7 +107,7 @@ def _fields(root: Entry, order: int, axes: tuple[str, ...], full_shape: tuple[in
 
 
 def _offset(entry: Entry) -> int | None:
-    """Position of the values in the file, if they may be read without the HDF5 library."""
+    """Return the position of the values in the file, if they may be read without the HDF5 library."""
     dtype = entry.handle.dtype
     if dtype.kind != "f":
         raise entry.error(f"holds values of type {dtype}, expected real floating-point numbers")

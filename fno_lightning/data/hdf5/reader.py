@@ -1,4 +1,4 @@
-"""Reads windows of trajectories from open files."""
+"""Read windows of trajectories from open files."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ MAX_OPEN_FILES = 128
 
 
 class Channels(NamedTuple):
-    """Where the components of one field go.
+    """The channels that the components of one field fill.
 
     Attributes:
         field: The field.
@@ -34,7 +34,7 @@ class Channels(NamedTuple):
     grid_stride: int
 
     def arrange(self, values: np.ndarray, n_leading: int) -> np.ndarray:
-        """Brings stored values into the order of a batch.
+        """Bring stored values into the order of a batch.
 
         Args:
             values: ``(*leading, *grid, *component)``; axes along which nothing varies may be absent.
@@ -53,7 +53,7 @@ class Channels(NamedTuple):
 
 
 class WellReader:
-    """Reads chosen components of the fields of a list of files, channels before the grid.
+    """Reader of chosen components of the fields of a list of files, channels before the grid.
 
     Files are opened on first use, once for each process, so that a reader can be sent to worker processes. No metadata
     are read again. Fields that lie in a file in one piece are mapped into memory and copied once, from the system's
@@ -82,7 +82,7 @@ class WellReader:
     def read_frames(
         self, file: int, trajectory: int, start: int, dt_stride: int, history: np.ndarray, target: np.ndarray
     ) -> None:
-        """Fills ``history`` and ``target`` with successive frames.
+        """Fill ``history`` and ``target`` with successive frames.
 
         Args:
             file: Number of the file.
@@ -104,7 +104,7 @@ class WellReader:
                 target[:, channel] = values[n_steps_input:, number]
 
     def read_constants(self, file: int, trajectory: int, constants: np.ndarray) -> None:
-        """Fills ``constants`` with the fields without time dependence, ``(constant_field, *grid)``."""
+        """Fill ``constants`` with the fields without time dependence, ``(constant_field, *grid)``."""
         if not self._constant[file]:
             return
         sources = self._open.sources(self.files[file])
@@ -114,7 +114,7 @@ class WellReader:
             constants[channels.channels] = channels.arrange(stored, 0)
 
     def release(self) -> None:
-        """Closes the files and lets go of decoded chunks; both come back with the next read."""
+        """Close the files and drop decoded chunks; both come back with the next read."""
         self._open.close()
 
 
@@ -130,7 +130,7 @@ class _OpenFiles:
         self._chunks = ChunkCache()
 
     def sources(self, file: WellFile) -> dict[str, Any]:
-        """Returns what to index, for each field by its path in the file."""
+        """Return the array or data set of each field, by its path in the file."""
         if self._process != os.getpid():
             self._forget()
         if file.path not in self._opened:
@@ -143,7 +143,7 @@ class _OpenFiles:
         return self._opened[file.path][1]
 
     def close(self) -> None:
-        """Closes those that this process has opened."""
+        """Close the files that this process has opened."""
         if self._process == os.getpid():
             for handle, _ in self._opened.values():
                 handle.close()

@@ -18,7 +18,7 @@ logger = logging.getLogger(__name__)
 
 
 def split_files(folder: Path, include_filters: Sequence[str] = (), exclude_filters: Sequence[str] = ()) -> list[Path]:
-    """Returns the sorted paths of a split's files.
+    """Return the sorted paths of a split's files.
 
     Args:
         folder: The split's folder.
@@ -46,14 +46,14 @@ def split_files(folder: Path, include_filters: Sequence[str] = (), exclude_filte
 
 
 def read_split(paths: Sequence[Path], reference: WellFile) -> list[WellFile]:
-    """Reads the metadata of a split's files.
+    """Read the metadata of a split's files.
 
-    Frames that do not follow at the same interval as the reference's are only warned of: some data sets of The Well
-    keep the number of frames in a period, with the frequency among the scalars.
+    Frames at another interval than the reference's are only logged as a warning: some data sets of The Well keep the
+    number of frames in a period, with the frequency among the scalars.
 
     Args:
         paths: The files.
-        reference: What they must agree with.
+        reference: The file that they must agree with.
 
     Raises:
         WellFormatError: if a file is not valid, or differs from the reference in axes, grid, boundaries, fields or
@@ -75,7 +75,7 @@ def read_split(paths: Sequence[Path], reference: WellFile) -> list[WellFile]:
 def long_trajectories(
     files: Sequence[WellFile], n_steps_input: int, n_steps_output: int, dt_stride: int
 ) -> list[TrajectoryKey]:
-    """Returns the trajectories of a split in the order of its files.
+    """Return the trajectories of a split in the order of its files.
 
     Args:
         files: Metadata of the files.
@@ -105,7 +105,7 @@ def long_trajectories(
 
 
 def selected_components(file: WellFile, names: Sequence[str] | None) -> tuple[str, ...]:
-    """Returns components of time-dependent fields in the order of the file.
+    """Return components of time-dependent fields in the order of the file.
 
     Args:
         file: Metadata of a file.

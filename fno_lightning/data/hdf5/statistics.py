@@ -36,7 +36,7 @@ def compute_statistics(
     dt_stride: int = 1,
     trajectories: Sequence[Sequence[int]] | None = None,
 ) -> Table:
-    """Computes mean, standard deviation and root mean square of fields and of their differences between steps.
+    """Compute mean, standard deviation and root mean square of fields and of their differences between steps.
 
     As in The Well's own statistics, they are pooled over files, trajectories, frames and points, with the population
     variance, in float64, over the values that are stored.
@@ -45,7 +45,7 @@ def compute_statistics(
         files: Metadata of the files.
         names: Names of the fields.
         dt_stride: Distance in frames between the two steps of a difference.
-        trajectories: Which trajectories of each file count; all unless given.
+        trajectories: Trajectories of each file that count; all unless given.
 
     Raises:
         ValueError: if a value is not finite; names the file and the field.
@@ -85,7 +85,7 @@ def _moments(
     dt_stride: int,
     count: Callable[[int], None],
 ) -> tuple[Moments, Moments | None]:
-    """Moments of a field, and of its differences if it depends on time; counts the values that it has read."""
+    """Return the moments of a field, and of its differences if it depends on time; count the values read."""
     first = files[0].field(name)
     values, deltas = Moments(len(first.components)), Moments(len(first.components))
     for file, kept in zip(files, trajectories, strict=True):
@@ -112,19 +112,19 @@ def load_statistics(
     trajectories: Sequence[Sequence[int]] | None = None,
     save: bool = True,
 ) -> Statistics:
-    """Returns the statistics of a train split, from its file where that is complete.
+    """Return the statistics of a train split, from its file where that is complete.
 
     Fields whose entries are missing are computed from the data and added to the file; where the folder cannot be
-    written, they are only kept in memory. Either way a log line says so. Statistics of the scalars always come from the
+    written, they are only kept in memory. Either is logged. Statistics of the scalars always come from the
     files' metadata.
 
     Args:
         path: The ``stats.yaml``.
         files: Metadata of the files of the train split.
-        spec: Which channels are wanted.
+        spec: The channels that are wanted.
         dt_stride: Distance in frames between the two steps of a difference.
-        trajectories: Which trajectories of each file count; all unless given.
-        save: Whether to write what had to be computed.
+        trajectories: Trajectories of each file that count; all unless given.
+        save: Whether to write computed entries to the file.
 
     Raises:
         WellFormatError: if the file exists but is not a table of statistics.
@@ -146,7 +146,7 @@ def load_statistics(
 
 
 def _is_complete(table: Table, field: WellField) -> bool:
-    """Whether a field has all entries that cannot be had from the others."""
+    """Whether a field has all entries that do not follow from the others."""
     needed = ("mean", "std", "mean_delta", "std_delta") if field.time_varying else ("mean", "std")
     return all(field.name in table.get(key, {}) for key in needed)
 
@@ -218,7 +218,7 @@ def _read(path: Path, fields: Mapping[str, WellField]) -> Table:
 
 
 def _save(path: Path, table: Table, fields: Mapping[str, WellField]) -> None:
-    """Adds the entries to the file, a vector's as a list and a tensor's as a list of rows."""
+    """Add the entries to the file, a vector's as a list and a tensor's as a list of rows."""
     content = yaml.safe_load(path.read_text()) if path.exists() else {}
     for key, entries in table.items():
         for name, values in entries.items():
@@ -233,7 +233,7 @@ def _save(path: Path, table: Table, fields: Mapping[str, WellField]) -> None:
 
 
 def _scalars(files: Sequence[WellFile], trajectories: Sequence[Sequence[int]] | None, spec: FieldSpec) -> Tensor:
-    """Scalars of the trajectories that count, ``(scalar, trajectory)``, float64."""
+    """Return the scalars of the trajectories that count, ``(scalar, trajectory)``, float64."""
     chosen = trajectories or [range(file.n_trajectories) for file in files]
     columns = [
         [file.scalars[name][list(kept)] for file, kept in zip(files, chosen, strict=True)] for name in spec.scalars
@@ -243,7 +243,7 @@ def _scalars(files: Sequence[WellFile], trajectories: Sequence[Sequence[int]] | 
 
 
 def _select(table: Table, fields: Mapping[str, WellField], scalars: Tensor, spec: FieldSpec) -> Statistics:
-    """Picks the channels of a specification."""
+    """Pick the channels of a specification."""
 
     def channels(key: str, names: Sequence[str]) -> Tensor:
         values = {

@@ -1,4 +1,4 @@
-"""Writes trajectories in The Well's format."""
+"""Write trajectories in The Well's format."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from fno_lightning.pdes import Trajectories
 
 
 def trajectory_bytes(trajectories: Trajectories) -> int:
-    """Returns the size on disk of the trajectories' fields, in bytes."""
+    """Return the size on disk of the trajectories' fields, in bytes."""
     groups = (trajectories.scalar_fields, trajectories.vector_fields, trajectories.constant_fields)
     return sum(4 * field.numel() for group in groups for field in group.values())
 
@@ -27,14 +27,14 @@ def write_well_file(
     grid_type: str = "cartesian",
     provenance: Mapping[str, str] = {},
 ) -> None:
-    """Writes one file, which the_well's own reader opens; all at once or not at all.
+    """Write one file, which the_well's own reader opens, completely or not at all.
 
     Args:
         path: The file; an older one is replaced.
-        trajectories: What to write; stored as float32 in one piece for each field.
+        trajectories: The trajectories; stored as float32 in one piece for each field.
         dataset_name: Name of the data set that the file is a part of.
         grid_type: Kind of coordinates, ``cartesian`` or ``spherical``.
-        provenance: How the data were made, one root attribute each; ``source`` is shown to people.
+        provenance: Origin of the data, one root attribute each; ``source`` is shown to people.
 
     Raises:
         OSError: if the file cannot be written, for instance on a full disk; names it, its size and the free space.
@@ -74,7 +74,7 @@ def _write_dimensions(group: h5py.Group, trajectories: Trajectories) -> None:
 
 
 def _write_boundaries(group: h5py.Group, trajectories: Trajectories) -> None:
-    """One group for each axis and kind of condition, its mask true where the condition holds."""
+    """Write one group for each axis and kind of condition, its mask true where the condition holds."""
     for axis, sides in trajectories.boundaries.items():
         for kind in dict.fromkeys(sides):
             mask = np.zeros(len(trajectories.coordinates[axis]), dtype=bool)
@@ -114,7 +114,7 @@ def _n_trajectories(trajectories: Trajectories) -> int:
 
 
 def _names(names: object) -> np.ndarray:
-    """A list of names as the attribute that readers expect, strings even if the list is empty."""
+    """Return a list of names as the attribute that readers expect, strings even if the list is empty."""
     return np.array(list(names), dtype=h5py.string_dtype())  # type: ignore[call-overload]
 
 
