@@ -10,7 +10,7 @@ from torch import Tensor
 def rollout(
     step: Callable[[Tensor], Tensor], history: Float[Tensor, "batch T_in field *grid"], n_steps: int
 ) -> Float[Tensor, "batch T_out field *grid"]:
-    r"""Predicts the ``n_steps`` frames that follow a history.
+    r"""Predict the ``n_steps`` frames that follow a history.
 
     .. math:: u^{k+1} = G(u^{k-n+1}, \dots, u^k)
 
@@ -22,8 +22,17 @@ def rollout(
         history: The frames to start from. A steady problem has none (``T_in = 0``) and one step.
         n_steps: Number of frames to predict.
 
+    Returns:
+        The predicted frames, ``(batch, n_steps, field, *grid)``.
+
     Raises:
         ValueError: if ``n_steps`` is not positive, or more than 1 for a steady problem.
+
+    Fibonacci's numbers are a rollout over two frames:
+
+    >>> history = torch.ones(1, 2, 1, 1)
+    >>> rollout(lambda frames: frames[:, 0] + frames[:, 1], history, n_steps=6).flatten()
+    tensor([ 2.,  3.,  5.,  8., 13., 21.])
     """
     n_frames = history.shape[1]
     if n_steps < 1:

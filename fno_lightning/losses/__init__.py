@@ -1,4 +1,4 @@
-"""Losses: what training minimises."""
+"""Losses: training objectives."""
 
 from fno_lightning.losses.base import Loss
 from fno_lightning.losses.mse import MSE

@@ -1,4 +1,4 @@
-"""What every loss shares."""
+"""Base class of losses."""
 
 from abc import ABC, abstractmethod
 
@@ -7,10 +7,10 @@ from torch import Tensor, nn
 
 
 class Loss(nn.Module, ABC):
-    """Compares a prediction with a target: ``(batch, time, field, *grid)`` twice in, a scalar out."""
+    """Scalar measure of the difference between prediction and target, both ``(batch, time, field, *grid)``."""
 
     @abstractmethod
     def forward(
         self, prediction: Float[Tensor, "batch time field *grid"], target: Float[Tensor, "batch time field *grid"]
     ) -> Float[Tensor, ""]:
-        """Returns the loss, to be minimised; it does not grow with the number of samples, steps, fields or points."""
+        """Return the loss, a mean that does not grow with the number of samples, steps, fields or points."""

@@ -12,5 +12,5 @@ class MSE(Loss):
     def forward(
         self, prediction: Float[Tensor, "batch time field *grid"], target: Float[Tensor, "batch time field *grid"]
     ) -> Float[Tensor, ""]:
-        """Returns the mean square error."""
+        """Return the mean square error."""
         return (prediction - target).square().mean()

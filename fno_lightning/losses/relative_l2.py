@@ -27,7 +27,7 @@ class RelativeL2(Loss):
     def forward(
         self, prediction: Float[Tensor, "batch time field *grid"], target: Float[Tensor, "batch time field *grid"]
     ) -> Float[Tensor, ""]:
-        """Returns the mean relative error."""
+        """Return the mean relative error."""
         error, size = _norm(prediction - target), _norm(target)
         return (error / (size + self.epsilon)).mean()
 

@@ -1,11 +1,10 @@
-"""What every error of a forecast shares: a mean over samples, field by field and lead time by lead time."""
+"""Base class of errors: mean over samples, for each lead time and each field."""
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Callable
 from functools import wraps
-from typing import Any
+from typing import Any, ClassVar, Protocol
 
 import torch
 import torch.nn.functional as F
@@ -18,8 +17,17 @@ EPSILON = 1e-7  # The Well's; keeps ratios finite where the target is constant o
 DEVICES_WITHOUT_FLOAT64 = ("mps",)
 
 
-class FieldMetric(Metric, ABC):
+class ErrorFunction(Protocol):
+    """Error of fields ``(..., *grid)``, one value for each field: ``(...)``."""
+
+    def __call__(self, prediction: Tensor, target: Tensor, n_dims: int) -> Tensor:
+        """Compare a prediction with a target; the last ``n_dims`` axes are the grid."""
+
+
+class FieldMetric(Metric):
     """Mean over samples of an error, for each lead time and each field: ``compute() -> (time, field)``.
+
+    A subclass sets :attr:`function`, or overrides :meth:`evaluate` for an error with options of its own.
 
     ``update(prediction, target)`` takes ``(batch, time, field, *grid)`` in physical units, on any grid. Trajectories
     may differ in length: the mean at a lead time is over the samples that reach it. Sums are kept in float64, or in
@@ -32,10 +40,14 @@ class FieldMetric(Metric, ABC):
     Args:
         n_dims: Number of spatial dimensions.
 
+    Attributes:
+        function: The error of a field, as a static method.
+
     Raises:
         ValueError: from ``update``, if prediction and target differ in shape or do not have ``n_dims`` grid axes.
     """
 
+    function: ClassVar[ErrorFunction]
     higher_is_better = False
     is_differentiable = False
     full_state_update = True  # states grow with the longest trajectory, so they cannot be merged by adding
@@ -49,16 +61,16 @@ class FieldMetric(Metric, ABC):
         self.add_state("total", torch.zeros(0, 0), dist_reduce_fx="sum")  # empty, so its precision does not matter
         self.add_state("count", torch.zeros(0, 0), dist_reduce_fx="sum")
 
-    @abstractmethod
     def evaluate(
         self, prediction: Float[Tensor, "batch time field *grid"], target: Float[Tensor, "batch time field *grid"]
     ) -> Float[Tensor, "batch time field"]:
-        """Returns the error of each sample, at each lead time, in each field."""
+        """Return the error of each sample, at each lead time, in each field."""
+        return self.function(prediction, target, self.n_dims)
 
     def update(
         self, prediction: Float[Tensor, "batch time field *grid"], target: Float[Tensor, "batch time field *grid"]
     ) -> None:
-        """Adds samples to the mean; half precision is evaluated in float32."""
+        """Add samples to the mean; half precision is evaluated in float32."""
         if prediction.shape != target.shape or target.ndim != 3 + self.n_dims:
             raise ValueError(
                 f"prediction and target must have the same shape (batch, time, field, *grid) with {self.n_dims} grid "
@@ -72,11 +84,11 @@ class FieldMetric(Metric, ABC):
         self.count = _sum((self.count, torch.full_like(errors[0], len(errors))))
 
     def compute(self) -> Float[Tensor, "time field"]:
-        """Returns the mean over the samples of all processes."""
+        """Return the mean over the samples of all processes."""
         return self.total / self.count
 
     def _wrap_compute(self, compute: Callable[..., Any]) -> Callable[..., Any]:
-        """Gives a single error its axes back, which torchmetrics takes from results of one element."""
+        """Restore the axes of a single error, which torchmetrics squeezes."""
         squeezing: Callable[..., Tensor] = super()._wrap_compute(compute)
 
         @wraps(compute)
@@ -88,21 +100,21 @@ class FieldMetric(Metric, ABC):
 
 
 def _for_sums(values: Tensor) -> Tensor:
-    """Returns values in the precision of sums."""
+    """Convert values to the precision of sums."""
     return values.to(torch.float32 if values.device.type in DEVICES_WITHOUT_FLOAT64 else torch.float64)
 
 
 def _sum(matrices: tuple[Tensor, ...]) -> Tensor:
-    """Adds matrices of different sizes, continued by zeros."""
-    return torch.stack(_continued(matrices)).sum(dim=0)
+    """Add matrices of different sizes, padded with zeros."""
+    return torch.stack(_padded(matrices)).sum(dim=0)
 
 
-def _continued(matrices: tuple[Tensor, ...] | list[Tensor]) -> list[Tensor]:
-    """Continues matrices by zeros to the size of the largest."""
+def _padded(matrices: tuple[Tensor, ...] | list[Tensor]) -> list[Tensor]:
+    """Pad matrices with zeros to the size of the largest."""
     n_rows, n_columns = (max(sizes) for sizes in zip(*(matrix.shape for matrix in matrices), strict=True))
     return [F.pad(m, (0, n_columns - m.shape[1], 0, n_rows - m.shape[0])) for m in matrices]
 
 
 def _gather(state: Tensor, group: Any = None) -> list[Tensor]:
-    """Gathers a state from every process; one that has seen fewer lead times, or no sample, adds zeros there."""
-    return _continued(gather_all_tensors(_for_sums(state), group))
+    """Gather a state from every process, padded with zeros where one has seen fewer lead times, or no sample."""
+    return _padded(gather_all_tensors(_for_sums(state), group))

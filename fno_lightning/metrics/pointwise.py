@@ -1,4 +1,8 @@
-"""Errors point by point, averaged over the grid."""
+r"""Errors point by point, averaged over the grid: a function for each, and a class for its mean over samples.
+
+Every function compares a prediction :math:`p` with a target :math:`t`, both ``(..., *grid)`` with ``n_dims`` grid axes,
+and returns one value for each field, ``(...)``. :math:`\langle \cdot \rangle` is the mean over the grid.
+"""
 
 from jaxtyping import Float
 from torch import Tensor
@@ -11,29 +15,11 @@ def mae(prediction: Float[Tensor, "..."], target: Float[Tensor, "..."], n_dims: 
 
     .. math:: \langle |p - t| \rangle
 
-    Args:
-        prediction: Fields ``(..., *grid)``.
-        target: Fields of the same shape.
-        n_dims: Number of grid axes, which come last.
-
-    Returns:
-        The error of each field, ``(...)``.
+    >>> from torch import tensor
+    >>> mae(tensor([1.0, 2.0, 3.0]), tensor([1.0, 4.0, 4.0]), n_dims=1)
+    tensor(1.)
     """
-    return (prediction - target).abs().mean(dim=tuple(range(-n_dims, 0)))
-
-
-class MAE(FieldMetric):
-    """Mean over samples of :func:`mae`.
-
-    Args:
-        n_dims: Number of spatial dimensions.
-    """
-
-    def evaluate(
-        self, prediction: Float[Tensor, "batch time field *grid"], target: Float[Tensor, "batch time field *grid"]
-    ) -> Float[Tensor, "batch time field"]:
-        """Returns the error of each sample, at each lead time, in each field."""
-        return mae(prediction, target, self.n_dims)
+    return (prediction - target).abs().mean(dim=_grid(n_dims))
 
 
 def rmse(prediction: Float[Tensor, "..."], target: Float[Tensor, "..."], n_dims: int) -> Float[Tensor, "..."]:
@@ -41,29 +27,11 @@ def rmse(prediction: Float[Tensor, "..."], target: Float[Tensor, "..."], n_dims:
 
     .. math:: \sqrt{\langle (p - t)^2 \rangle}
 
-    Args:
-        prediction: Fields ``(..., *grid)``.
-        target: Fields of the same shape.
-        n_dims: Number of grid axes, which come last.
-
-    Returns:
-        The error of each field, ``(...)``.
+    >>> from torch import tensor
+    >>> rmse(tensor([1.0, 2.0, 3.0, 4.0]), tensor([1.0, 6.0, 3.0, 4.0]), n_dims=1)
+    tensor(2.)
     """
-    return (prediction - target).square().mean(dim=tuple(range(-n_dims, 0))).sqrt()
-
-
-class RMSE(FieldMetric):
-    """Mean over samples of :func:`rmse`.
-
-    Args:
-        n_dims: Number of spatial dimensions.
-    """
-
-    def evaluate(
-        self, prediction: Float[Tensor, "batch time field *grid"], target: Float[Tensor, "batch time field *grid"]
-    ) -> Float[Tensor, "batch time field"]:
-        """Returns the error of each sample, at each lead time, in each field."""
-        return rmse(prediction, target, self.n_dims)
+    return (prediction - target).square().mean(dim=_grid(n_dims)).sqrt()
 
 
 def nrmse(prediction: Float[Tensor, "..."], target: Float[Tensor, "..."], n_dims: int) -> Float[Tensor, "..."]:
@@ -71,67 +39,34 @@ def nrmse(prediction: Float[Tensor, "..."], target: Float[Tensor, "..."], n_dims
 
     .. math:: \sqrt{\frac{\langle (p - t)^2 \rangle}{\langle t^2 \rangle + 10^{-7}}}
 
-    Args:
-        prediction: Fields ``(..., *grid)``.
-        target: Fields of the same shape.
-        n_dims: Number of grid axes, which come last.
+    A prediction of zeros scores 1, and one of twice the target too:
 
-    Returns:
-        The error of each field, ``(...)``.
+    >>> from torch import tensor
+    >>> target = tensor([[3.0, -4.0, 5.0], [0.0, 1.0, 2.0]])
+    >>> nrmse(0 * target, target, n_dims=1)
+    tensor([1.0000, 1.0000])
     """
-    grid = tuple(range(-n_dims, 0))
-    error = (prediction - target).square().mean(dim=grid)
-    return (error / (target.square().mean(dim=grid) + EPSILON)).sqrt()
-
-
-class NRMSE(FieldMetric):
-    """Mean over samples of :func:`nrmse`.
-
-    Args:
-        n_dims: Number of spatial dimensions.
-    """
-
-    def evaluate(
-        self, prediction: Float[Tensor, "batch time field *grid"], target: Float[Tensor, "batch time field *grid"]
-    ) -> Float[Tensor, "batch time field"]:
-        """Returns the error of each sample, at each lead time, in each field."""
-        return nrmse(prediction, target, self.n_dims)
+    error = (prediction - target).square().mean(dim=_grid(n_dims))
+    return (error / (target.square().mean(dim=_grid(n_dims)) + EPSILON)).sqrt()
 
 
 def vrmse(prediction: Float[Tensor, "..."], target: Float[Tensor, "..."], n_dims: int) -> Float[Tensor, "..."]:
-    r"""Variance-scaled root mean square error over the grid; predicting the spatial mean scores about 1.
+    r"""Variance-scaled root mean square error over the grid.
 
     .. math:: \sqrt{\frac{\langle (p - t)^2 \rangle}{\mathrm{std}(t)^2 + 10^{-7}}}
 
-    with the unbiased standard deviation over the grid.
+    with the unbiased standard deviation over the grid. The spatial mean as a prediction scores about 1, on N points
+    :math:`\sqrt{1 - 1/N}`:
 
-    Args:
-        prediction: Fields ``(..., *grid)``.
-        target: Fields of the same shape.
-        n_dims: Number of grid axes, which come last.
-
-    Returns:
-        The error of each field, ``(...)``.
+    >>> from torch import tensor
+    >>> target = tensor([3.0, -4.0, 5.0, 0.0])
+    >>> vrmse(target.mean().expand(4), target, n_dims=1)
+    tensor(0.8660)
 
     Reference: Ohana et al. 2024, The Well, arXiv:2412.00568, section 4.
     """
-    grid = tuple(range(-n_dims, 0))
-    error = (prediction - target).square().mean(dim=grid)
-    return (error / (target.std(dim=grid).square() + EPSILON)).sqrt()
-
-
-class VRMSE(FieldMetric):
-    """Mean over samples of :func:`vrmse`.
-
-    Args:
-        n_dims: Number of spatial dimensions.
-    """
-
-    def evaluate(
-        self, prediction: Float[Tensor, "batch time field *grid"], target: Float[Tensor, "batch time field *grid"]
-    ) -> Float[Tensor, "batch time field"]:
-        """Returns the error of each sample, at each lead time, in each field."""
-        return vrmse(prediction, target, self.n_dims)
+    error = (prediction - target).square().mean(dim=_grid(n_dims))
+    return (error / (target.std(dim=_grid(n_dims)).square() + EPSILON)).sqrt()
 
 
 def l_infinity(prediction: Float[Tensor, "..."], target: Float[Tensor, "..."], n_dims: int) -> Float[Tensor, "..."]:
@@ -139,64 +74,69 @@ def l_infinity(prediction: Float[Tensor, "..."], target: Float[Tensor, "..."], n
 
     .. math:: \max |p - t|
 
-    Args:
-        prediction: Fields ``(..., *grid)``.
-        target: Fields of the same shape.
-        n_dims: Number of grid axes, which come last.
-
-    Returns:
-        The error of each field, ``(...)``.
+    >>> from torch import tensor
+    >>> l_infinity(tensor([1.0, 2.0, 3.0]), tensor([1.0, 4.0, 2.0]), n_dims=1)
+    tensor(2.)
     """
-    return (prediction - target).abs().amax(dim=tuple(range(-n_dims, 0)))
-
-
-class LInfinity(FieldMetric):
-    """Mean over samples of :func:`l_infinity`.
-
-    Args:
-        n_dims: Number of spatial dimensions.
-    """
-
-    def evaluate(
-        self, prediction: Float[Tensor, "batch time field *grid"], target: Float[Tensor, "batch time field *grid"]
-    ) -> Float[Tensor, "batch time field"]:
-        """Returns the error of each sample, at each lead time, in each field."""
-        return l_infinity(prediction, target, self.n_dims)
+    return (prediction - target).abs().amax(dim=_grid(n_dims))
 
 
 def pearson(prediction: Float[Tensor, "..."], target: Float[Tensor, "..."], n_dims: int) -> Float[Tensor, "..."]:
-    r"""Pearson correlation over the grid: 1 for a prediction that is right up to scale and offset.
+    r"""Pearson correlation over the grid; 1 for a prediction that is right up to scale and offset.
 
     .. math:: \frac{\langle (p - \bar p)(t - \bar t) \rangle}{\mathrm{std}(p)\, \mathrm{std}(t) + 10^{-7}}
 
-    with unbiased standard deviations, as in The Well; so a perfect prediction on N points scores 1 - 1/N.
+    with unbiased standard deviations, as in The Well. A perfect prediction on N points therefore scores 1 - 1/N:
 
-    Args:
-        prediction: Fields ``(..., *grid)``.
-        target: Fields of the same shape.
-        n_dims: Number of grid axes, which come last.
-
-    Returns:
-        The correlation of each field, ``(...)``.
+    >>> from torch import tensor
+    >>> target = tensor([3.0, -4.0, 5.0, 0.0])
+    >>> pearson(2 * target + 1, target, n_dims=1)
+    tensor(0.7500)
     """
-    grid = tuple(range(-n_dims, 0))
+    grid = _grid(n_dims)
     centred = (prediction - prediction.mean(dim=grid, keepdim=True), target - target.mean(dim=grid, keepdim=True))
     covariance = (centred[0] * centred[1]).mean(dim=grid)
     correlation = covariance / (prediction.std(dim=grid) * target.std(dim=grid) + EPSILON)
     return correlation.clamp(-1, 1)  # round-off alone leaves the range, where a field is large and constant
 
 
+def _grid(n_dims: int) -> tuple[int, ...]:
+    """Return the grid axes, which come last."""
+    return tuple(range(-n_dims, 0))
+
+
+class MAE(FieldMetric):
+    """Mean over samples of :func:`mae`."""
+
+    function = staticmethod(mae)
+
+
+class RMSE(FieldMetric):
+    """Mean over samples of :func:`rmse`."""
+
+    function = staticmethod(rmse)
+
+
+class NRMSE(FieldMetric):
+    """Mean over samples of :func:`nrmse`."""
+
+    function = staticmethod(nrmse)
+
+
+class VRMSE(FieldMetric):
+    """Mean over samples of :func:`vrmse`."""
+
+    function = staticmethod(vrmse)
+
+
+class LInfinity(FieldMetric):
+    """Mean over samples of :func:`l_infinity`."""
+
+    function = staticmethod(l_infinity)
+
+
 class Pearson(FieldMetric):
-    """Mean over samples of :func:`pearson`.
+    """Mean over samples of :func:`pearson`."""
 
-    Args:
-        n_dims: Number of spatial dimensions.
-    """
-
+    function = staticmethod(pearson)
     higher_is_better = True
-
-    def evaluate(
-        self, prediction: Float[Tensor, "batch time field *grid"], target: Float[Tensor, "batch time field *grid"]
-    ) -> Float[Tensor, "batch time field"]:
-        """Returns the correlation of each sample, at each lead time, in each field."""
-        return pearson(prediction, target, self.n_dims)

@@ -16,7 +16,7 @@ from fno_lightning.metrics.base import EPSILON, FieldMetric
 def shell_power(
     fields: Float[Tensor, ...], edges: Float[Tensor, " edge"], *, n_dims: int, spacing: Sequence[float] | None = None
 ) -> Float[Tensor, "... shell"]:
-    r"""Splits the mean square of fields over shells of the wavenumber's length.
+    r"""Split the mean square of fields over shells of the wavenumber's length.
 
     Shell i holds the modes with :math:`e_i \le |k| < e_{i+1}`. By Parseval's theorem the shells add up to the mean
     square over the grid, if the edges cover every wavenumber.
@@ -29,6 +29,13 @@ def shell_power(
 
     Returns:
         The power in each shell, ``(..., shell)``.
+
+    A wave of amplitude 3 and wavenumber 4 on a domain of length 1 has the mean square 4.5:
+
+    >>> wave = 3 * torch.sin(2 * math.pi * 4 * torch.arange(32) / 32)
+    >>> edges = 2 * math.pi * torch.tensor([0, 3.5, 4.5, 17])
+    >>> shell_power(wave, edges, n_dims=1, spacing=(1 / 32,)).round(decimals=4)
+    tensor([0.0000, 4.5000, 0.0000])
     """
     grid_shape = fields.shape[-n_dims:]
     grid = tuple(range(-n_dims, 0))
@@ -41,7 +48,7 @@ def shell_power(
 
 
 def wavenumber_length(grid_shape: Sequence[int], spacing: Sequence[float]) -> Float[Tensor, "*half_grid"]:
-    """Returns |k| of each mode of a real transform (``torch.fft.rfftn``), in radians per unit of length, in float64."""
+    """Return |k| of each mode of a real transform (``torch.fft.rfftn``), in radians per unit of length, in float64."""
     axes = [
         2 * math.pi * torch.fft.fftfreq(n, d, dtype=torch.float64)
         for n, d in zip(grid_shape[:-1], spacing[:-1], strict=True)
@@ -51,7 +58,7 @@ def wavenumber_length(grid_shape: Sequence[int], spacing: Sequence[float]) -> Fl
 
 
 def _multiplicity(n_points: int) -> Tensor:
-    """How many modes of the full transform each mode of the half transform along the last axis stands for."""
+    """Number of modes of the full transform that each mode of the half transform represents, along the last axis."""
     weight = torch.full((n_points // 2 + 1,), 2.0)
     weight[0] = 1
     if n_points % 2 == 0:
@@ -80,6 +87,13 @@ def spectral_error(
     Returns:
         The error of each field in each band, ``(..., 3)``.
 
+    A prediction that has the longest wave only, twice as high as in the target, and lacks the shortest:
+
+    >>> x = torch.arange(32) / 32
+    >>> long, short = torch.cos(2 * math.pi * x), torch.cos(2 * math.pi * 15 * x)
+    >>> spectral_error(2 * long, long + short, n_dims=1).round(decimals=4)
+    tensor([1., 0., 1.])
+
     Reference: Ohana et al. 2024, The Well, arXiv:2412.00568, appendix E.
     """
     edges = band_edges(target.shape[-n_dims:])
@@ -100,7 +114,7 @@ class SpectralError(FieldMetric):
 
     Args:
         n_dims: Number of spatial dimensions.
-        band: Which third of the wavenumbers, on a logarithmic scale.
+        band: Third of the wavenumbers, on a logarithmic scale.
         normalized: Divide by the power of the target in the band.
     """
 
@@ -112,5 +126,5 @@ class SpectralError(FieldMetric):
     def evaluate(
         self, prediction: Float[Tensor, "batch time field *grid"], target: Float[Tensor, "batch time field *grid"]
     ) -> Float[Tensor, "batch time field"]:
-        """Returns the error of each sample, at each lead time, in each field."""
+        """Return the error of each sample, at each lead time, in each field."""
         return spectral_error(prediction, target, self.n_dims, normalized=self.normalized)[..., self.band]

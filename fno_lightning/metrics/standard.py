@@ -1,4 +1,4 @@
-"""The errors that are reported unless others are asked for."""
+"""The default set of metrics."""
 
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -8,7 +8,7 @@ from fno_lightning.metrics.pointwise import MAE, NRMSE, RMSE, VRMSE, LInfinity, 
 from fno_lightning.metrics.spectral import SpectralError
 
 MetricFactory = Callable[[int], FieldMetric]
-"""Makes a metric from the number of spatial dimensions; every metric class is one."""
+"""Constructor of a metric from the number of spatial dimensions, such as every metric class."""
 
 STANDARD_METRICS: Mapping[str, MetricFactory] = {
     "vrmse": VRMSE,
@@ -21,4 +21,4 @@ STANDARD_METRICS: Mapping[str, MetricFactory] = {
     "spectral_mid": partial(SpectralError, band="mid"),
     "spectral_high": partial(SpectralError, band="high"),
 }
-"""Metrics by the name that they have in the logs."""
+"""Metrics by log name."""

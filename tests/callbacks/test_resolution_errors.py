@@ -3,7 +3,7 @@ import torch
 
 from fno_lightning.callbacks import ResolutionErrors
 from fno_lightning.data import GeneratedDataModule, OnTheFlyDataModule, WellDataModule
-from fno_lightning.metrics.pointwise import nrmse
+from fno_lightning.metrics import nrmse
 from fno_lightning.modules import FNOModule
 from fno_lightning.pdes import Poisson
 from tests.callbacks.waves import WaveData, make_module
