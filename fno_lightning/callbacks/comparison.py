@@ -10,11 +10,9 @@ from lightning.pytorch import LightningModule
 from torch import Tensor
 
 from fno_lightning.data import Batch
-from fno_lightning.metrics import FieldMetric, MetricFactory
+from fno_lightning.metrics import FieldMetric, LogName, MetricFactory
+from fno_lightning.metrics.log_name import FORECASTERS, Forecaster
 from fno_lightning.modules import ForecastModule
-
-SOURCES = ("model", "persistence", "mean")
-"""Whose forecasts are compared."""
 
 
 class Comparison:
@@ -31,8 +29,8 @@ class Comparison:
     def __init__(self, metrics: Mapping[str, MetricFactory], module: ForecastModule) -> None:
         n_dims = module.spec.n_dims
         self._normalizer = module.normalizer
-        sources = SOURCES if module.n_steps_input else ("model", "mean")
-        self._errors: dict[str, dict[str, FieldMetric]] = {
+        sources: tuple[Forecaster, ...] = FORECASTERS if module.n_steps_input else ("model", "mean")
+        self._errors: dict[Forecaster, dict[str, FieldMetric]] = {
             source: {name: factory(n_dims).to(module.device) for name, factory in metrics.items()} for source in sources
         }
 
@@ -40,24 +38,27 @@ class Comparison:
         """Adds samples: predictions of the batch's target, or of its first frames."""
         target = batch.target[:, : prediction.shape[1]]
         mean = self._normalizer.decode(torch.zeros_like(target), batch.member)
-        forecasts = {"model": prediction, "mean": mean}
+        forecasts: dict[Forecaster, Tensor] = {"model": prediction, "mean": mean}
         if "persistence" in self._errors:
             forecasts["persistence"] = batch.history[:, -1:].expand_as(target)
         for source, errors in self._errors.items():
             for error in errors.values():
                 error.update(forecasts[source], target)
 
-    def compute(self) -> dict[str, dict[str, Float[Tensor, "time field"]]]:
+    def compute(self) -> dict[Forecaster, dict[str, Float[Tensor, "time field"]]]:
         """Returns the mean over the samples of all processes of each error of each source."""
         return {
             source: {name: error.compute() for name, error in errors.items()} for source, errors in self._errors.items()
         }
 
 
-def log_values(errors: Float[Tensor, "time field"], fields: tuple[str, ...], name: str) -> dict[str, Float[Tensor, ""]]:
-    """Returns what is logged of an error: its mean, and its mean over time for each field."""
+def log_values(
+    errors: Float[Tensor, "time field"], fields: tuple[str, ...], name: LogName
+) -> dict[str, Float[Tensor, ""]]:
+    """Return what is logged of an error: its mean, and its mean over time for each field."""
     by_field = errors.mean(dim=0).float()
-    return {name: by_field.mean()} | {f"{name}/{f}": error for f, error in zip(fields, by_field, strict=True)}
+    names = map(str, name.of_fields(fields))
+    return {str(name): by_field.mean(), **dict(zip(names, by_field, strict=True))}
 
 
 def log_agreed(module: LightningModule, values: Mapping[str, Float[Tensor, ""]]) -> None:
@@ -67,8 +68,3 @@ def log_agreed(module: LightningModule, values: Mapping[str, Float[Tensor, ""]])
     reduction of each where a mean takes two.
     """
     module.log_dict(values, sync_dist=True, reduce_fx="max")
-
-
-def source_prefix(source: str) -> str:
-    """Returns how the log names of a source begin: those of the model have nothing before them."""
-    return "" if source == "model" else f"{source}/"

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import math
-import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Literal, NamedTuple, TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.loggers import TensorBoardLogger
@@ -16,12 +16,13 @@ from lightning.pytorch.utilities import rank_zero_only
 from rich.console import Console
 from rich.table import Table
 
-from fno_lightning.callbacks.comparison import SOURCES, source_prefix
 from fno_lightning.callbacks.forecasting import forecast_module, tensorboard_logger
 from fno_lightning.data import FieldSpec
 from fno_lightning.files import atomic_file
+from fno_lightning.metrics import LogName
+from fno_lightning.metrics.log_name import FORECASTERS, ROLLOUT, Stage, Window, format_window
 
-Stage: TypeAlias = Literal["val", "test"]
+Errors: TypeAlias = Mapping[LogName, float]
 
 
 class ErrorTable(Callback):
@@ -51,10 +52,9 @@ class ErrorTable(Callback):
     @rank_zero_only
     def _report(self, trainer: Trainer, pl_module: LightningModule, stage: Stage) -> None:
         spec = forecast_module(pl_module).spec
-        values = {name: float(value) for name, value in trainer.callback_metrics.items()}
-        prefix = f"{stage}/"
-        errors = {name.removeprefix(prefix): value for name, value in values.items() if name.startswith(prefix)}
-        columns = _columns(errors, self.metrics)
+        logged = {LogName.parse(name): float(value) for name, value in trainer.callback_metrics.items()}
+        errors = {name: value for name, value in logged.items() if name is not None and name.stage == stage}
+        columns = _columns(errors, self.metrics, stage)
         console = Console()
         console.print(_for_terminal(spec, stage, columns, errors))
         if trainer.ckpt_path is not None:
@@ -69,34 +69,31 @@ class ErrorTable(Callback):
 
 
 class _Column(NamedTuple):
-    metric: str
-    window: str | None
+    name: LogName
+    """Name of the model's error; the mean over the fields."""
 
     @property
     def header(self) -> tuple[str, str]:
-        return self.metric.upper() if "rmse" in self.metric else self.metric, self.window or "one step"
-
-    def log_name(self, source: str, field: str | None) -> str:
-        name = f"{source_prefix(source)}{self.metric}"
-        name = name if self.window is None else f"rollout/{name}_{self.window}"
-        return name if field is None else f"{name}/{field}"
+        metric, window = self.name.metric, self.name.window
+        return metric.upper() if "rmse" in metric else metric, "one step" if window is None else format_window(window)
 
 
-def _columns(errors: Mapping[str, float], metrics: Sequence[str]) -> list[_Column]:
-    """Returns a column for each metric and horizon that was logged for the model."""
-    windows = {match[1] for name in errors if (match := re.fullmatch(r"rollout/\w+_(\d+:\d+)", name))}
-    in_order = sorted(windows, key=lambda window: int(window.split(":")[0]))
-    columns = [_Column(metric, window) for metric in metrics for window in (None, *in_order)]
-    return [column for column in columns if column.log_name("model", None) in errors]
+def _columns(errors: Errors, metrics: Sequence[str], stage: Stage) -> list[_Column]:
+    """Return a column for each metric and horizon that was logged for the model."""
+    windows: list[Window] = sorted({name.window for name in errors if name.window is not None})
+    names = []
+    for metric in metrics:
+        names += [LogName(stage, metric), *(LogName(stage, metric, group=ROLLOUT, window=window) for window in windows)]
+    return [_Column(name) for name in names if name in errors]
 
 
-def _rows(columns: Sequence[_Column], errors: Mapping[str, float], field: str | None) -> list[list[str]]:
-    """Returns a row of cells for each source that was logged."""
+def _rows(columns: Sequence[_Column], errors: Errors, field: str | None) -> list[list[str]]:
+    """Return a row of cells for each forecaster that was logged."""
     rows = []
-    for source in SOURCES:
-        values = [errors.get(column.log_name(source, field)) for column in columns]
+    for forecaster in FORECASTERS:
+        values = [errors.get(replace(column.name, forecaster=forecaster, field=field)) for column in columns]
         if any(value is not None for value in values):
-            rows.append([source, *("" if value is None else f"{value:.3g}" for value in values)])
+            rows.append([forecaster, *("" if value is None else f"{value:.3g}" for value in values)])
     return rows
 
 
@@ -104,7 +101,7 @@ def _title(spec: FieldSpec, stage: Stage) -> str:
     return f"{'Test' if stage == 'test' else 'Validation'} errors on {spec.dataset_name}"
 
 
-def _for_terminal(spec: FieldSpec, stage: Stage, columns: Sequence[_Column], errors: Mapping[str, float]) -> Table:
+def _for_terminal(spec: FieldSpec, stage: Stage, columns: Sequence[_Column], errors: Errors) -> Table:
     table = Table(title=f"{_title(spec, stage)}\n{spec.source}", caption="mean over samples, fields and lead times")
     table.add_column()
     for column in columns:
@@ -114,7 +111,7 @@ def _for_terminal(spec: FieldSpec, stage: Stage, columns: Sequence[_Column], err
     return table
 
 
-def _as_markdown(spec: FieldSpec, stage: Stage, columns: Sequence[_Column], errors: Mapping[str, float]) -> str:
+def _as_markdown(spec: FieldSpec, stage: Stage, columns: Sequence[_Column], errors: Errors) -> str:
     lines = [f"# {_title(spec, stage)}", "", f"Data: {spec.source}."]
     for field in (None, *spec.fields):
         header = ["", *(" ".join(column.header) for column in columns)]
@@ -124,9 +121,10 @@ def _as_markdown(spec: FieldSpec, stage: Stage, columns: Sequence[_Column], erro
     return "\n".join(lines) + "\n"
 
 
-def _write(logger: TensorBoardLogger, stage: Stage, markdown: str, errors: Mapping[str, float], step: int) -> None:
+def _write(logger: TensorBoardLogger, stage: Stage, markdown: str, errors: Errors, step: int) -> None:
     logger.experiment.add_text(f"{stage}/errors", markdown, step)
-    finite = {name: value if math.isfinite(value) else None for name, value in errors.items()}
+    by_name = {str(name).removeprefix(f"{stage}/"): value for name, value in errors.items()}
+    finite = {name: value if math.isfinite(value) else None for name, value in by_name.items()}
     as_json = json.dumps(finite, indent=2, sort_keys=True, allow_nan=False) + "\n"
     for name, text in (("errors.md", markdown), ("errors.json", as_json)):
         with atomic_file(Path(logger.log_dir) / name) as path:

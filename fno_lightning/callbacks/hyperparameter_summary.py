@@ -8,6 +8,7 @@ from typing import Any
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 from fno_lightning.callbacks.forecasting import tensorboard_logger
+from fno_lightning.callbacks.old_names import current_name
 
 
 class HyperparameterSummary(Callback):
@@ -17,14 +18,14 @@ class HyperparameterSummary(Callback):
     The logger should have ``default_hp_metric=False``, or its tab shows a meaningless ``hp_metric`` too.
 
     Args:
-        metrics: Log names of the errors to show; those that were not logged are left out.
+        metrics: Log names of the errors to show (:class:`~fno_lightning.metrics.LogName`), as far as they are logged.
     """
 
     def __init__(
         self,
-        metrics: Sequence[str] = ("val/loss", "val/vrmse", "val/rollout/vrmse_6:12", "val/rollout/vrmse_13:30"),
+        metrics: Sequence[str] = ("val/loss", "val/vrmse", "val/rollout/vrmse_6-12", "val/rollout/vrmse_13-30"),
     ) -> None:
-        self.metrics = tuple(metrics)
+        self.metrics = tuple(current_name(name, "name in metrics of HyperparameterSummary") for name in metrics)
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Logs the summary."""

@@ -8,18 +8,19 @@ from typing import Any
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor
 
-from fno_lightning.callbacks.comparison import Comparison, log_agreed, log_values, source_prefix
+from fno_lightning.callbacks.comparison import Comparison, log_agreed, log_values
 from fno_lightning.callbacks.forecasting import forecast_module
 from fno_lightning.data import Batch
-from fno_lightning.metrics import STANDARD_METRICS, MetricFactory
+from fno_lightning.metrics import STANDARD_METRICS, LogName, MetricFactory
+from fno_lightning.metrics.log_name import Stage
 
 
 class OneStepErrors(Callback):
     """Logs errors over the windows of the validation and test loops, for the model and for both baselines.
 
-    Names are ``val/<metric>``, ``val/<metric>/<field>``, ``val/persistence/<metric>``, ``val/mean/<metric>`` and so on,
-    and the same with ``test``; targets of several steps are averaged. The module itself logs ``val/vrmse`` and
-    ``val/vrmse/<field>``, which are not logged again.
+    Names are ``val/<metric>``, ``val/<metric>/<field>``, ``val/persistence/<metric>``, ``val/mean/<metric>`` and so on
+    (:class:`~fno_lightning.metrics.LogName`), and the same with ``test``; targets of several steps are averaged. The
+    module itself logs ``val/vrmse`` and ``val/vrmse/<field>``, which are not logged again.
 
     Args:
         metrics: Which errors, by the name that they have in the logs; ``None``: all
@@ -59,14 +60,14 @@ class OneStepErrors(Callback):
         """Logs the means."""
         self._log("test", pl_module)
 
-    def _log(self, stage: str, pl_module: LightningModule) -> None:
+    def _log(self, stage: Stage, pl_module: LightningModule) -> None:
         if self._comparison is None:
             return
         fields = forecast_module(pl_module).spec.fields
         values: dict[str, Tensor] = {}
         for source, by_name in self._comparison.compute().items():
-            for name, errors in by_name.items():
-                if (source, name) != ("model", "vrmse"):
-                    values |= log_values(errors, fields, f"{stage}/{source_prefix(source)}{name}")
+            for metric, errors in by_name.items():
+                if (source, metric) != ("model", "vrmse"):
+                    values |= log_values(errors, fields, LogName(stage, metric, source))
         log_agreed(pl_module, values)
         self._comparison = None

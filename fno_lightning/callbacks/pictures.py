@@ -15,6 +15,7 @@ from torch import Tensor
 
 from fno_lightning.data import FieldSpec
 from fno_lightning.files import atomic_file
+from fno_lightning.metrics.log_name import Forecaster, Window
 from fno_lightning.viz import Forecast, error_figure, rollout_figure, spectra_figure, write_animation
 
 
@@ -44,7 +45,7 @@ class Pictures:
                 write_animation(forecast, field, self.folder / self.stage / "rollout" / f"{field}_{i}.gif")
 
     def draw_errors(
-        self, errors: Mapping[str, Tensor], spec: FieldSpec, name: str, windows: Sequence[tuple[int, int]]
+        self, errors: Mapping[Forecaster, Tensor], spec: FieldSpec, name: str, windows: Sequence[Window]
     ) -> None:
         """Draws an error of every source against lead time."""
         figure = error_figure(errors, spec, name=name.upper(), windows=windows)

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
-from fno_lightning.callbacks.comparison import Comparison, log_agreed, log_values, source_prefix
+from fno_lightning.callbacks.comparison import Comparison, log_agreed, log_values
 from fno_lightning.callbacks.forecasting import (
     field_data,
     forecast_module,
@@ -21,7 +21,8 @@ from fno_lightning.callbacks.forecasting import (
 )
 from fno_lightning.data import FieldDataModule
 from fno_lightning.files import atomic_file
-from fno_lightning.metrics import NRMSE, VRMSE, MetricFactory
+from fno_lightning.metrics import NRMSE, VRMSE, LogName, MetricFactory
+from fno_lightning.metrics.log_name import resolution_group
 from fno_lightning.modules import ForecastModule
 
 METRICS: Mapping[str, MetricFactory] = {"nrmse": NRMSE, "vrmse": VRMSE}
@@ -67,24 +68,27 @@ class ResolutionErrors(Callback):
         module = forecast_module(pl_module)
         self._rows = []
         for resolution, data in self._data.items():
-            name = "x".join(map(str, resolution))
-            values = self._evaluate(trainer, module, data)
-            log_agreed(module, {f"test/resolution_{name}/{key}": value for key, value in values.items()})
-            self._rows.append([name, *(f"{values[metric].item():.3g}" for metric in self.metrics)])
+            group = resolution_group(resolution)
+            values = self._evaluate(trainer, module, data, group)
+            log_agreed(module, values)
+            errors = (values[str(LogName("test", metric, group=group))] for metric in self.metrics)
+            self._rows.append(["x".join(map(str, resolution)), *(f"{error.item():.3g}" for error in errors)])
 
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Prints and writes the table."""
         self._report(trainer, forecast_module(pl_module))
 
-    def _evaluate(self, trainer: Trainer, module: ForecastModule, data: FieldDataModule) -> dict[str, Tensor]:
+    def _evaluate(
+        self, trainer: Trainer, module: ForecastModule, data: FieldDataModule, group: str
+    ) -> dict[str, Tensor]:
         comparison = Comparison(self.metrics, module)
         with undisturbed(module):
             for batch, prediction in forecast_trajectories(trainer, module, data.test_dataloader()):
                 comparison.update(prediction, batch)
         values: dict[str, Tensor] = {}
         for source, by_name in comparison.compute().items():
-            for name, errors in by_name.items():
-                values |= log_values(errors, module.spec.fields, f"{source_prefix(source)}{name}")
+            for metric, errors in by_name.items():
+                values |= log_values(errors, module.spec.fields, LogName("test", metric, source, group))
         return values
 
     @rank_zero_only

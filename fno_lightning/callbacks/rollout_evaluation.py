@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.trainer.states import TrainerFn
@@ -12,7 +13,7 @@ from lightning.pytorch.utilities import rank_zero_info
 from torch import Tensor
 from torchmetrics import SumMetric
 
-from fno_lightning.callbacks.comparison import Comparison, log_agreed, log_values, source_prefix
+from fno_lightning.callbacks.comparison import Comparison, log_agreed, log_values
 from fno_lightning.callbacks.forecasting import (
     field_data,
     forecast_module,
@@ -21,10 +22,12 @@ from fno_lightning.callbacks.forecasting import (
     tensorboard_logger,
     undisturbed,
 )
+from fno_lightning.callbacks.old_names import rename_monitors, rename_states
 from fno_lightning.callbacks.pictures import Pictures
 from fno_lightning.data import Batch
 from fno_lightning.data.batch import Split
-from fno_lightning.metrics import STANDARD_METRICS, MetricFactory
+from fno_lightning.metrics import STANDARD_METRICS, LogName, MetricFactory
+from fno_lightning.metrics.log_name import ROLLOUT, Forecaster, Stage, Window
 from fno_lightning.modules import ForecastModule
 from fno_lightning.viz import Forecast
 
@@ -33,11 +36,11 @@ class RolloutEvaluation(Callback):
     """Forecasts whole trajectories autoregressively, every few epochs, at the end of training and in test.
 
     Logs each metric over windows of lead time, for the model and for both baselines, averaged and by field:
-    ``val/rollout/vrmse_6:12``, ``val/rollout/vrmse_6:12/<field>``, ``val/rollout/persistence/vrmse_6:12``, and so on;
-    over the whole trajectory ``val/rollout/vrmse``; and the share of trajectories that diverged
-    ``val/rollout/diverged``. The same with ``test``. A window is a slice of the predicted frames, as in The Well:
-    ``(6, 12)`` averages the 7th to the 12th. Errors of diverged trajectories are infinite; training goes on, and a
-    warning says which diverged and at which step.
+    ``val/rollout/vrmse_6-12``, ``val/rollout/vrmse_6-12/<field>``, ``val/rollout/persistence/vrmse_6-12``, and so on
+    (:class:`~fno_lightning.metrics.LogName`); over the whole trajectory ``val/rollout/vrmse``; and the share of
+    trajectories that diverged ``val/rollout/diverged``. The same with ``test``. A window is a slice of the predicted
+    frames, as in The Well: ``(6, 12)`` averages the 7th to the 12th. Errors of diverged trajectories are infinite;
+    training goes on, and a warning says which diverged and at which step.
 
     With a TensorBoard logger, process zero draws some of its trajectories: every field over time beside the reference,
     spectra, the first metric against lead time, and at the end of training and in test an animation of the first field.
@@ -63,7 +66,7 @@ class RolloutEvaluation(Callback):
     def __init__(
         self,
         every_n_epochs: int = 1,
-        windows: Sequence[tuple[int, int]] = ((6, 12), (13, 30)),
+        windows: Sequence[Window] = ((6, 12), (13, 30)),
         metrics: Mapping[str, MetricFactory] | None = None,
         n_pictures: int = 1,
         animation: bool = True,
@@ -89,10 +92,19 @@ class RolloutEvaluation(Callback):
         self._is_animated = False
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Checks that there are forecasts and trajectories to evaluate."""
+        """Check that there are forecasts and trajectories to evaluate."""
         if stage != "predict":
             forecast_module(pl_module)
             field_data(trainer)
+            rename_monitors(getattr(trainer, "callbacks", ()))
+
+    def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        """Read the names of version 0.1."""
+        rename_states(checkpoint)
+
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Read the names of version 0.1."""
+        rename_monitors(trainer.lr_scheduler_configs)
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Counts epochs and steps from here, also when training is resumed."""
@@ -127,7 +139,7 @@ class RolloutEvaluation(Callback):
         """Forecasts the trajectories of a split and draws some; returns what is to be logged."""
         begin = time.perf_counter()
         module = forecast_module(pl_module)
-        stage = "val" if split == "valid" else "test"
+        stage: Stage = "val" if split == "valid" else "test"
         comparison = Comparison(self.metrics, module)
         n_forecast, n_diverged = (SumMetric().to(module.device) for _ in range(2))
         forecasts: list[Forecast] = []
@@ -156,8 +168,8 @@ class RolloutEvaluation(Callback):
             if n_steps > 1:
                 pictures.draw_errors(by_source, module.spec, name, windows)
         self._is_animated |= animation
-        values = _values(errors, module.spec.fields, windows) | {"diverged": diverged / total}
-        return {f"{stage}/rollout/{name}": value for name, value in values.items()}
+        values = _values(errors, module.spec.fields, windows, stage)
+        return values | {str(LogName(stage, "diverged", group=ROLLOUT)): diverged / total}
 
     def _draws_animation(self, trainer: Trainer) -> bool:
         return self.animation and self.n_pictures > 0 and tensorboard_logger(trainer) is not None
@@ -167,7 +179,7 @@ class RolloutEvaluation(Callback):
         last = n_batches - 1
         return Counter(round(i * last / max(self.n_pictures - 1, 1)) for i in range(self.n_pictures))
 
-    def _windows_within(self, n_steps: int) -> list[tuple[int, int]]:
+    def _windows_within(self, n_steps: int) -> list[Window]:
         """Returns the windows that a forecast of this length reaches; says which it does not."""
         too_long = [window for window in self.windows if window[1] > n_steps]
         if too_long and n_steps > 1:
@@ -185,16 +197,15 @@ def _ends_epoch(trainer: Trainer) -> bool:
 
 
 def _values(
-    errors: Mapping[str, Mapping[str, Tensor]], fields: tuple[str, ...], windows: Sequence[tuple[int, int]]
+    errors: Mapping[Forecaster, Mapping[str, Tensor]], fields: tuple[str, ...], windows: Sequence[Window], stage: Stage
 ) -> dict[str, Tensor]:
-    """Returns each error over the whole forecast and over each window."""
+    """Return each error over the whole forecast and over each window."""
     values: dict[str, Tensor] = {}
-    for source, by_name in errors.items():
-        for name, error in by_name.items():
-            tag = f"{source_prefix(source)}{name}"
-            values |= log_values(error, fields, tag)
-            for first, last in windows:
-                values |= log_values(error[first:last], fields, f"{tag}_{first}:{last}")
+    for forecaster, by_name in errors.items():
+        for metric, error in by_name.items():
+            for window in (None, *windows):
+                shown = error if window is None else error[slice(*window)]
+                values |= log_values(shown, fields, LogName(stage, metric, forecaster, ROLLOUT, window))
     return values
 
 

@@ -1,6 +1,7 @@
 """Errors of forecasts: pure functions of a prediction and a target, and their means over samples."""
 
 from fno_lightning.metrics.base import FieldMetric
+from fno_lightning.metrics.log_name import LogName
 from fno_lightning.metrics.pointwise import (
     MAE,
     NRMSE,
@@ -26,6 +27,7 @@ __all__ = [
     "VRMSE",
     "FieldMetric",
     "LInfinity",
+    "LogName",
     "MetricFactory",
     "Pearson",
     "SpectralError",

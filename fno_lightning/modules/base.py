@@ -20,7 +20,7 @@ from torchmetrics import MeanMetric
 from fno_lightning.autoregressive import rollout
 from fno_lightning.data import Batch, FieldDataModule, FieldSpec, Statistics, SuperBatches
 from fno_lightning.losses import MSE, Loss
-from fno_lightning.metrics import VRMSE
+from fno_lightning.metrics import VRMSE, LogName
 from fno_lightning.modules.activations import Activations, apply_network, kept_activations, set_recomputation
 from fno_lightning.modules.compatibility import (
     complete_inputs,
@@ -277,18 +277,18 @@ class ForecastModule(L.LightningModule, ABC):
 
     def on_validation_epoch_end(self) -> None:
         """Logs the error over the validation windows."""
-        self._log_vrmse("val", self.val_vrmse)
+        self._log_vrmse(LogName("val", "vrmse"), self.val_vrmse)
 
     def on_test_epoch_end(self) -> None:
         """Logs the error over the test windows."""
-        self._log_vrmse("test", self.test_vrmse)
+        self._log_vrmse(LogName("test", "vrmse"), self.test_vrmse)
 
-    def _log_vrmse(self, stage: str, metric: VRMSE) -> None:
+    def _log_vrmse(self, name: LogName, metric: VRMSE) -> None:
         by_field = metric.compute().mean(dim=0)
         metric.reset()
-        self.log(f"{stage}/vrmse", by_field.mean(), prog_bar=True, sync_dist=True)
-        errors = {f"{stage}/vrmse/{name}": error for name, error in zip(self.spec.fields, by_field, strict=True)}
-        self.log_dict(errors, sync_dist=True)
+        self.log(str(name), by_field.mean(), prog_bar=True, sync_dist=True)
+        names = map(str, name.of_fields(self.spec.fields))
+        self.log_dict(dict(zip(names, by_field, strict=True)), sync_dist=True)
 
     # --- life cycle --------------------------------------------------------------------------------------------------
 

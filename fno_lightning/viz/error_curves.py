@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from fno_lightning.data import FieldSpec
+from fno_lightning.metrics.log_name import Forecaster, Window, format_window
 from fno_lightning.viz.axes import STYLE, Array, set_title
 
 _CURVES: Mapping[str, Any] = {
@@ -25,11 +26,11 @@ _WINDOW_LABEL: Mapping[str, Any] = {"rotation": 90, "ha": "center", "va": "botto
 
 @mpl.rc_context(STYLE)
 def error_figure(
-    errors: Mapping[str, Float[Tensor, "time field"]],
+    errors: Mapping[Forecaster, Float[Tensor, "time field"]],
     spec: FieldSpec,
     *,
     name: str = "VRMSE",
-    windows: Sequence[tuple[int, int]] = (),
+    windows: Sequence[Window] = (),
 ) -> Figure:
     """Draws an error against lead time on a logarithmic scale: the mean over the fields, then field by field.
 
@@ -56,7 +57,9 @@ def error_figure(
         for first, last in windows:
             panel.axvspan((first + 0.5) * unit, (last + 0.5) * unit, color="0.94", linewidth=0, zorder=0)
             middle = 0.5 * (first + last + 1) * unit
-            panel.text(middle, 0.02, f"{first}:{last}", transform=panel.get_xaxis_transform(), **_WINDOW_LABEL)
+            panel.text(
+                middle, 0.02, format_window((first, last)), transform=panel.get_xaxis_transform(), **_WINDOW_LABEL
+            )
         panel.set(title=subject, yscale="log")
         panel.grid(color="0.9")
     for panel in panels[len(subjects) :]:

@@ -24,9 +24,9 @@ def test_prints_model_and_baselines(tested):
     for source, prefix in (("model", ""), ("persistence", "persistence/"), ("mean", "mean/")):
         (row,) = (line for line in printed.splitlines() if line.startswith(f"│ {source} "))
         assert f"{logged[f'test/{prefix}vrmse']:.3g}" in row
-        assert f"{logged[f'test/rollout/{prefix}vrmse_6:12']:.3g}" in row
-    assert "6:12" in printed
-    assert "13:30" not in printed
+        assert f"{logged[f'test/rollout/{prefix}vrmse_6-12']:.3g}" in row
+    assert "6-12" in printed
+    assert "13-30" not in printed
     assert str(folder / "errors.md") in printed
     assert f"--logdir {folder.parent}" in printed
 
@@ -76,5 +76,5 @@ def test_infinite_errors_are_null_in_json(make_trainer, tmp_path):
     make_trainer(rollouts, ErrorTable()).test(make_module(data, DivergingModule), datamodule=data, verbose=False)
     text = (tmp_path / "log" / "version_0" / "errors.json").read_text()
     errors = json.loads(text, parse_constant=lambda name: pytest.fail(f"{name} is not JSON"))
-    assert errors["rollout/vrmse_6:12"] is None
-    assert errors["rollout/persistence/vrmse_6:12"] > 0
+    assert errors["rollout/vrmse_6-12"] is None
+    assert errors["rollout/persistence/vrmse_6-12"] > 0

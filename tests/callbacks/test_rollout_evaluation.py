@@ -41,11 +41,11 @@ def test_errors_and_baselines_equal_those_computed_by_hand(make_trainer):
         for name, function in (("vrmse", vrmse), ("rmse", rmse)):
             expected = function(forecast, target, 2)
             torch.testing.assert_close(errors[f"val/rollout/{source}{name}"], expected.mean())
-            torch.testing.assert_close(errors[f"val/rollout/{source}{name}_6:12"], expected[:, 6:12].mean())
-            by_field = errors[f"val/rollout/{source}{name}_6:12/velocity_x"]
+            torch.testing.assert_close(errors[f"val/rollout/{source}{name}_6-12"], expected[:, 6:12].mean())
+            by_field = errors[f"val/rollout/{source}{name}_6-12/velocity_x"]
             torch.testing.assert_close(by_field, expected[:, 6:12, 1].mean())
     assert errors["val/rollout/diverged"] == 0
-    assert not any("13:30" in name for name in errors)
+    assert not any("13-30" in name for name in errors)
 
 
 @pytest.mark.parametrize("n_input", [0, 2], ids=["steady", "unsteady"])
@@ -70,7 +70,7 @@ def test_pictures_are_in_tensorboard_and_on_disk(make_trainer, tmp_path, grid):
     board = logged(tmp_path / "log" / "version_0")
     names = {"height_0", "velocity_x_0", "spectra_0", "vrmse_by_lead_time"}
     assert set(board.Tags()["images"]) == {f"val/rollout/{name}" for name in names}
-    assert {"val/rollout/vrmse_0:2", "val/rollout/mean/vrmse_0:2/height"} <= set(board.Tags()["scalars"])
+    assert {"val/rollout/vrmse_0-2", "val/rollout/mean/vrmse_0-2/height"} <= set(board.Tags()["scalars"])
     folder = tmp_path / "log" / "version_0" / "pictures" / "val" / "rollout"
     assert {path.name for path in folder.iterdir()} == {f"{name}.png" for name in names} | {"height_0.gif"}
     with Image.open(folder / "height_0.gif") as animation:
@@ -95,9 +95,9 @@ def test_divergence_is_reported_and_stops_nothing(make_trainer, caplog):
     assert "trajectory 1 (speed = 0.2) is not finite from step 5 of 16 on" in caplog.text
     errors = trainer.callback_metrics
     assert errors["val/rollout/diverged"] == pytest.approx(1 / 3)
-    assert errors["val/rollout/vrmse_6:12"] == torch.inf
-    assert errors["val/rollout/pearson_6:12"] == -torch.inf
-    assert errors["val/rollout/persistence/vrmse_6:12"].isfinite()
+    assert errors["val/rollout/vrmse_6-12"] == torch.inf
+    assert errors["val/rollout/pearson_6-12"] == -torch.inf
+    assert errors["val/rollout/persistence/vrmse_6-12"].isfinite()
 
 
 def test_a_smaller_last_batch_is_filled_up(make_trainer):
@@ -203,8 +203,8 @@ def test_windows_that_are_left_out_are_not_drawn(make_trainer, monkeypatch):
     trainer = make_trainer(RolloutEvaluation(metrics=VRMSE_ONLY, animation=False))
     trainer.test(make_module(data), datamodule=data, verbose=False)
     figure = figures["rollout/vrmse_by_lead_time"]
-    assert {text.get_text() for text in figure.findobj(mpl.text.Text)} >= {"6:12"}
-    assert not any("13:30" in text.get_text() for text in figure.findobj(mpl.text.Text))
+    assert {text.get_text() for text in figure.findobj(mpl.text.Text)} >= {"6-12"}
+    assert not any("13-30" in text.get_text() for text in figure.findobj(mpl.text.Text))
     assert figure.axes[0].get_xlim()[1] < 0.5 * 17.5
 
 
@@ -235,15 +235,15 @@ def test_other_precisions(make_trainer, precision):
     data = WaveData()
     trainer = make_trainer(RolloutEvaluation(n_pictures=0), precision=precision)
     trainer.fit(make_module(data), datamodule=data)
-    assert trainer.callback_metrics["val/rollout/vrmse_6:12"].isfinite()
+    assert trainer.callback_metrics["val/rollout/vrmse_6-12"].isfinite()
 
 
 def test_forecasts_can_be_cut_short(make_trainer):
     data = WaveData()
     trainer = make_trainer(RolloutEvaluation(max_steps=7, windows=((3, 7), (3, 8)), n_pictures=0, metrics=VRMSE_ONLY))
     trainer.fit(make_module(data), datamodule=data)
-    assert "val/rollout/vrmse_3:7" in trainer.callback_metrics
-    assert "val/rollout/vrmse_3:8" not in trainer.callback_metrics
+    assert "val/rollout/vrmse_3-7" in trainer.callback_metrics
+    assert "val/rollout/vrmse_3-8" not in trainer.callback_metrics
 
 
 @pytest.mark.parametrize(

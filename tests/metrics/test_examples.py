@@ -8,7 +8,12 @@ import pytest
 
 from fno_lightning.metrics import pointwise, spectral
 
-MODULES = "fno_lightning.metrics.pointwise", "fno_lightning.metrics.spectral", "fno_lightning.autoregressive"
+MODULES = [
+    "fno_lightning.autoregressive",
+    "fno_lightning.metrics.log_name",
+    "fno_lightning.metrics.pointwise",
+    "fno_lightning.metrics.spectral",
+]
 FUNCTIONS = [getattr(pointwise, name) for name in ("mae", "rmse", "nrmse", "vrmse", "l_infinity", "pearson")]
 
 

@@ -89,7 +89,7 @@ def test_error_curves_end_where_errors_are_infinite():
     np.testing.assert_array_equal(curves["velocity_x"], errors["model"][:4, 1].numpy())
     assert len(curves["mean over fields"]) == 4
     assert figure.axes[0].lines[0].get_xdata().tolist() == [0.5, 1.0, 1.5, 2.0]
-    assert "1:3" in text(figure)
+    assert "1-3" in text(figure)
 
 
 def test_a_wave_has_its_power_at_its_wavenumber():

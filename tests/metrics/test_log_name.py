@@ -1,0 +1,36 @@
+import pytest
+
+from fno_lightning.metrics import LogName
+
+NAMES = {
+    "val/vrmse": LogName("val", "vrmse"),
+    "val/vrmse/density": LogName("val", "vrmse", field="density"),
+    "test/persistence/spectral_low/a/b": LogName("test", "spectral_low", forecaster="persistence", field="a/b"),
+    "val/rollout/vrmse": LogName("val", "vrmse", group="rollout"),
+    "val/rollout/mean/vrmse_6-12": LogName("val", "vrmse", "mean", "rollout", (6, 12)),
+    "val/rollout/l_infinity_0-100/mean": LogName("val", "l_infinity", group="rollout", window=(0, 100), field="mean"),
+    "test/resolution_64x48/nrmse/height": LogName("test", "nrmse", group="resolution_64x48", field="height"),
+    "val/mean": LogName("val", "mean"),
+}
+
+
+@pytest.mark.parametrize("text", NAMES)
+def test_parsing_is_the_inverse_of_formatting(text):
+    assert LogName.parse(text) == NAMES[text]
+    assert str(NAMES[text]) == text
+
+
+def test_windows_of_older_versions_are_read():
+    assert LogName.parse("val/rollout/vrmse_6:12/height") == LogName.parse("val/rollout/vrmse_6-12/height")
+
+
+@pytest.mark.parametrize(
+    "text", ["", "val", "val/", "train/loss", "lr-AdamW", "val//vrmse", "throughput/samples_per_s"]
+)
+def test_other_names_are_no_errors(text):
+    assert LogName.parse(text) is None
+
+
+def test_a_window_without_a_rollout_is_refused():
+    with pytest.raises(ValueError, match=r"the window \(6, 12\) is one of a rollout, got group=''"):
+        LogName("val", "vrmse", window=(6, 12))
