@@ -8,13 +8,14 @@ from contextlib import contextmanager
 from itertools import islice
 
 import torch
-from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities.seed import isolate_rng
 from torch import Tensor
 
 from fno_lightning.data import Batch, FieldDataModule, FieldSpec
 from fno_lightning.modules import ForecastModule
+from fno_lightning.viz.forecast import parameters_text
 
 
 def forecast_module(pl_module: LightningModule) -> ForecastModule:
@@ -31,8 +32,8 @@ def forecast_module(pl_module: LightningModule) -> ForecastModule:
     return pl_module
 
 
-def field_data(trainer: Trainer) -> FieldDataModule:
-    """Returns the trainer's datamodule, if it is one that serves trajectories of fields.
+def field_data(trainer: Trainer, callback: Callback) -> FieldDataModule:
+    """Return the trainer's datamodule, if it is one that serves trajectories of fields, for a callback to evaluate.
 
     Raises:
         TypeError: if there is none, or it is not a :class:`~fno_lightning.data.FieldDataModule`.
@@ -40,7 +41,7 @@ def field_data(trainer: Trainer) -> FieldDataModule:
     data: object = getattr(trainer, "datamodule", None)
     if not isinstance(data, FieldDataModule):
         raise TypeError(
-            f"RolloutEvaluation takes trajectories from a FieldDataModule, got {type(data).__name__}: pass "
+            f"{type(callback).__name__} takes trajectories from a FieldDataModule, got {type(data).__name__}: pass "
             "datamodule=... to the trainer, or leave this callback out"
         )
     return data
@@ -55,7 +56,7 @@ log = logging.getLogger(__name__)
 
 
 @contextmanager
-def undisturbed(module: torch.nn.Module) -> Iterator[None]:
+def evaluation_mode(module: torch.nn.Module) -> Iterator[None]:
     """Evaluates without gradients; leaves every submodule's mode and the random numbers as they were."""
     training = [part for part in module.modules() if part.training]
     with isolate_rng(), torch.no_grad():
@@ -111,8 +112,7 @@ def report_divergence(prediction: Tensor, batch: Batch, spec: FieldSpec, first: 
     diverged = ~finite.all(dim=1)
     for i in diverged.nonzero().flatten().tolist():
         step = int(finite[i].int().argmin()) + 1
-        names = zip(spec.scalars, batch.scalars[i].tolist(), strict=True)
-        scalars = ", ".join(f"{name} = {value:.4g}" for name, value in names)
+        scalars = parameters_text(spec, batch.scalars[i])
         log.warning(
             "the rollout of trajectory %d%s is not finite from step %d of %d on",
             first + i,

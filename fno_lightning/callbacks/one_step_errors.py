@@ -8,7 +8,7 @@ from typing import Any
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor
 
-from fno_lightning.callbacks.comparison import Comparison, log_agreed, log_values
+from fno_lightning.callbacks.baselines import ErrorsWithBaselines, log_reduced, log_values
 from fno_lightning.callbacks.forecasting import forecast_module
 from fno_lightning.data import Batch
 from fno_lightning.metrics import STANDARD_METRICS, LogName, MetricFactory
@@ -29,22 +29,24 @@ class OneStepErrors(Callback):
 
     def __init__(self, metrics: Mapping[str, MetricFactory] | None = None) -> None:
         self.metrics = STANDARD_METRICS if metrics is None else metrics
-        self._comparison: Comparison | None = None
+        self._errors: ErrorsWithBaselines | None = None
 
     def on_validation_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Starts anew."""
-        self._comparison = None if trainer.sanity_checking else Comparison(self.metrics, forecast_module(pl_module))
+        self._errors = (
+            None if trainer.sanity_checking else ErrorsWithBaselines(self.metrics, forecast_module(pl_module))
+        )
 
     def on_test_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Starts anew."""
-        self._comparison = Comparison(self.metrics, forecast_module(pl_module))
+        self._errors = ErrorsWithBaselines(self.metrics, forecast_module(pl_module))
 
     def on_validation_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Batch, batch_idx: int, *_: int
     ) -> None:
         """Adds a batch."""
-        if self._comparison is not None:
-            self._comparison.update(outputs["prediction"], batch)
+        if self._errors is not None:
+            self._errors.update(outputs["prediction"], batch)
 
     def on_test_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Batch, batch_idx: int, *_: int
@@ -61,13 +63,13 @@ class OneStepErrors(Callback):
         self._log("test", pl_module)
 
     def _log(self, stage: Stage, pl_module: LightningModule) -> None:
-        if self._comparison is None:
+        if self._errors is None:
             return
         fields = forecast_module(pl_module).spec.fields
         values: dict[str, Tensor] = {}
-        for source, by_name in self._comparison.compute().items():
-            for metric, errors in by_name.items():
-                if (source, metric) != ("model", "vrmse"):
-                    values |= log_values(errors, fields, LogName(stage, metric, source))
-        log_agreed(pl_module, values)
-        self._comparison = None
+        for forecaster, by_metric in self._errors.compute().items():
+            for metric, errors in by_metric.items():
+                if (forecaster, metric) != ("model", "vrmse"):
+                    values |= log_values(errors, fields, LogName(stage, metric, forecaster))
+        log_reduced(pl_module, values)
+        self._errors = None

@@ -47,7 +47,7 @@ class Pictures:
     def draw_errors(
         self, errors: Mapping[Forecaster, Tensor], spec: FieldSpec, name: str, windows: Sequence[Window]
     ) -> None:
-        """Draws an error of every source against lead time."""
+        """Draw an error of every forecaster against lead time."""
         figure = error_figure(errors, spec, name=name.upper(), windows=windows)
         self._save(f"rollout/{name}_by_lead_time", figure)
 

@@ -13,6 +13,7 @@ from torch import Tensor
 from fno_lightning.callbacks.forecasting import forecast_module
 from fno_lightning.data import Batch, FieldSpec, write_well_file
 from fno_lightning.pdes import Trajectories
+from fno_lightning.viz.axes import axis_names, boundaries
 
 
 class PredictionWriter(BasePredictionWriter):
@@ -76,7 +77,7 @@ def _as_trajectory(spec: FieldSpec, batch: Batch, prediction: Tensor, index: int
     """Returns one trajectory of a batch."""
     n_history, n_steps = batch.history.shape[1], prediction.shape[1]
     grid = prediction.shape[3:]
-    axes = spec.axes or tuple("xyz"[: len(grid)])
+    axes = axis_names(spec)
     extent = spec.extent or ((0.0, 1.0),) * len(grid)
     values, constants, scalars = (part[index : index + 1].float().cpu() for part in (prediction, *batch[1:3]))
     return Trajectories(
@@ -85,7 +86,7 @@ def _as_trajectory(spec: FieldSpec, batch: Batch, prediction: Tensor, index: int
             axis: lower + (torch.arange(n) + 0.5) * (upper - lower) / n
             for axis, n, (lower, upper) in zip(axes, grid, extent, strict=True)
         },
-        boundaries=dict(zip(axes, spec.boundaries or (("open", "open"),) * len(grid), strict=True)),
+        boundaries=dict(zip(axes, boundaries(spec), strict=True)),
         scalars={name: scalars[:, i] for i, name in enumerate(spec.scalars)},
         scalar_fields={name: values[:, :, i] for i, name in enumerate(spec.fields)},
         constant_fields={name: constants[:, i] for i, name in enumerate(spec.constant_fields)},

@@ -11,13 +11,13 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
-from fno_lightning.callbacks.comparison import Comparison, log_agreed, log_values
+from fno_lightning.callbacks.baselines import ErrorsWithBaselines, log_reduced, log_values
 from fno_lightning.callbacks.forecasting import (
+    evaluation_mode,
     field_data,
     forecast_module,
     forecast_trajectories,
     tensorboard_logger,
-    undisturbed,
 )
 from fno_lightning.data import FieldDataModule
 from fno_lightning.files import atomic_file
@@ -58,7 +58,7 @@ class ResolutionErrors(Callback):
         """Prepares the data at every resolution."""
         if stage != "test":
             return
-        data = field_data(trainer)
+        data = field_data(trainer, self)
         for resolution in sorted({*self.resolutions, data.spec.grid_shape}):
             self._data[resolution] = data.at_resolution(resolution)
             self._data[resolution].prepare_data()
@@ -70,7 +70,7 @@ class ResolutionErrors(Callback):
         for resolution, data in self._data.items():
             group = resolution_group(resolution)
             values = self._evaluate(trainer, module, data, group)
-            log_agreed(module, values)
+            log_reduced(module, values)
             errors = (values[str(LogName("test", metric, group=group))] for metric in self.metrics)
             self._rows.append(["x".join(map(str, resolution)), *(f"{error.item():.3g}" for error in errors)])
 
@@ -81,14 +81,14 @@ class ResolutionErrors(Callback):
     def _evaluate(
         self, trainer: Trainer, module: ForecastModule, data: FieldDataModule, group: str
     ) -> dict[str, Tensor]:
-        comparison = Comparison(self.metrics, module)
-        with undisturbed(module):
+        errors = ErrorsWithBaselines(self.metrics, module)
+        with evaluation_mode(module):
             for batch, prediction in forecast_trajectories(trainer, module, data.test_dataloader()):
-                comparison.update(prediction, batch)
+                errors.update(prediction, batch)
         values: dict[str, Tensor] = {}
-        for source, by_name in comparison.compute().items():
-            for metric, errors in by_name.items():
-                values |= log_values(errors, module.spec.fields, LogName("test", metric, source, group))
+        for forecaster, by_metric in errors.compute().items():
+            for metric, error in by_metric.items():
+                values |= log_values(error, module.spec.fields, LogName("test", metric, forecaster, group))
         return values
 
     @rank_zero_only

@@ -13,14 +13,14 @@ from lightning.pytorch.utilities import rank_zero_info
 from torch import Tensor
 from torchmetrics import SumMetric
 
-from fno_lightning.callbacks.comparison import Comparison, log_agreed, log_values
+from fno_lightning.callbacks.baselines import ErrorsWithBaselines, log_reduced, log_values
 from fno_lightning.callbacks.forecasting import (
+    evaluation_mode,
     field_data,
     forecast_module,
     forecast_trajectories,
     report_divergence,
     tensorboard_logger,
-    undisturbed,
 )
 from fno_lightning.callbacks.old_names import rename_monitors, rename_states
 from fno_lightning.callbacks.pictures import Pictures
@@ -95,7 +95,7 @@ class RolloutEvaluation(Callback):
         """Check that there are forecasts and trajectories to evaluate."""
         if stage != "predict":
             forecast_module(pl_module)
-            field_data(trainer)
+            field_data(trainer, self)
             rename_monitors(getattr(trainer, "callbacks", ()))
 
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
@@ -114,13 +114,13 @@ class RolloutEvaluation(Callback):
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Evaluates the validation trajectories, if it is time to."""
         if trainer.state.fn is TrainerFn.VALIDATING:
-            log_agreed(pl_module, self._evaluate(trainer, pl_module, "valid", is_last=True))
+            log_reduced(pl_module, self._evaluate(trainer, pl_module, "valid", is_last=True))
         elif not trainer.sanity_checking and _ends_epoch(trainer):
             n_epochs = trainer.current_epoch + 1
             is_last = n_epochs == trainer.max_epochs or trainer.global_step == trainer.max_steps
             if n_epochs > self._last_epoch and (is_last or n_epochs - self._last_epoch >= self.every_n_epochs):
                 self._last_epoch, self._last_step = n_epochs, trainer.global_step
-                log_agreed(pl_module, self._evaluate(trainer, pl_module, "valid", is_last))
+                log_reduced(pl_module, self._evaluate(trainer, pl_module, "valid", is_last))
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Evaluates the validation trajectories, if training stopped between two evaluations or unforeseen."""
@@ -133,30 +133,30 @@ class RolloutEvaluation(Callback):
 
     def on_test_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Evaluates the test trajectories."""
-        log_agreed(pl_module, self._evaluate(trainer, pl_module, "test", is_last=True))
+        log_reduced(pl_module, self._evaluate(trainer, pl_module, "test", is_last=True))
 
     def _evaluate(self, trainer: Trainer, pl_module: LightningModule, split: Split, is_last: bool) -> dict[str, Tensor]:
         """Forecasts the trajectories of a split and draws some; returns what is to be logged."""
         begin = time.perf_counter()
         module = forecast_module(pl_module)
         stage: Stage = "val" if split == "valid" else "test"
-        comparison = Comparison(self.metrics, module)
+        with_baselines = ErrorsWithBaselines(self.metrics, module)
         n_forecast, n_diverged = (SumMetric().to(module.device) for _ in range(2))
         forecasts: list[Forecast] = []
         first = 0
-        with undisturbed(module):
-            loader = field_data(trainer).rollout_dataloader(split)
+        with evaluation_mode(module):
+            loader = field_data(trainer, self).rollout_dataloader(split)
             n_drawn = self._to_be_drawn(len(loader))
             for k, (batch, prediction) in enumerate(forecast_trajectories(trainer, module, loader, self.max_steps)):
-                comparison.update(prediction, batch)
+                with_baselines.update(prediction, batch)
                 n_forecast.update(len(prediction))
                 n_diverged.update(report_divergence(prediction, batch, module.spec, first))
                 forecasts += _first_forecasts(n_drawn[k], prediction, batch, module)
                 first += len(prediction)
-        errors = comparison.compute()
+        errors = with_baselines.compute()
         total, diverged = n_forecast.compute(), n_diverged.compute()
         rank_zero_info(f"forecast {total:.0f} {split} trajectories in {time.perf_counter() - begin:.1f} s")
-        n_steps = max(len(error) for by_name in errors.values() for error in by_name.values())
+        n_steps = max(len(error) for by_metric in errors.values() for error in by_metric.values())
         windows = self._windows_within(n_steps)
         animation = is_last and self._draws_animation(trainer)
         logger = tensorboard_logger(trainer)
@@ -164,9 +164,9 @@ class RolloutEvaluation(Callback):
             pictures = Pictures(logger, stage, trainer.global_step)
             pictures.draw_forecasts(forecasts, animation=animation)
             name = next(iter(self.metrics))
-            by_source = {source: by_name[name] for source, by_name in errors.items()}
+            by_forecaster = {forecaster: by_metric[name] for forecaster, by_metric in errors.items()}
             if n_steps > 1:
-                pictures.draw_errors(by_source, module.spec, name, windows)
+                pictures.draw_errors(by_forecaster, module.spec, name, windows)
         self._is_animated |= animation
         values = _values(errors, module.spec.fields, windows, stage)
         return values | {str(LogName(stage, "diverged", group=ROLLOUT)): diverged / total}
@@ -201,8 +201,8 @@ def _values(
 ) -> dict[str, Tensor]:
     """Return each error over the whole forecast and over each window."""
     values: dict[str, Tensor] = {}
-    for forecaster, by_name in errors.items():
-        for metric, error in by_name.items():
+    for forecaster, by_metric in errors.items():
+        for metric, error in by_metric.items():
             for window in (None, *windows):
                 shown = error if window is None else error[slice(*window)]
                 values |= log_values(shown, fields, LogName(stage, metric, forecaster, ROLLOUT, window))

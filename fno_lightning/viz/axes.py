@@ -88,6 +88,11 @@ def extent(spec: FieldSpec) -> tuple[tuple[float, float], ...]:
     return spec.extent or tuple((0.0, float(n)) for n in spec.grid_shape)
 
 
+def boundaries(spec: FieldSpec) -> tuple[tuple[str, str], ...]:
+    """Conditions at both sides of each axis: open where they are not known, so that nothing is taken as periodic."""
+    return spec.boundaries or (("open", "open"),) * spec.n_dims
+
+
 def panel_shape(spec: FieldSpec, area: float) -> tuple[float, float, Literal["equal", "auto"]]:
     """Returns width and height in inches of a map, and whether its axes have the same scale.
 

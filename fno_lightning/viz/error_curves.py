@@ -16,7 +16,7 @@ from fno_lightning.data import FieldSpec
 from fno_lightning.metrics.log_name import Forecaster, Window, format_window
 from fno_lightning.viz.axes import STYLE, Array, set_title
 
-_CURVES: Mapping[str, Any] = {
+_CURVES: Mapping[Forecaster, Any] = {
     "model": {"color": "C0", "linewidth": 2.0},
     "persistence": {"color": "0.3", "linestyle": "--"},
     "mean": {"color": "0.5", "linestyle": ":"},
@@ -42,18 +42,21 @@ def error_figure(
         name: What the error is called.
         windows: Windows of lead time to be shaded, as slices of the predicted frames.
     """
-    curves = {source: error.double().cpu().numpy() for source, error in errors.items()}
-    subjects = {field: {source: error[:, i] for source, error in curves.items()} for i, field in enumerate(spec.fields)}
+    curves = {forecaster: error.double().cpu().numpy() for forecaster, error in errors.items()}
+    subjects = {
+        field: {forecaster: error[:, i] for forecaster, error in curves.items()} for i, field in enumerate(spec.fields)
+    }
     if len(subjects) > 1:
-        subjects = {"mean over fields": {s: error.mean(axis=1) for s, error in curves.items()}, **subjects}
+        means = {forecaster: error.mean(axis=1) for forecaster, error in curves.items()}
+        subjects = {"mean over fields": means, **subjects}
     n_columns = min(len(subjects), 3)
     n_rows = -(-len(subjects) // n_columns)
     figure = Figure(figsize=(1.2 + 2.7 * n_columns, 0.9 + 2.2 * n_rows), layout="constrained")
     panels = figure.subplots(n_rows, n_columns, sharex=True, sharey=True, squeeze=False).ravel()
     unit = spec.time_step or 1.0
-    for panel, (subject, sources) in zip(panels, subjects.items(), strict=False):
-        for source, error in sources.items():
-            _draw_curve(panel, unit, error, source)
+    for panel, (subject, by_forecaster) in zip(panels, subjects.items(), strict=False):
+        for forecaster, error in by_forecaster.items():
+            _draw_curve(panel, unit, error, forecaster)
         for first, last in windows:
             panel.axvspan((first + 0.5) * unit, (last + 0.5) * unit, color="0.94", linewidth=0, zorder=0)
             middle = 0.5 * (first + last + 1) * unit
@@ -72,11 +75,11 @@ def error_figure(
     return figure
 
 
-def _draw_curve(panel: Axes, unit: float, error: Array, source: str) -> None:
+def _draw_curve(panel: Axes, unit: float, error: Array, forecaster: Forecaster) -> None:
     time = unit * np.arange(1, len(error) + 1)
     finite = np.isfinite(error)
     n_finite = len(error) if finite.all() else int(np.argmin(finite))
     marker = "." if len(error) == 1 else ""
-    panel.plot(time[:n_finite], error[:n_finite], label=source, marker=marker, **_CURVES[source])
+    panel.plot(time[:n_finite], error[:n_finite], label=forecaster, marker=marker, **_CURVES[forecaster])
     if 0 < n_finite < len(error):
-        panel.plot(time[n_finite - 1], error[n_finite - 1], "x", color=_CURVES[source]["color"])
+        panel.plot(time[n_finite - 1], error[n_finite - 1], "x", color=_CURVES[forecaster]["color"])

@@ -56,6 +56,10 @@ class Forecast:
         planes = zip(self.spec.constant_fields, self._plane(self.constants), strict=True)
         return dict(planes)
 
+    def evenly_spaced(self, n_steps: int) -> list[int]:
+        """Return indices of at most this many frames, from the first to the last."""
+        return sorted({round(k) for k in np.linspace(0, self.n_steps - 1, n_steps)})
+
     def lead_time(self, step: int) -> str:
         """Returns how far ahead the frame with this index lies, in steps and in the data's units of time."""
         if self.spec.time_step is None:
@@ -70,8 +74,7 @@ class Forecast:
     @property
     def parameters(self) -> str:
         """The trajectory's parameters as text, e.g. ``tcool = 0.1``."""
-        values = zip(self.spec.scalars, self.scalars.tolist(), strict=True)
-        return ", ".join(f"{name} = {value:.4g}" for name, value in values)
+        return parameters_text(self.spec, self.scalars)
 
     def title(self, subject: str) -> str:
         """Returns a title: subject, data set, parameters, and where simulated data came from."""
@@ -84,3 +87,8 @@ class Forecast:
         while frames.ndim > 3:
             frames = frames.select(-1, frames.shape[-1] // 2)
         return np.asarray(frames.double().cpu())
+
+
+def parameters_text(spec: FieldSpec, scalars: Float[Tensor, " scalar"]) -> str:
+    """Return the parameters of a trajectory as text, e.g. ``tcool = 0.1``."""
+    return ", ".join(f"{name} = {value:.4g}" for name, value in zip(spec.scalars, scalars.tolist(), strict=True))

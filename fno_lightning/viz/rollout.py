@@ -62,7 +62,7 @@ def rollout_figure(forecast: Forecast, field: str) -> Figure:
 def _maps(forecast: Forecast, field: str) -> Figure:
     spec = forecast.spec
     width, height, aspect = panel_shape(spec, area=2.2)
-    steps = _spread(forecast.n_steps, at_most=min(8, int(11 / width)))
+    steps = forecast.evenly_spaced(max(2, min(8, int(11 / width))))
     reference, prediction = (frames[steps] for frames in forecast.frames(field))
     (left, right), (bottom, top) = extent(spec)[:2]
     offsets = 1.12 * (right - left) * np.arange(len(steps))
@@ -127,11 +127,6 @@ def _draw_rows(
     figure.colorbar(panels[1].images[0], ax=panels[:2], extend=values.extension(prediction), aspect=40, pad=0.01)
     figure.colorbar(panels[2].images[0], ax=panels[2:], extend=errors.extension(error), aspect=20, pad=0.01)
     return panels
-
-
-def _spread(n_steps: int, at_most: int) -> list[int]:
-    """Returns indices of frames from the first to the last, evenly spaced."""
-    return sorted({round(k) for k in np.linspace(0, n_steps - 1, max(2, at_most))})
 
 
 def _finished(figure: Figure, panels: Any, title: str) -> Figure:

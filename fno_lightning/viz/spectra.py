@@ -14,7 +14,7 @@ from torch import Tensor
 
 from fno_lightning.data import FieldSpec
 from fno_lightning.metrics import shell_power
-from fno_lightning.viz.axes import STYLE, extent, set_title
+from fno_lightning.viz.axes import STYLE, boundaries, extent, set_title
 from fno_lightning.viz.forecast import Forecast
 
 _RANGE = 1e10  # of power about the strongest shell of the reference; below it is round-off
@@ -31,7 +31,7 @@ def spectra_figure(forecast: Forecast, n_times: int = 4) -> Figure:
         n_times: Number of lead times, from the first to the last.
     """
     spec = forecast.spec
-    steps = sorted({round(k) for k in np.linspace(0, forecast.n_steps - 1, n_times)})
+    steps = forecast.evenly_spaced(n_times)
     wavenumber, reference = radial_spectrum(forecast.reference[steps], spec)
     _, prediction = radial_spectrum(forecast.prediction[steps], spec)
     n_columns = min(len(spec.fields), 4)
@@ -70,8 +70,7 @@ def radial_spectrum(
     highest = math.pi / max(spacing)
     edges = width * (torch.arange(math.floor(highest / width) + 1, dtype=torch.float64) + 0.5)
     fields = fields.double().cpu()
-    boundaries = spec.boundaries or (("periodic", "periodic"),) * spec.n_dims
-    for axis, (n_points, sides) in enumerate(zip(grid_shape, boundaries, strict=True)):
+    for axis, (n_points, sides) in enumerate(zip(grid_shape, boundaries(spec), strict=True)):
         if sides != ("periodic", "periodic"):
             hann = torch.hann_window(n_points, periodic=False, dtype=torch.float64) * math.sqrt(8 / 3)
             fields = fields * hann.view(-1, *(1,) * (len(grid_shape) - 1 - axis))

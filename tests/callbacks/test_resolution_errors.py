@@ -93,3 +93,9 @@ def test_data_without_other_grids_say_so(make_trainer):
 def test_no_resolutions_are_refused():
     with pytest.raises(ValueError, match="resolutions is empty"):
         ResolutionErrors([])
+
+
+def test_data_without_trajectories_are_refused(make_trainer):
+    data = WaveData()
+    with pytest.raises(TypeError, match="ResolutionErrors takes trajectories from a FieldDataModule, got NoneType"):
+        make_trainer(ResolutionErrors([(16, 12)])).test(make_module(data), data.test_dataloader(), verbose=False)

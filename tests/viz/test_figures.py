@@ -39,6 +39,13 @@ def test_rows_show_reference_prediction_and_error_at_their_lead_times():
     assert "velocity_x, waves, speed = 0.25\nsimulated by a test" in text(figure)
 
 
+@pytest.mark.parametrize(
+    ("n_frames", "n_steps", "expected"), [(1, 4, [0]), (3, 8, [0, 1, 2]), (11, 3, [0, 5, 10]), (100, 2, [0, 99])]
+)
+def test_frames_are_chosen_evenly_from_the_first_to_the_last(n_frames, n_steps, expected):
+    assert forecast((4,), n_frames).evenly_spaced(n_steps) == expected
+
+
 def test_three_dimensions_are_cut_in_the_middle():
     shown = forecast((6, 5, 8))
     figure = rollout_figure(shown, "height")
@@ -106,7 +113,9 @@ def test_walls_are_tapered():
     ramp = torch.linspace(-1, 1, 64).view(1, 1, 64)
     _, tapered = radial_spectrum(ramp, spec)
     _, periodic = radial_spectrum(ramp, make_spec((64,)))
+    _, unknown = radial_spectrum(ramp, dataclasses.replace(spec, boundaries=()))
     assert tapered[0, 0, -1] < 1e-3 * periodic[0, 0, -1]
+    assert torch.equal(unknown, tapered)
 
 
 def test_a_steady_problem_is_a_row_with_what_is_given():
