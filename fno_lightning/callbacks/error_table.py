@@ -1,4 +1,4 @@
-"""The errors of a test or a validation in one table."""
+"""Table of the errors of a test or a validation."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.loggers import TensorBoardLogger
@@ -26,26 +26,40 @@ Errors: TypeAlias = Mapping[LogName, float]
 
 
 class ErrorTable(Callback):
-    """Prints the errors of a test or a validation as one table: model and baselines, one step ahead and in rollouts.
+    """Print the errors of a test or a validation as one table: model and baselines, one step ahead and in rollouts.
 
     The errors are those that the module, :class:`~fno_lightning.callbacks.OneStepErrors` and
-    :class:`~fno_lightning.callbacks.RolloutEvaluation` have logged. With a TensorBoard logger the table is shown there
-    as text too, ``errors.md`` (with a table for each field) and ``errors.json`` (every error that was logged; ``null``
-    where it is infinite) stand beside its log, and what is printed says where.
+    :class:`~fno_lightning.callbacks.RolloutEvaluation` have logged. Table and files name the checkpoint that the errors
+    belong to, its step and epoch, and the ``config.yaml`` of its training, if there is one.
+
+    With a TensorBoard logger the table is shown there as text too, and two files stand beside its log: ``errors.md``,
+    with a table for each field, and ``errors.json``, with the keys ``checkpoint``, ``step``, ``epoch``, ``config`` and
+    ``errors``: every error that was logged, by its :class:`~fno_lightning.metrics.LogName` without the stage, ``null``
+    where it is infinite.
 
     Args:
-        metrics: Which errors, by their log names; each has a column for one step and one for each rollout window.
+        metrics: Metrics by log name; each has a column for one step and one for each rollout window.
     """
 
     def __init__(self, metrics: Sequence[str] = ("vrmse", "nrmse")) -> None:
         self.metrics = tuple(metrics)
+        self._step: int | None = None
+        self._epoch: int | None = None
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Forget the checkpoint of an earlier run; without one, the weights are those that this trainer has made."""
+        self._step, self._epoch = (trainer.global_step, trainer.current_epoch) if trainer.global_step else (None, None)
+
+    def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        """Keep the step and the epoch of the checkpoint."""
+        self._step, self._epoch = checkpoint["global_step"], checkpoint["epoch"]
 
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Prints and writes the table."""
+        """Print and write the table."""
         self._report(trainer, pl_module, "test")
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Prints and writes the table, if validating is not a part of training."""
+        """Print and write the table, if validating is not a part of training."""
         if trainer.state.fn is TrainerFn.VALIDATING:
             self._report(trainer, pl_module, "val")
 
@@ -55,17 +69,44 @@ class ErrorTable(Callback):
         logged = {LogName.parse(name): float(value) for name, value in trainer.callback_metrics.items()}
         errors = {name: value for name, value in logged.items() if name is not None and name.stage == stage}
         columns = _columns(errors, self.metrics, stage)
+        logger = tensorboard_logger(trainer)
+        log_dir = None if logger is None else logger.log_dir
+        origin = _Origin.of(trainer.ckpt_path, log_dir, self._step, self._epoch)
         console = Console()
         console.print(_for_terminal(spec, stage, columns, errors))
-        if trainer.ckpt_path is not None:
-            console.print(f"checkpoint:  {trainer.ckpt_path}", soft_wrap=True)
-        logger = tensorboard_logger(trainer)
+        for label, text in origin.described().items():
+            console.print(f"{label + ':':<13}{text}", soft_wrap=True)
         if logger is not None:
-            _write(logger, stage, _as_markdown(spec, stage, columns, errors), errors, trainer.global_step)
+            _write(logger, stage, _as_markdown(spec, stage, columns, errors, origin), errors, origin)
             console.print(f"errors:      {Path(logger.log_dir) / 'errors.md'}", soft_wrap=True)
             if (pictures := Path(logger.log_dir) / "pictures" / stage).is_dir():
                 console.print(f"pictures:    {pictures}", soft_wrap=True)
             console.print(f"TensorBoard: tensorboard --logdir {logger.root_dir}", soft_wrap=True)
+
+
+class _Origin(NamedTuple):
+    """The weights that errors belong to."""
+
+    checkpoint: str | None
+    step: int | None
+    epoch: int | None
+    config: str | None
+
+    @classmethod
+    def of(cls, checkpoint: Any, log_dir: str | None, step: int | None, epoch: int | None) -> _Origin:
+        """Find the configuration: that of the run that the checkpoint lies in, else that of this one."""
+        folders = [] if checkpoint is None else list(Path(checkpoint).parents)[:2]
+        folders += [] if log_dir is None else [Path(log_dir)]
+        configs = (str(folder / "config.yaml") for folder in folders if (folder / "config.yaml").is_file())
+        return cls(None if checkpoint is None else str(checkpoint), step, epoch, next(configs, None))
+
+    def described(self) -> dict[str, str]:
+        """Return what is known, for people to read."""
+        weights = self.checkpoint or "none, the module in memory"
+        counts = {"step": self.step, "epoch": self.epoch}
+        known = (f"{name} {count}" for name, count in counts.items() if count is not None)
+        lines = {"checkpoint": ", ".join((weights, *known))}
+        return lines if self.config is None else {**lines, "config": self.config}
 
 
 class _Column(NamedTuple):
@@ -111,8 +152,10 @@ def _for_terminal(spec: FieldSpec, stage: Stage, columns: Sequence[_Column], err
     return table
 
 
-def _as_markdown(spec: FieldSpec, stage: Stage, columns: Sequence[_Column], errors: Errors) -> str:
+def _as_markdown(spec: FieldSpec, stage: Stage, columns: Sequence[_Column], errors: Errors, origin: _Origin) -> str:
     lines = [f"# {_title(spec, stage)}", "", f"Data: {spec.source}."]
+    for label, text in origin.described().items():
+        lines += ["", f"{label.capitalize()}: {text}"]
     for field in (None, *spec.fields):
         header = ["", *(" ".join(column.header) for column in columns)]
         rule = ["---", *("---:" for _ in columns)]
@@ -121,11 +164,11 @@ def _as_markdown(spec: FieldSpec, stage: Stage, columns: Sequence[_Column], erro
     return "\n".join(lines) + "\n"
 
 
-def _write(logger: TensorBoardLogger, stage: Stage, markdown: str, errors: Errors, step: int) -> None:
-    logger.experiment.add_text(f"{stage}/errors", markdown, step)
+def _write(logger: TensorBoardLogger, stage: Stage, markdown: str, errors: Errors, origin: _Origin) -> None:
+    logger.experiment.add_text(f"{stage}/errors", markdown, origin.step or 0)
     by_name = {str(name).removeprefix(f"{stage}/"): value for name, value in errors.items()}
     finite = {name: value if math.isfinite(value) else None for name, value in by_name.items()}
-    as_json = json.dumps(finite, indent=2, sort_keys=True, allow_nan=False) + "\n"
+    as_json = json.dumps(origin._asdict() | {"errors": finite}, indent=2, sort_keys=True, allow_nan=False) + "\n"
     for name, text in (("errors.md", markdown), ("errors.json", as_json)):
         with atomic_file(Path(logger.log_dir) / name) as path:
             path.write_text(text, encoding="utf-8")

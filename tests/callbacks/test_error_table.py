@@ -36,7 +36,7 @@ def test_writes_markdown_and_json(tested):
     markdown = (folder / "errors.md").read_text()
     assert markdown.startswith("# Test errors on waves\n\nData: simulated by a test.\n")
     assert {"## Mean over fields", "## height", "## velocity_x"} <= set(markdown.splitlines())
-    errors = json.loads((folder / "errors.json").read_text())
+    errors = json.loads((folder / "errors.json").read_text())["errors"]
     logged = {name.removeprefix("test/"): value.item() for name, value in trainer.callback_metrics.items()}
     assert errors == logged
     height = markdown.split("## height")[1].split("##")[0]
@@ -75,6 +75,44 @@ def test_infinite_errors_are_null_in_json(make_trainer, tmp_path):
     rollouts = RolloutEvaluation(n_pictures=0, metrics={"vrmse": VRMSE})
     make_trainer(rollouts, ErrorTable()).test(make_module(data, DivergingModule), datamodule=data, verbose=False)
     text = (tmp_path / "log" / "version_0" / "errors.json").read_text()
-    errors = json.loads(text, parse_constant=lambda name: pytest.fail(f"{name} is not JSON"))
+    errors = json.loads(text, parse_constant=lambda name: pytest.fail(f"{name} is not JSON"))["errors"]
     assert errors["rollout/vrmse_6-12"] is None
     assert errors["rollout/persistence/vrmse_6-12"] > 0
+
+
+@pytest.fixture
+def checkpoint(make_trainer, tmp_path):
+    """A checkpoint in the folder of a run of four steps, which has a configuration."""
+    data = WaveData()
+    trainer = make_trainer(max_epochs=2, tensorboard=False)
+    trainer.fit(make_module(data), datamodule=data)
+    path = tmp_path / "training" / "checkpoints" / "last.ckpt"
+    trainer.save_checkpoint(path)
+    (tmp_path / "training" / "config.yaml").touch()
+    return path
+
+
+def test_results_name_checkpoint_and_configuration(make_trainer, checkpoint, tmp_path, capsys):
+    data = WaveData()
+    make_trainer(ErrorTable()).test(make_module(data), datamodule=data, ckpt_path=checkpoint, verbose=False)
+    config = tmp_path / "training" / "config.yaml"
+    printed = capsys.readouterr().out.splitlines()
+    assert {f"checkpoint:  {checkpoint}, step 4, epoch 2", f"config:      {config}"} <= set(printed)
+    folder = tmp_path / "log" / "version_0"
+    assert f"Checkpoint: {checkpoint}, step 4, epoch 2\n\nConfig: {config}\n" in (folder / "errors.md").read_text()
+    written = json.loads((folder / "errors.json").read_text())
+    assert written.pop("errors")
+    assert written == {"checkpoint": str(checkpoint), "step": 4, "epoch": 2, "config": str(config)}
+
+
+def test_weights_without_a_checkpoint_are_not_given_that_of_an_earlier_test(make_trainer, checkpoint, tmp_path):
+    data, table = WaveData(), ErrorTable()
+    make_trainer(table).test(make_module(data), datamodule=data, ckpt_path=checkpoint, verbose=False)
+    trainer = make_trainer(table)
+    results = []
+    for _ in range(2):
+        trainer.test(make_module(data), datamodule=data, verbose=False)
+        results.append(json.loads((tmp_path / "log" / "version_0" / "errors.json").read_text()))
+        trainer.fit(make_module(data), datamodule=data)
+    assert [result["step"] for result in results] == [None, 2]
+    assert [result["checkpoint"] for result in results] == [None, None]
