@@ -1,4 +1,4 @@
-"""Callbacks: what is observed of training and test, and shown."""
+"""Callbacks: errors, pictures, files and rates of a training or a test."""
 
 from fno_lightning.callbacks.error_table import ErrorTable
 from fno_lightning.callbacks.hyperparameter_summary import HyperparameterSummary

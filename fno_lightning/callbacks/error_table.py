@@ -59,7 +59,7 @@ class ErrorTable(Callback):
         self._report(trainer, pl_module, "test")
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Print and write the table, if validating is not a part of training."""
+        """Print and write the table, unless the validation is part of a training."""
         if trainer.state.fn is TrainerFn.VALIDATING:
             self._report(trainer, pl_module, "val")
 
@@ -85,7 +85,7 @@ class ErrorTable(Callback):
 
 
 class _Origin(NamedTuple):
-    """The weights that errors belong to."""
+    """Weights and configuration that errors belong to."""
 
     checkpoint: str | None
     step: int | None
@@ -101,7 +101,7 @@ class _Origin(NamedTuple):
         return cls(None if checkpoint is None else str(checkpoint), step, epoch, next(configs, None))
 
     def described(self) -> dict[str, str]:
-        """Return what is known, for people to read."""
+        """Return the known parts as text, by label."""
         weights = self.checkpoint or "none, the module in memory"
         counts = {"step": self.step, "epoch": self.epoch}
         known = (f"{name} {count}" for name, count in counts.items() if count is not None)

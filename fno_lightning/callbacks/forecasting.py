@@ -19,7 +19,7 @@ from fno_lightning.viz.forecast import parameters_text
 
 
 def forecast_module(pl_module: LightningModule) -> ForecastModule:
-    """Returns the module, if it is one that forecasts fields.
+    """Return the module, if it is one that forecasts fields.
 
     Raises:
         TypeError: if it is not a :class:`~fno_lightning.modules.ForecastModule`.
@@ -48,7 +48,7 @@ def field_data(trainer: Trainer, callback: Callback) -> FieldDataModule:
 
 
 def tensorboard_logger(trainer: Trainer) -> TensorBoardLogger | None:
-    """Returns the trainer's TensorBoard logger, if it has one."""
+    """Return the trainer's TensorBoard logger, if it has one."""
     return next((logger for logger in trainer.loggers if isinstance(logger, TensorBoardLogger)), None)
 
 
@@ -57,7 +57,7 @@ log = logging.getLogger(__name__)
 
 @contextmanager
 def evaluation_mode(module: torch.nn.Module) -> Iterator[None]:
-    """Evaluates without gradients; leaves every submodule's mode and the random numbers as they were."""
+    """Evaluate without gradients, and restore every submodule's mode and the random numbers afterwards."""
     training = [part for part in module.modules() if part.training]
     with isolate_rng(), torch.no_grad():
         module.eval()
@@ -71,14 +71,14 @@ def evaluation_mode(module: torch.nn.Module) -> Iterator[None]:
 def forecast_trajectories(
     trainer: Trainer, module: ForecastModule, loader: Iterable[Batch], max_steps: int | None = None
 ) -> Iterator[tuple[Batch, Tensor]]:
-    """Yields trajectories, batch by batch on the module's device, with their forecasts ``(batch, time, field, *grid)``.
+    """Yield trajectories, batch by batch on the module's device, with their forecasts ``(batch, time, field, *grid)``.
 
     Every batch is filled up to the size of the first, so that a compiled network is compiled once. The forecast runs in
     the trainer's precision; the reference keeps its own.
 
     Args:
         trainer: Supplies device and precision.
-        module: Makes the forecasts.
+        module: Author of the forecasts.
         loader: Batches of trajectories.
         max_steps: Longest forecast; ``None``: to the end of the trajectory.
     """
@@ -95,17 +95,17 @@ def forecast_trajectories(
 
 
 def _filled_up(part: Tensor, size: int) -> Tensor:
-    """Repeats the last sample until there are ``size``."""
+    """Repeat the last sample until there are ``size``."""
     return torch.cat((part, part[-1:].expand(max(size - len(part), 0), *part.shape[1:])))
 
 
 def report_divergence(prediction: Tensor, batch: Batch, spec: FieldSpec, first: int) -> Tensor:
-    """Logs which trajectories are not finite from which step on; returns for each whether it is.
+    """Log the trajectories that stop being finite, with the step, and return a mask of them, ``(batch,)``.
 
     Args:
         prediction: Forecasts, ``(batch, time, field, *grid)``.
         batch: Their trajectories.
-        spec: What the data set is.
+        spec: Specification of the data set.
         first: Number of the batch's first trajectory.
     """
     finite = prediction.isfinite().flatten(start_dim=2).all(dim=2)

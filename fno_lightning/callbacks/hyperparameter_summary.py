@@ -1,4 +1,4 @@
-"""Hyper-parameters beside the errors they led to."""
+"""Hyper-parameters with the final errors."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from fno_lightning.callbacks.old_names import current_name
 
 
 class HyperparameterSummary(Callback):
-    """Logs hyper-parameters with the final errors at the end of training, for TensorBoard's HPARAMS tab.
+    """Log hyper-parameters with the final errors at the end of training, for TensorBoard's HPARAMS tab.
 
     Hyper-parameters are those of the module and the datamodule, and of the optimizer its class and settings.
     The logger should have ``default_hp_metric=False``, or its tab shows a meaningless ``hp_metric`` too.
@@ -28,7 +28,7 @@ class HyperparameterSummary(Callback):
         self.metrics = tuple(current_name(name, "name in metrics of HyperparameterSummary") for name in metrics)
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Logs the summary."""
+        """Log the summary."""
         logger = tensorboard_logger(trainer)
         logged = trainer.callback_metrics
         final = {name: logged[name].item() for name in self.metrics if name in logged}

@@ -1,4 +1,4 @@
-"""All errors of the validation and test windows, with baselines."""
+"""Errors over the windows of validation and test, with baselines."""
 
 from __future__ import annotations
 
@@ -16,15 +16,14 @@ from fno_lightning.metrics.log_name import Stage
 
 
 class OneStepErrors(Callback):
-    """Logs errors over the windows of the validation and test loops, for the model and for both baselines.
+    """Log errors over the windows of the validation and test loops, for the model and for both baselines.
 
     Names are ``val/<metric>``, ``val/<metric>/<field>``, ``val/persistence/<metric>``, ``val/mean/<metric>`` and so on
     (:class:`~fno_lightning.metrics.LogName`), and the same with ``test``; targets of several steps are averaged. The
     module itself logs ``val/vrmse`` and ``val/vrmse/<field>``, which are not logged again.
 
     Args:
-        metrics: Which errors, by the name that they have in the logs; ``None``: all
-            (:data:`~fno_lightning.metrics.STANDARD_METRICS`).
+        metrics: Metrics by log name; ``None``: :data:`~fno_lightning.metrics.STANDARD_METRICS`.
     """
 
     def __init__(self, metrics: Mapping[str, MetricFactory] | None = None) -> None:
@@ -32,34 +31,34 @@ class OneStepErrors(Callback):
         self._errors: ErrorsWithBaselines | None = None
 
     def on_validation_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Starts anew."""
+        """Start with no samples."""
         self._errors = (
             None if trainer.sanity_checking else ErrorsWithBaselines(self.metrics, forecast_module(pl_module))
         )
 
     def on_test_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Starts anew."""
+        """Start with no samples."""
         self._errors = ErrorsWithBaselines(self.metrics, forecast_module(pl_module))
 
     def on_validation_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Batch, batch_idx: int, *_: int
     ) -> None:
-        """Adds a batch."""
+        """Add a batch."""
         if self._errors is not None:
             self._errors.update(outputs["prediction"], batch)
 
     def on_test_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Batch, batch_idx: int, *_: int
     ) -> None:
-        """Adds a batch."""
+        """Add a batch."""
         self.on_validation_batch_end(trainer, pl_module, outputs, batch, batch_idx)
 
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Logs the means."""
+        """Log the means."""
         self._log("val", pl_module)
 
     def on_test_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Logs the means."""
+        """Log the means."""
         self._log("test", pl_module)
 
     def _log(self, stage: Stage, pl_module: LightningModule) -> None:

@@ -20,12 +20,12 @@ from fno_lightning.viz import Forecast, error_figure, rollout_figure, spectra_fi
 
 
 class Pictures:
-    """Draws a rollout evaluation: into TensorBoard, and as files in the folder ``pictures`` beside its log.
+    """Draw a rollout evaluation, into TensorBoard and as files in the folder ``pictures`` beside its log.
 
     Args:
-        logger: Where to.
+        logger: The logger to draw into.
         stage: First part of the names, ``val`` or ``test``.
-        step: Training step that TensorBoard shows the figures at.
+        step: Training step of the figures in TensorBoard.
     """
 
     def __init__(self, logger: TensorBoardLogger, stage: str, step: int) -> None:
@@ -35,7 +35,7 @@ class Pictures:
         self._board = logger.experiment
 
     def draw_forecasts(self, forecasts: Sequence[Forecast], *, animation: bool) -> None:
-        """Draws each field over time and the spectra of each forecast, and animates its first field."""
+        """Draw each field over time and the spectra of each forecast, and animate its first field."""
         for i, forecast in enumerate(forecasts):
             for field in forecast.spec.fields:
                 self._save(f"rollout/{field}_{i}", rollout_figure(forecast, field))

@@ -1,4 +1,4 @@
-"""Forecasts on disk, in the format of the data they came from."""
+"""Forecasts as files in The Well's format."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from fno_lightning.viz.axes import axis_names, boundaries
 
 
 class PredictionWriter(BasePredictionWriter):
-    """Writes what ``predict`` forecasts as files in The Well's format, one for each trajectory.
+    """Write the forecasts of ``predict`` as files in The Well's format, one for each trajectory.
 
-    ``forecast_<i>.hdf5`` is that of trajectory i of the predicted data set, whatever the number of processes. It holds
+    ``forecast_<i>.hdf5`` holds trajectory i of the predicted data set, whatever the number of processes. It has
     the predicted frames only, in physical units, one scalar field for each component; its time counts from the first
     frame of the history. Its coordinates are the centres of equal cells between the edges of the domain, also where the
     data's own are not uniform; its attribute ``coordinates`` says so.
 
     Args:
-        folder: Where to write; ``None``: ``predictions`` in the folder of the logs.
+        folder: Folder of the files; ``None``: ``predictions`` in the folder of the logs.
 
     Raises:
         TypeError: when prediction starts, if the module is not a :class:`~fno_lightning.modules.ForecastModule`.
-        ValueError: if the loader does not tell which trajectories it has read.
+        ValueError: if the loader does not give the indices of its trajectories.
     """
 
     def __init__(self, folder: str | None = None) -> None:
@@ -38,7 +38,7 @@ class PredictionWriter(BasePredictionWriter):
         self._folder = Path()
 
     def on_predict_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Makes the folder; all processes agree on it here, because later they may have unequal numbers of batches."""
+        """Make the folder, the same for all processes, which may have unequal numbers of batches later."""
         forecast_module(pl_module)
         logs = trainer.log_dir or trainer.default_root_dir
         self._folder = Path(self.folder or Path(logs) / "predictions")
@@ -54,7 +54,7 @@ class PredictionWriter(BasePredictionWriter):
         batch_idx: int,
         dataloader_idx: int,
     ) -> None:
-        """Writes the forecasts of a batch."""
+        """Write the forecasts of a batch."""
         spec = forecast_module(pl_module).spec
         if batch_indices is None or len(batch_indices) != len(prediction):
             raise ValueError(
@@ -74,7 +74,7 @@ class PredictionWriter(BasePredictionWriter):
 
 
 def _as_trajectory(spec: FieldSpec, batch: Batch, prediction: Tensor, index: int) -> Trajectories:
-    """Returns one trajectory of a batch."""
+    """Return one trajectory of a batch."""
     n_history, n_steps = batch.history.shape[1], prediction.shape[1]
     grid = prediction.shape[3:]
     axes = axis_names(spec)

@@ -29,16 +29,17 @@ METRICS: Mapping[str, MetricFactory] = {"nrmse": NRMSE, "vrmse": VRMSE}
 
 
 class ResolutionErrors(Callback):
-    """Tests an operator on other grids than the one it was trained on, in the same ``test`` run.
+    """Test an operator on other grids than the one it was trained on, in the same ``test`` run.
 
     The test split is taken at each resolution from the datamodule's ``at_resolution``: a generated data set is
-    simulated there from the same seeds, of stored data every n-th point is used. Logs
-    ``test/resolution_<64x64>/<metric>`` and the same by field and for both baselines, prints a table, and with a
-    TensorBoard logger writes ``resolutions.md`` beside its log.
+    simulated there from the same seeds, of stored data every n-th point is used. Log
+    ``test/resolution_<64x64>/<metric>`` and the same by field and for both baselines
+    (:class:`~fno_lightning.metrics.LogName`), print a table, and with a TensorBoard logger write ``resolutions.md``
+    beside its log.
 
     Args:
         resolutions: Grids, points along each axis; the data's own is added.
-        metrics: Which errors, by the name that they have in the logs; ``None``: ``nrmse`` (relative L2) and ``vrmse``.
+        metrics: Metrics by log name; ``None``: ``nrmse`` (relative L2) and ``vrmse``.
 
     Raises:
         ValueError: if there are no resolutions; when testing starts, if the data have no such grid.
@@ -55,7 +56,7 @@ class ResolutionErrors(Callback):
         self._rows: list[list[str]] = []
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Prepares the data at every resolution."""
+        """Prepare the data at every resolution."""
         if stage != "test":
             return
         data = field_data(trainer, self)
@@ -64,7 +65,7 @@ class ResolutionErrors(Callback):
             self._data[resolution].prepare_data()
 
     def on_test_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Evaluates the test split at every resolution."""
+        """Evaluate the test split at every resolution."""
         module = forecast_module(pl_module)
         self._rows = []
         for resolution, data in self._data.items():
@@ -75,7 +76,7 @@ class ResolutionErrors(Callback):
             self._rows.append(["x".join(map(str, resolution)), *(f"{error.item():.3g}" for error in errors)])
 
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Prints and writes the table."""
+        """Print and write the table."""
         self._report(trainer, forecast_module(pl_module))
 
     def _evaluate(

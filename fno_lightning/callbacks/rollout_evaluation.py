@@ -1,4 +1,4 @@
-"""Forecasts of whole trajectories: errors, pictures, and where they diverge."""
+"""Errors, pictures and divergence of forecasts of whole trajectories."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ from fno_lightning.viz import Forecast
 
 
 class RolloutEvaluation(Callback):
-    """Forecasts whole trajectories autoregressively, every few epochs, at the end of training and in test.
+    """Forecast whole trajectories autoregressively, every few epochs, at the end of training and in test.
 
-    Logs each metric over windows of lead time, for the model and for both baselines, averaged and by field:
+    Log each metric over windows of lead time, for the model and for both baselines, averaged and by field:
     ``val/rollout/vrmse_6-12``, ``val/rollout/vrmse_6-12/<field>``, ``val/rollout/persistence/vrmse_6-12``, and so on
     (:class:`~fno_lightning.metrics.LogName`); over the whole trajectory ``val/rollout/vrmse``; and the share of
     trajectories that diverged ``val/rollout/diverged``. The same with ``test``. A window is a slice of the predicted
@@ -52,10 +52,9 @@ class RolloutEvaluation(Callback):
         every_n_epochs: Epochs between two evaluations in training; where an epoch has several validations, its last one
             evaluates.
         windows: First frame, and frame after the last, of each window; those longer than the trajectories are left out.
-        metrics: Which errors, by the name that they have in the logs; ``None``: all
-            (:data:`~fno_lightning.metrics.STANDARD_METRICS`).
-        n_pictures: Number of trajectories to draw, spread evenly over the split; 0: none.
-        animation: Whether to write animations.
+        metrics: Metrics by log name; ``None``: :data:`~fno_lightning.metrics.STANDARD_METRICS`.
+        n_pictures: Number of trajectories to draw, evenly spaced over the split; 0: none.
+        animation: Write animations.
         max_steps: Longest forecast; ``None``: to the end of the trajectories.
 
     Raises:
@@ -107,12 +106,12 @@ class RolloutEvaluation(Callback):
         rename_monitors(trainer.lr_scheduler_configs)
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Counts epochs and steps from here, also when training is resumed."""
+        """Count epochs and steps from here, also when training is resumed."""
         self._last_epoch, self._last_step = trainer.current_epoch, trainer.global_step
         self._is_animated = False
 
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Evaluates the validation trajectories, if it is time to."""
+        """Evaluate the validation trajectories, if an evaluation is due."""
         if trainer.state.fn is TrainerFn.VALIDATING:
             log_reduced(pl_module, self._evaluate(trainer, pl_module, "valid", is_last=True))
         elif not trainer.sanity_checking and _ends_epoch(trainer):
@@ -123,7 +122,7 @@ class RolloutEvaluation(Callback):
                 log_reduced(pl_module, self._evaluate(trainer, pl_module, "valid", is_last))
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Evaluates the validation trajectories, if training stopped between two evaluations or unforeseen."""
+        """Evaluate the validation trajectories, if training stopped between two evaluations or early."""
         lacks_animation = self._draws_animation(trainer) and not self._is_animated
         if trainer.enable_validation and (trainer.global_step > self._last_step or lacks_animation):
             values = self._evaluate(trainer, pl_module, "valid", is_last=True)
@@ -132,11 +131,11 @@ class RolloutEvaluation(Callback):
                 logger.log_metrics({name: value.item() for name, value in values.items()}, step=trainer.global_step)
 
     def on_test_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Evaluates the test trajectories."""
+        """Evaluate the test trajectories."""
         log_reduced(pl_module, self._evaluate(trainer, pl_module, "test", is_last=True))
 
     def _evaluate(self, trainer: Trainer, pl_module: LightningModule, split: Split, is_last: bool) -> dict[str, Tensor]:
-        """Forecasts the trajectories of a split and draws some; returns what is to be logged."""
+        """Forecast the trajectories of a split, draw some, and return the log entries."""
         begin = time.perf_counter()
         module = forecast_module(pl_module)
         stage: Stage = "val" if split == "valid" else "test"
@@ -175,12 +174,12 @@ class RolloutEvaluation(Callback):
         return self.animation and self.n_pictures > 0 and tensorboard_logger(trainer) is not None
 
     def _to_be_drawn(self, n_batches: int) -> Counter[int]:
-        """Returns how many trajectories of each batch are drawn."""
+        """Return the number of trajectories to draw from each batch."""
         last = n_batches - 1
         return Counter(round(i * last / max(self.n_pictures - 1, 1)) for i in range(self.n_pictures))
 
     def _windows_within(self, n_steps: int) -> list[Window]:
-        """Returns the windows that a forecast of this length reaches; says which it does not."""
+        """Return the windows that a forecast of this length reaches, and log the others."""
         too_long = [window for window in self.windows if window[1] > n_steps]
         if too_long and n_steps > 1:
             rank_zero_info(
@@ -190,7 +189,7 @@ class RolloutEvaluation(Callback):
 
 
 def _ends_epoch(trainer: Trainer) -> bool:
-    """Returns whether no validation follows in this epoch, or nobody can know: it has no length, or a clock decides."""
+    """Check that no validation follows in this epoch, as far as is known: not without a length, or by a clock."""
     if trainer.val_check_batch is None or trainer.num_training_batches == float("inf"):
         return True
     return trainer.num_training_batches - (trainer.fit_loop.batch_idx + 1) < trainer.val_check_batch
@@ -210,7 +209,7 @@ def _values(
 
 
 def _first_forecasts(n: int, prediction: Tensor, batch: Batch, module: ForecastModule) -> list[Forecast]:
-    """Returns the first ``n`` forecasts of a batch, on the CPU."""
+    """Return the first ``n`` forecasts of a batch, on the CPU."""
     drawn = (batch.target, prediction, batch.scalars, batch.constants)
     parts = zip(*(part[:n].cpu() for part in drawn), strict=True)
     return [Forecast(module.spec, *part) for part in parts]

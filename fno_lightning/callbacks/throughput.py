@@ -1,4 +1,4 @@
-"""How fast training goes."""
+"""Rate of training."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from fno_lightning.data import Batch, SuperBatches
 
 
 class Throughput(Callback):
-    """Logs ``throughput/samples_per_s`` and ``throughput/batches_per_s`` of training, over all devices.
+    """Log ``throughput/samples_per_s`` and ``throughput/batches_per_s`` of training, over all devices.
 
-    The clock runs over whole windows of steps, loading of data included, and stands still during validation. The device
-    is waited for at the ends of a window only, so that no step is slowed down. With a
+    The clock runs over whole windows of steps, loading of data included, and stands still during validation. It waits
+    for the device at the ends of a window only, so that no step is slowed down. With a
     :class:`~fno_lightning.multistep.MultiStepStrategy` the batches are those of single steps, and a window ends with an
     execution.
 
     Args:
-        window: Steps between two measurements, at least; training that ends before logs what it has.
-        n_warmup_steps: First steps that are not counted, because kernels are chosen and networks compiled there.
+        window: Steps between two measurements, at least; a shorter rest of the training is measured too.
+        n_warmup_steps: First steps, which choose kernels and compile networks, and are not counted.
 
     Raises:
         ValueError: if ``window`` is not positive or ``n_warmup_steps`` is negative.
@@ -42,13 +42,13 @@ class Throughput(Callback):
         self._started: float | None = None
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Starts the warm-up."""
+        """Start the warm-up."""
         self._n_steps = 0
         self._global_step = trainer.global_step
         self._start_window()
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Batch, batch_idx: int) -> None:
-        """Starts the clock, if it stands still and the device is warm."""
+        """Start the clock, if it stands still and the device is warm."""
         if self._n_steps >= self.n_warmup_steps and self._started is None:
             self._started = _now(trainer)
 
@@ -67,15 +67,15 @@ class Throughput(Callback):
                 self._log(trainer)
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Stops the clock."""
+        """Stop the clock."""
         self._stop_clock(trainer)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Stops the clock."""
+        """Stop the clock."""
         self._stop_clock(trainer)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Logs what is left of a window."""
+        """Log the last, incomplete window."""
         if self._n_batches:
             self._log(trainer)
 
@@ -91,7 +91,7 @@ class Throughput(Callback):
             self._started = None
 
     def _log(self, trainer: Trainer) -> None:
-        """Logs the rates of process zero times the number of processes, and starts the next window."""
+        """Log the rates of process zero times the number of processes, and start the next window."""
         self._stop_clock(trainer)
         rates = {
             "throughput/samples_per_s": trainer.world_size * self._n_samples / self._elapsed,
@@ -103,7 +103,7 @@ class Throughput(Callback):
 
 
 def _now(trainer: Trainer) -> float:
-    """Returns the time in seconds when all work given to the device so far is done."""
+    """Return the time in seconds, after all work given to the device so far."""
     if trainer.strategy.root_device.type == "cuda":
         torch.cuda.synchronize(trainer.strategy.root_device)
     return time.perf_counter()

@@ -1,4 +1,4 @@
-"""Where a profile is."""
+"""Location of profiler traces."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from lightning.pytorch.utilities import rank_zero_info
 
 
 class TraceReport(Callback):
-    """Says at the end of training where Lightning's PyTorchProfiler has written its traces.
+    """Print the location of the traces of Lightning's PyTorchProfiler at the end of training.
 
-    The profiler itself prints the operators that took longest, after that.
+    The profiler itself then prints the operators that took longest.
     """
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Lists the traces."""
+        """List the traces."""
         profiler: object = getattr(trainer, "profiler", None)
         if isinstance(profiler, PyTorchProfiler) and profiler.dirpath is not None:
             traces = sorted(Path(profiler.dirpath).glob("fit-*.pt.trace.json"))

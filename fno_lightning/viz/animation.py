@@ -1,4 +1,4 @@
-"""A forecast as a moving picture."""
+"""Animation of a forecast."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ from fno_lightning.viz.axes import STYLE, Array, Scale, axis_names, extent, name
 from fno_lightning.viz.forecast import Forecast
 
 Moving: TypeAlias = Sequence[tuple[Artist, Callable[[int], None]]]
-"""The parts of a figure that move, each with what moves it to a frame."""
+"""Artists of a figure that change, each with the function that draws a frame into it."""
 
 
 @mpl.rc_context(STYLE)
 def write_animation(
     forecast: Forecast, field: str, path: Path, *, frames_per_second: int = 10, n_frames: int = 50
 ) -> None:
-    """Writes reference, prediction and error of one field side by side as a GIF file.
+    """Write reference, prediction and error of one field side by side as a GIF file.
 
     Args:
         forecast: The forecast and its reference.
-        field: Which field to show.
-        path: The file, which is replaced as a whole.
+        field: Field to show.
+        path: Path of the file, which is replaced as a whole.
         frames_per_second: Speed.
-        n_frames: Most frames to be shown; longer forecasts are shown in larger steps.
+        n_frames: Largest number of frames; longer forecasts are shown in larger steps.
     """
     steps = range(0, forecast.n_steps, -(-forecast.n_steps // n_frames))
     first, *others = (Image.fromarray(frame).quantize() for frame in _frames(forecast, field, steps))
@@ -44,7 +44,7 @@ def write_animation(
 
 
 def _frames(forecast: Forecast, field: str, steps: range) -> Iterator[Array]:
-    """Draws what stands still once, and over it what moves."""
+    """Draw the background once, and the artists that change over it, frame by frame."""
     figure, parts = (_curves if forecast.spec.n_dims == 1 else _maps)(forecast, field)
     set_title(figure, forecast.title(field))
     clock = figure.supxlabel(_clock(forecast, 0))

@@ -1,4 +1,4 @@
-"""Colours and coordinates that the figures share."""
+"""Colours, coordinates and titles of the figures."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from fno_lightning.data import FieldSpec
 Array: TypeAlias = npt.NDArray[Any]
 
 CHARACTERS_PER_INCH = 14
-"""How many characters of a title fit into an inch, at the size below."""
+"""Characters of a title in an inch, at the font size below."""
 
 STYLE: dict[Any, Any] = {
     "figure.dpi": 150,
@@ -66,13 +66,13 @@ class Scale:
         return cls(-limit, limit, "PuOr_r")
 
     def extension(self, *values: Array) -> str:
-        """Returns which ends of a colour bar are exceeded by the values, as Matplotlib names them."""
+        """Return the ends of a colour bar that the values exceed, as Matplotlib names them."""
         finite = np.concatenate([v[np.isfinite(v)].ravel() for v in values])
         below, above = bool((finite < self.low).any()), bool((finite > self.high).any())
         return {(False, False): "neither", (True, False): "min", (False, True): "max"}.get((below, above), "both")
 
     def show(self, axes: Axes, image: Array, **options: Any) -> AxesImage:
-        """Draws ``(horizontal, vertical)`` values; what is not finite is grey."""
+        """Draw ``(horizontal, vertical)`` values; those that are not finite are grey."""
         colors = mpl.colormaps[self.colors].with_extremes(bad="0.6")
         values = np.ma.masked_invalid(image.T)
         return axes.imshow(values, cmap=colors, vmin=self.low, vmax=self.high, origin="lower", **options)
@@ -94,9 +94,9 @@ def boundaries(spec: FieldSpec) -> tuple[tuple[str, str], ...]:
 
 
 def panel_shape(spec: FieldSpec, area: float) -> tuple[float, float, Literal["equal", "auto"]]:
-    """Returns width and height in inches of a map, and whether its axes have the same scale.
+    """Return width and height in inches of a map, and the aspect of its axes.
 
-    They do unless the domain is more than four times as long in one direction as in the other.
+    Axes have the same scale unless the domain is more than four times as long in one direction as in the other.
     """
     (left, right), (bottom, top) = extent(spec)[:2]
     ratio = (top - bottom) / (right - left)
@@ -106,14 +106,14 @@ def panel_shape(spec: FieldSpec, area: float) -> tuple[float, float, Literal["eq
 
 
 def set_title(figure: Figure, title: str) -> None:
-    """Sets a figure's title, broken into lines that fit its width."""
+    """Set a figure's title, broken into lines that fit its width."""
     n_characters = int(CHARACTERS_PER_INCH * figure.get_figwidth())
     lines = [textwrap.fill(line, n_characters, break_long_words=False) for line in title.splitlines()]
     figure.suptitle("\n".join(lines))
 
 
 def name_axes(panel: Axes, spec: FieldSpec, offsets: Sequence[float] = (0.0,)) -> None:
-    """Labels a panel of maps, of which there may be several side by side; ticks show the edges of the domain."""
+    """Label a panel of maps, of which there may be several side by side; ticks show the edges of the domain."""
     horizontal, vertical = axis_names(spec)[:2]
     edges = extent(spec)[0]
     panel.set(xlabel=horizontal, ylabel=vertical)

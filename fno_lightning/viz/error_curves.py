@@ -32,14 +32,14 @@ def error_figure(
     name: str = "VRMSE",
     windows: Sequence[Window] = (),
 ) -> Figure:
-    """Draws an error against lead time on a logarithmic scale: the mean over the fields, then field by field.
+    """Draw an error against lead time on a logarithmic scale: the mean over the fields, then field by field.
 
     A curve ends where the forecast stops being finite, and a cross marks its end.
 
     Args:
         errors: Errors of the ``model`` and of the baselines ``persistence`` and ``mean``, or some of them.
-        spec: What the data set is.
-        name: What the error is called.
+        spec: Specification of the data set.
+        name: Name of the error.
         windows: Windows of lead time to be shaded, as slices of the predicted frames.
     """
     curves = {forecaster: error.double().cpu().numpy() for forecaster, error in errors.items()}

@@ -1,4 +1,4 @@
-"""A forecast beside the reference, ready to be drawn."""
+"""A forecast and its reference, for figures."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ Array: TypeAlias = npt.NDArray[Any]
 
 @dataclass(frozen=True)
 class Forecast:
-    """One trajectory: what was predicted and what was to be predicted, in physical units.
+    """Prediction and reference of one trajectory, in physical units.
 
     Attributes:
-        spec: What the data set is.
+        spec: Specification of the data set.
         reference: Frames to be predicted, ``(time, field, *grid)``; the first is at lead time one.
         prediction: Predicted frames, of the same shape.
         scalars: Parameters of the trajectory, ``(scalar,)``.
-        constants: Fields without time dependence, ``(constant_field, *grid)``; ``None``: not to be drawn.
+        constants: Fields without time dependence, ``(constant_field, *grid)``; ``None``: they are not drawn.
     """
 
     spec: FieldSpec
@@ -45,12 +45,12 @@ class Forecast:
         return len(self.reference)
 
     def frames(self, field: str) -> tuple[Array, Array]:
-        """Returns reference and prediction of one field, ``(time, *grid)``; of three dimensions the middle plane."""
+        """Return reference and prediction of one field, ``(time, *grid)``; of three dimensions the middle plane."""
         channel = self.spec.fields.index(field)
         return self._plane(self.reference[:, channel]), self._plane(self.prediction[:, channel])
 
     def inputs(self) -> dict[str, Array]:
-        """Returns the fields without time dependence by name, ``(*grid)``; of three dimensions the middle plane."""
+        """Return the fields without time dependence by name, ``(*grid)``; of three dimensions the middle plane."""
         if self.constants is None:
             return {}
         planes = zip(self.spec.constant_fields, self._plane(self.constants), strict=True)
@@ -61,7 +61,7 @@ class Forecast:
         return sorted({round(k) for k in np.linspace(0, self.n_steps - 1, n_steps)})
 
     def lead_time(self, step: int) -> str:
-        """Returns how far ahead the frame with this index lies, in steps and in the data's units of time."""
+        """Return the lead time of the frame with this index as text, in steps and in the data's units of time."""
         if self.spec.time_step is None:
             return f"step {step + 1}" if self.n_steps > 1 else "solution"
         return f"step {step + 1}\nt = {self.times[step]:.4g}"
@@ -77,7 +77,7 @@ class Forecast:
         return parameters_text(self.spec, self.scalars)
 
     def title(self, subject: str) -> str:
-        """Returns a title: subject, data set, parameters, and where simulated data came from."""
+        """Return a title: subject, data set, parameters, and the source of simulated data."""
         headline = ", ".join(part for part in (subject, self.spec.dataset_name, self.parameters) if part)
         source = textwrap.shorten(self.spec.source, 80, placeholder=" ...")
         return f"{headline}\n{source}" if "simulated" in source.lower() else headline

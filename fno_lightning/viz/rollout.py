@@ -16,7 +16,7 @@ from fno_lightning.viz.forecast import Forecast
 
 @mpl.rc_context(STYLE)
 def steady_figure(forecast: Forecast, field: str) -> Figure:
-    """Draws a row of maps: the constant fields, then reference, prediction and error of one field.
+    """Draw a row of maps: the constant fields, then reference, prediction and error of one field.
 
     Reference and prediction share one scale of colours, taken from the reference; errors have a scale symmetric about
     zero. Of three dimensions the middle plane of the third axis is drawn.
@@ -44,13 +44,13 @@ def steady_figure(forecast: Forecast, field: str) -> Figure:
 
 @mpl.rc_context(STYLE)
 def rollout_figure(forecast: Forecast, field: str) -> Figure:
-    """Draws rows of reference, prediction and error (prediction minus reference) of one field over time.
+    """Draw rows of reference, prediction and error (prediction minus reference) of one field over time.
 
     Reference and prediction share one scale of colours, taken from the reference; errors have a scale symmetric about
     zero. Two dimensions: a column for each of several lead times. Three dimensions: likewise, in the middle plane of
     the third axis. One dimension: the whole forecast over space and time, or curves for a steady problem.
 
-    A steady problem in more than one dimension: a row with what is given, reference, prediction and error.
+    A steady problem in more than one dimension: a row with inputs, reference, prediction and error.
     """
     if forecast.is_steady and forecast.spec.n_dims > 1:
         return steady_figure(forecast, field)
@@ -113,7 +113,7 @@ def _draw_rows(
     edges: Sequence[tuple[float, float, float, float]],
     aspect: Literal["equal", "auto"],
 ) -> Any:
-    """Draws three rows of ``(column, horizontal, vertical)`` values within these edges; returns a panel for each."""
+    """Draw three rows of ``(column, horizontal, vertical)`` values within these edges, and return a panel for each."""
     error = prediction - reference
     values, errors = Scale.of_field(reference), Scale.of_error(error, reference)
     panels = figure.subplots(3, 1, sharex=True, sharey=True)

@@ -22,7 +22,7 @@ _RANGE = 1e10  # of power about the strongest shell of the reference; below it i
 
 @mpl.rc_context(STYLE)
 def spectra_figure(forecast: Forecast, n_times: int = 4) -> Figure:
-    """Draws the power spectrum of every field at several lead times: reference solid, prediction dashed.
+    """Draw the power spectrum of every field at several lead times: reference solid, prediction dashed.
 
     Power is summed over shells of the wavenumber's length; axes that are not periodic are tapered by a Hann window.
 
@@ -62,7 +62,7 @@ def spectra_figure(forecast: Forecast, n_times: int = 4) -> Figure:
 def radial_spectrum(
     fields: Float[Tensor, "time field *grid"], spec: FieldSpec
 ) -> tuple[Float[Tensor, " shell"], Float[Tensor, "time field shell"]]:
-    """Returns the wavenumbers of shells as wide as the lowest wavenumber, and the power of the fields in each shell."""
+    """Return the wavenumbers of shells as wide as the lowest wavenumber, and the power of the fields in each shell."""
     grid_shape = fields.shape[2:]
     lengths = [high - low for low, high in extent(spec)]
     spacing = [length / n for length, n in zip(lengths, grid_shape, strict=True)]

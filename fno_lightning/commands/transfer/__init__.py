@@ -1,4 +1,4 @@
-"""The transfer-learning study: how much data does a pre-trained model save?"""
+"""Transfer-learning study: the data that a pre-trained model saves."""
 
 from fno_lightning.commands.transfer.command import main
 from fno_lightning.commands.transfer.report import Result, data_saving

@@ -14,17 +14,17 @@ from rich.markdown import Markdown
 from fno_lightning.commands.transfer.study import TransferStudy
 
 PARTS = ("downstream", "common", "pretrain", "finetune", "scratch")
-"""Parts of configurations, which only the file has; they are passed on as they are."""
+"""Parts of configurations, which only the file can give; they are passed on as they are."""
 
 
 def main(args: Sequence[str]) -> int:
-    """Runs the study, prints its table and says where the figure is.
+    """Run the study, and print its table and the path of the figure.
 
     Returns:
         The exit status, 0.
 
     Raises:
-        ValueError: if the file is missing or has keys that a study has not.
+        ValueError: if the file is missing or has unknown keys.
     """
     study = _study(list(args))
     study.run()
@@ -36,7 +36,7 @@ def main(args: Sequence[str]) -> int:
 
 
 def _study(args: list[str]) -> TransferStudy:
-    """Makes the study of a file, with what the command line changes."""
+    """Make the study of a file, with the changes of the command line."""
     parser = ArgumentParser(
         prog="fno-lightning transfer",
         description="Pre-trains, then fine-tunes and trains from scratch on more and more downstream examples.",

@@ -1,4 +1,4 @@
-"""Table and figure of the study."""
+"""Results, table and figure of the transfer-learning study."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ class Result:
 
     Attributes:
         shift: Name of the downstream data.
-        kind: How the model was trained.
+        kind: Kind of training.
         n_examples: Downstream examples that it was trained on.
         seed: Seed of the training.
         learning_rate: Learning rate of the training.
-        valid_error: Error on the downstream validation split, by which learning rates are compared.
+        valid_error: Error on the downstream validation split, which chooses the learning rate.
         test_error: Error on the downstream test split.
     """
 
@@ -44,13 +44,13 @@ class Result:
     test_error: float
 
     def save(self, path: Path) -> None:
-        """Writes the result, all at once."""
+        """Write the result, replacing the file as a whole."""
         with atomic_file(path) as temporary:
             temporary.write_text(json.dumps(asdict(self), indent=2) + "\n")
 
     @classmethod
     def load(cls, path: Path) -> Result:
-        """Reads a result."""
+        """Read a result."""
         return cls(**json.loads(path.read_text()))
 
 
@@ -59,7 +59,7 @@ Curve = Mapping[int, Sequence[float]]
 
 
 def write_report(folder: Path, results: Sequence[Result], metric: str) -> None:
-    """Writes ``transfer.md`` and ``transfer.png`` into a folder."""
+    """Write ``transfer.md`` and ``transfer.png`` into a folder."""
     with atomic_file(folder / "transfer.md") as path:
         path.write_text(table(results, metric), encoding="utf-8")
     canvas = FigureCanvasAgg(figure(results, metric))
@@ -68,7 +68,7 @@ def write_report(folder: Path, results: Sequence[Result], metric: str) -> None:
 
 
 def table(results: Sequence[Result], metric: str) -> str:
-    """The errors of each downstream data set by number of examples, and how much data fine-tuning saves."""
+    """Return the errors of each downstream data set by number of examples, and the data that fine-tuning saves."""
     lines = [f"# Test {metric}, median over seeds"]
     for shift in dict.fromkeys(result.shift for result in results):
         tuned, scratch = (curve(results, shift, kind) for kind in ("fine-tuned", "from scratch"))
@@ -85,7 +85,7 @@ def table(results: Sequence[Result], metric: str) -> str:
 
 
 def curve(results: Sequence[Result], shift: str, kind: Kind) -> dict[int, list[float]]:
-    """Errors of all seeds by number of examples."""
+    """Return the errors of all seeds by number of examples."""
     errors: dict[int, list[float]] = defaultdict(list)
     for result in results:
         if (result.shift, result.kind) == (shift, kind):
@@ -94,7 +94,7 @@ def curve(results: Sequence[Result], shift: str, kind: Kind) -> dict[int, list[f
 
 
 def data_saving(tuned: Curve, scratch: Curve) -> dict[int, str]:
-    """For each number of examples, how many times as many give training from scratch the error of fine-tuning.
+    """Return, for each number of examples, the multiple that training from scratch needs for the error of fine-tuning.
 
     Interpolated between the medians, linearly in both logarithms. ``> r`` where the largest number of examples is not
     enough, ``< r`` where the smallest is more than enough.
@@ -115,7 +115,7 @@ def data_saving(tuned: Curve, scratch: Curve) -> dict[int, str]:
 
 
 def _examples_for(wanted: float, points: Sequence[tuple[int, float]]) -> float:
-    """Where a curve first reaches an error."""
+    """Interpolate the number of examples at which a curve first reaches an error."""
     last = next(i for i, (_, error) in enumerate(points) if error <= wanted)
     (low, worse), (high, better) = points[last - 1], points[last]
     share = math.log(worse / wanted) / math.log(worse / better)
@@ -125,7 +125,7 @@ def _examples_for(wanted: float, points: Sequence[tuple[int, float]]) -> float:
 
 @mpl.rc_context(STYLE)
 def figure(results: Sequence[Result], metric: str) -> Figure:
-    """Draws error against number of examples, both logarithmic, a panel for each downstream data set."""
+    """Draw error against number of examples, both logarithmic, a panel for each downstream data set."""
     shifts = list(dict.fromkeys(result.shift for result in results))
     drawing = Figure(figsize=(1 + 3.2 * len(shifts), 3.2), layout="constrained")
     panels = drawing.subplots(1, len(shifts), sharey=True, squeeze=False)[0]

@@ -1,4 +1,4 @@
-"""Pre-trains, and then for each number of downstream examples fine-tunes and trains from scratch."""
+"""Pre-training, then fine-tuning and training from scratch for each number of downstream examples."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ from fno_lightning.metrics import STANDARD_METRICS
 from fno_lightning.version import __version__
 
 Config: TypeAlias = dict[str, Any]
-"""A part of a configuration, as in a YAML file."""
+"""Part of a configuration, as in a YAML file."""
 
 
 def merged(*configs: Mapping[str, Any]) -> Config:
-    """Puts parts of a configuration together; where they name the same value, the later one wins."""
+    """Merge parts of a configuration; of two values for the same key the later one wins."""
     result: Config = {}
     for config in configs:
         for key, value in config.items():
@@ -37,13 +37,13 @@ def merged(*configs: Mapping[str, Any]) -> Config:
 
 
 def digest(path: str) -> str:
-    """What tells a file from others of the same name."""
+    """Return the hash of a file's content."""
     return hashlib.sha256(Path(path).read_bytes()).hexdigest()
 
 
 @contextmanager
 def as_program() -> Iterator[None]:
-    """Hides the arguments of this process, which LightningCLI would take for its own."""
+    """Hide the arguments of this process, which LightningCLI would take for its own."""
     arguments = sys.argv
     sys.argv = arguments[:1]
     try:
@@ -61,7 +61,7 @@ QUIET: Config = {"enable_progress_bar": False, "enable_model_summary": False, "d
 
 @dataclass(frozen=True)
 class TransferStudy:
-    """How much data a pre-trained model saves, after Subramanian et al., NeurIPS 2023, arXiv:2306.00258.
+    """Study of the data that a pre-trained model saves, after Subramanian et al., NeurIPS 2023, arXiv:2306.00258.
 
     The experiment is trained once on its own data. For each downstream data set, which is the same but for a few
     settings, and each number of examples a model is fine-tuned from those weights and another is trained from scratch,
@@ -75,19 +75,19 @@ class TransferStudy:
 
     Args:
         experiment: Configuration of the pre-training, a YAML file with a GeneratedDataModule.
-        downstream: What differs in each downstream data set, by name: parts of a configuration.
-        folder: Where the results are written.
+        downstream: Changes to the experiment for each downstream data set, by name: parts of a configuration.
+        folder: Folder of the results.
         sizes: Numbers of downstream examples, for each set of parameters; the largest must be a multiple of the others.
         steps: Optimizer steps of a downstream training, unless ``finetune`` or ``scratch`` give other ``max_steps``.
         batch_size: Largest batch of a downstream training.
         learning_rates: Learning rates of downstream trainings.
         seeds: Seeds of downstream trainings.
-        common: What differs from the experiment in every run, e.g. the size of the network.
-        pretrain: What differs from the experiment in the pre-training.
-        finetune: What differs from the experiment in fine-tuning, e.g. parts to freeze.
-        scratch: What differs from the experiment in training from scratch.
+        common: Changes to the experiment in every run, e.g. the size of the network.
+        pretrain: Changes to the experiment in the pre-training.
+        finetune: Changes to the experiment in fine-tuning, e.g. parts to freeze.
+        scratch: Changes to the experiment in training from scratch.
         pretrained: Checkpoint to start from instead of pre-training.
-        metric: The error, one of :data:`~fno_lightning.metrics.STANDARD_METRICS` of which less is better.
+        metric: The error, one of :data:`~fno_lightning.metrics.STANDARD_METRICS` for which lower is better.
 
     Raises:
         ValueError: if there is nothing to do, a number is out of range, or a file or the metric does not exist.
@@ -126,7 +126,7 @@ class TransferStudy:
                 raise ValueError(f"there is no file {path}: give the path of a configuration or checkpoint")
 
     def run(self) -> list[Result]:
-        """Does what is not done yet, writes table and figure after each data set, and returns the results."""
+        """Run the trainings without a result, write table and figure after each data set, and return the results."""
         checkpoint = self.pretrained or self._pretrain()
         results: list[Result] = []
         for shift in self.downstream:
@@ -141,7 +141,7 @@ class TransferStudy:
         return results
 
     def _pretrain(self) -> str:
-        """Returns the checkpoint of the pre-training, after training if there is none."""
+        """Return the checkpoint of the pre-training, after training if there is none."""
         override = merged(self.common, self.pretrain)
         folder = self._run_folder("pretrain", {"override": override, "metric": self.metric})
         done = folder / "best.json"
@@ -163,7 +163,7 @@ class TransferStudy:
         return Result.load(folder / "result.json")
 
     def _best(self, shift: str, kind: Kind, size: int, seed: int, start: Mapping[str, str]) -> Result:
-        """The result of the learning rate that does best on the validation split."""
+        """Return the result of the learning rate with the lowest error on the validation split."""
         results = [self._train(shift, kind, size, seed, rate, start) for rate in self.learning_rates]
         return min(results, key=lambda result: result.valid_error)
 
@@ -189,7 +189,7 @@ class TransferStudy:
         return Result.load(folder / "result.json")
 
     def _data(self, shift: str, size: int) -> Config:
-        """The downstream data, of whose train split every how many-th example is used."""
+        """Return the downstream data, with every n-th example of the train split."""
         n_train = max(self.sizes)
         pretraining = merged(self._experiment(), self.common, self.pretrain)
         init_args = {
@@ -205,7 +205,7 @@ class TransferStudy:
         return content
 
     def _trainer(self) -> Config:
-        """As many steps for every size, with ten validations."""
+        """Return the trainer's options: the same number of steps for every size, with ten validations."""
         validations = {"check_val_every_n_epoch": None, "val_check_interval": -(-self.steps // 10)}
         return {"trainer": {"max_steps": self.steps, "max_epochs": -1, "log_every_n_steps": 10, **validations}}
 
@@ -222,7 +222,7 @@ class TransferStudy:
         ]
 
     def _fit(self, folder: Path, override: Config) -> FNOCLI:
-        """Trains, or goes on from the last checkpoint in the folder."""
+        """Train, or resume from the last checkpoint in the folder."""
         self._write_override(folder, override)
         last = folder / "checkpoints" / "last.ckpt"
         with as_program():
@@ -249,6 +249,6 @@ class TransferStudy:
             temporary.write_text(yaml.safe_dump(merged(common, override), sort_keys=False))
 
     def _run_folder(self, name: str, settings: Mapping[str, Any]) -> Path:
-        """A folder for a run, another one for other settings."""
+        """Return the folder of a run, which depends on its settings."""
         identity = json.dumps([self._experiment(), settings, __version__], sort_keys=True)
         return Path(self.folder) / f"{name}-{hashlib.sha256(identity.encode()).hexdigest()[:8]}"
