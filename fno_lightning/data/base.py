@@ -1,4 +1,4 @@
-"""The interface between data sets, and modules and callbacks."""
+"""The base class of all data modules."""
 
 from __future__ import annotations
 
@@ -36,13 +36,13 @@ from fno_lightning.pdes import PDE
 
 
 class NotPreparedError(FileNotFoundError):
-    """Data that ``prepare_data`` has to bring before they can be described."""
+    """Error for data that ``prepare_data`` must bring before they can be described."""
 
 
 class FieldDataModule(LightningDataModule, ABC):
-    """Serves :class:`~fno_lightning.data.Batch` es of one data set.
+    """LightningDataModule that serves a data set as :class:`~fno_lightning.data.Batch` es.
 
-    A subclass says what the data are (:attr:`spec`, :attr:`n_steps_input`, :attr:`statistics`) and makes the data sets
+    A subclass describes the data (:attr:`spec`, :attr:`n_steps_input`, :attr:`statistics`) and makes the data sets
     of the splits (:meth:`dataset`, :meth:`rollout_dataset`); the loaders are made here. ``predict``
     forecasts the full trajectories of the test split.
 
@@ -107,7 +107,7 @@ class FieldDataModule(LightningDataModule, ABC):
     @property
     @abstractmethod
     def spec(self) -> FieldSpec:
-        """What the data set is; known from construction on, because the command line links it to the module."""
+        """Description of the data set; known from construction on, because the command line links it to the module."""
 
     @property
     @abstractmethod
@@ -116,14 +116,14 @@ class FieldDataModule(LightningDataModule, ABC):
 
     @abstractmethod
     def dataset(self, split: Split) -> Dataset[Batch]:
-        """Returns the samples of a split; known from ``prepare_data`` on."""
+        """Return the samples of a split; known from ``prepare_data`` on."""
 
     @abstractmethod
     def rollout_dataset(self, split: Split) -> Dataset[Batch]:
-        """Returns full trajectories: the first frames as history, all that follow as target."""
+        """Return full trajectories: the first frames as history, all that follow as target."""
 
     def at_resolution(self, resolution: Sequence[int]) -> FieldDataModule:
-        """Returns the same data on another grid, of which validation and test can be used.
+        """Return the same data on another grid, of which validation and test can be used.
 
         Raises:
             ValueError: if the data have no such grid.
@@ -133,11 +133,11 @@ class FieldDataModule(LightningDataModule, ABC):
         )
 
     def rollout_batches(self, split: Split) -> list[list[int]]:
-        """Returns which items of :meth:`rollout_dataset` share a batch; they must have the same shape."""
+        """Return the items of :meth:`rollout_dataset` by batch; those of a batch must have the same shape."""
         return consecutive(range(len(self.rollout_dataset(split))), self.rollout_batch_size)  # type: ignore[arg-type]
 
     def train_dataloader(self) -> DataLoader[Batch]:
-        """Returns shuffled samples of the train split, the last incomplete batch left out."""
+        """Return shuffled samples of the train split, the last incomplete batch left out."""
         dataset = self.dataset("train")
         n_samples = len(dataset) // process_count()  # type: ignore[arg-type]
         drop_last = n_samples >= self.batch_size
@@ -146,30 +146,30 @@ class FieldDataModule(LightningDataModule, ABC):
         return self._loader(dataset, **self._several_batches(shuffled(dataset), drop_last=drop_last))
 
     def val_dataloader(self) -> DataLoader[Batch]:
-        """Returns the samples of the validation split in order."""
+        """Return the samples of the validation split in order."""
         return self._evaluation_loader("valid")
 
     def test_dataloader(self) -> DataLoader[Batch]:
-        """Returns the samples of the test split in order."""
+        """Return the samples of the test split in order."""
         return self._evaluation_loader("test")
 
     def predict_dataloader(self) -> DataLoader[Batch]:
-        """Returns the full trajectories of the test split, one in a batch, for they may differ in length."""
+        """Return the full trajectories of the test split, one in a batch, for they may differ in length."""
         return self._loader(self.rollout_dataset("test"), batch_size=1)
 
     def rollout_dataloader(self, split: Split) -> DataLoader[Batch]:
-        """Returns full trajectories, each once; distributed processes share them out, perhaps unevenly."""
+        """Return full trajectories, each once; distributed processes share them out, perhaps unevenly."""
         batches = self.rollout_batches(split)[process_rank() :: process_count()]
         return self._loader(self.rollout_dataset(split), batch_sampler=batches)
 
     @property
     def _batches_at_once(self) -> int | None:
-        """Batches in an item of the train loader; ``None``: one, as Lightning has it."""
+        """Number of batches in an item of the train loader; ``None``: one, as usual."""
         strategy: object = getattr(self.trainer, "strategy", None)
         return strategy.steps_per_execution if isinstance(strategy, SuperBatches) else None
 
     def _several_batches(self, sampler: Sampler[int], *, drop_last: bool) -> dict[str, Any]:
-        """Options of a train loader for a module that takes several batches at once."""
+        """Return the options of a train loader that serves super-batches."""
         limit = getattr(self.trainer, "limit_train_batches", None)
         return several_batches(
             sampler,
@@ -196,7 +196,7 @@ class FieldDataModule(LightningDataModule, ABC):
 
 
 def require_at_least(minimum: int, **options: int | None) -> None:
-    """Checks options that are counts; ``None`` passes.
+    """Check lower limits of options; ``None`` passes.
 
     Raises:
         ValueError: if an option is smaller than ``minimum``; names it.

@@ -1,4 +1,4 @@
-"""The one batch that data and modules exchange."""
+"""The batch that data and modules exchange, and the splits of a data set."""
 
 from __future__ import annotations
 
@@ -48,6 +48,6 @@ SPLITS: tuple[Split, ...] = ("train", "valid", "test")
 
 
 def splits_of(stage: str | None) -> tuple[Split, ...]:
-    """Returns the splits that a stage of the trainer needs; ``None``: all."""
+    """Return the splits that a stage of the trainer needs; ``None``: all."""
     needed: dict[str | None, tuple[Split, ...]] = {"fit": ("train", "valid"), "validate": ("valid",), None: SPLITS}
     return needed.get(stage, ("test",))

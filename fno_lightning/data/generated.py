@@ -1,4 +1,4 @@
-"""Data sets that are simulated when they are first used."""
+"""Data sets that are simulated at first use."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ class GeneratedDataModule(WellDataModule):
         return self._simulated_root if self.is_simulated else super().root
 
     def prepare_data(self) -> None:
-        """Simulates what is missing, or downloads it if asked to; other processes wait meanwhile."""
+        """Simulate the missing files, or download them if asked to; other processes wait meanwhile."""
         if not self.is_simulated:
             super().prepare_data()
             return
@@ -101,7 +101,7 @@ class GeneratedDataModule(WellDataModule):
             self.simulation.run(self.root, device, self.n_processes)
 
     def at_resolution(self, resolution: Sequence[int]) -> WellDataModule:
-        """Returns the same data on another grid: simulated there, validation and test only, from the same seeds.
+        """Return the same data on another grid: simulated there, validation and test only, from the same seeds.
 
         Of a real data set, a coarser grid among its points; see :meth:`WellDataModule.at_resolution`.
         """
@@ -121,7 +121,7 @@ class GeneratedDataModule(WellDataModule):
 
     @cached_property
     def _reference(self) -> WellFile:
-        """What the data set is: of a simulation, its equation knows before there is a file."""
+        """Description of the data set; an equation gives it before there is a file."""
         if self.is_simulated:
             return schema_file(self.simulation.pde, self.simulation.source)
         return super()._reference

@@ -21,11 +21,11 @@ from fno_lightning.data.well import WellDataModule
 
 
 class Aligned:
-    """Brings the samples of a member into the channels of the mixture.
+    """Samples of a member in the channels of the mixture.
 
     Args:
-        own: What the member is.
-        mixed: What the mixture is.
+        own: Description of the member.
+        mixed: Description of the mixture.
         number: Number of the member.
         dataset: Samples of the member.
     """
@@ -41,7 +41,7 @@ class Aligned:
         return len(self.dataset)  # type: ignore[arg-type]
 
     def read(self, indices: Sequence[int]) -> Batch:
-        """Reads some samples as a batch."""
+        """Read some samples as a batch."""
         batch = read_batch(self.dataset, indices)
         constants = batch.constants.new_zeros(len(indices), self._n_constants, *batch.constants.shape[2:])
         constants[:, self._constants] = batch.constants
@@ -68,7 +68,7 @@ class MixedDataset(Dataset[Batch]):
         return Batch(*(part[0] for part in self.__getitems__([index])))
 
     def __getitems__(self, indices: Sequence[int]) -> Batch:
-        """Returns samples as one batch, in the order of the indices."""
+        """Return samples as one batch, in the order of the indices."""
         positions = torch.as_tensor(indices)
         numbers = torch.searchsorted(self._ends, positions, right=True)
         parts, rows = [], []
@@ -83,7 +83,7 @@ class MixedDataset(Dataset[Batch]):
 
 
 class MixedDataModule(FieldDataModule):
-    """Interleaves several data sets, to train one model on all of them.
+    """Several data sets, interleaved to train one model on all of them.
 
     The members share their fields, constant fields and grid. Their scalars are aligned by name: a sample has those of
     all members, and 0 for those that its own data set lacks, as a term that is absent from its equation has the
@@ -143,7 +143,7 @@ class MixedDataModule(FieldDataModule):
 
     @cached_property
     def spec(self) -> FieldSpec:
-        """What the members have in common, with the constant fields and scalars of all."""
+        """Description that the members share, with the constant fields and scalars of all."""
         specs = {name: member.spec for name, member in self.members.items()}
         first = next(iter(specs.values()))
         for name, spec in specs.items():
@@ -188,32 +188,32 @@ class MixedDataModule(FieldDataModule):
         return Statistics(**tables | {"scalar_mean": mean, "scalar_std": std})
 
     def prepare_data(self) -> None:
-        """Prepares every member."""
+        """Prepare every member."""
         for member in self.members.values():
             member.prepare_data()
 
     def setup(self, stage: str | None = None) -> None:
-        """Sets every member up, and checks that they fit together."""
+        """Set every member up, and check that they fit together."""
         for member in self.members.values():
             member.trainer = self.trainer
             member.setup(stage)  # type: ignore[arg-type]
         _ = self.spec
 
     def dataset(self, split: Split) -> Dataset[Batch]:
-        """Returns the samples of all members, one member after the other."""
+        """Return the samples of all members, one member after the other."""
         return self._mixed({name: member.dataset(split) for name, member in self.members.items()})
 
     def rollout_dataset(self, split: Split) -> Dataset[Batch]:
-        """Returns the full trajectories of all members."""
+        """Return the full trajectories of all members."""
         return self._mixed({name: member.rollout_dataset(split) for name, member in self.members.items()})
 
     def at_resolution(self, resolution: Sequence[int]) -> MixedDataModule:
-        """Returns the same mixture on another grid."""
+        """Return the same mixture on another grid."""
         members = {name: member.at_resolution(resolution) for name, member in self.members.items()}
         return self._changed(members=members)
 
     def rollout_batches(self, split: Split) -> list[list[int]]:
-        """Returns the batches of each member, after one another."""
+        """Return the batches of each member, after one another."""
         batches, first = [], 0
         for member in self.members.values():
             own = member.rollout_batches(split)

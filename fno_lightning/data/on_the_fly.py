@@ -92,7 +92,7 @@ class OnTheFlyDataModule(FieldDataModule):
 
     @cached_property
     def spec(self) -> FieldSpec:
-        """What the equation says about its data."""
+        """Description of the data, from the equation."""
         file = schema_file(self.pde, f"simulated on the fly: fno_lightning {__version__} {type(self.pde).__name__}")
         is_steady = self.n_steps_input == 0 or file.n_frames == 1
         return file_spec(
@@ -108,24 +108,24 @@ class OnTheFlyDataModule(FieldDataModule):
         return tensor_statistics(self._simulated("train"))
 
     def setup(self, stage: str | None = None) -> None:
-        """Simulates what a stage needs: for ``fit`` validation and statistics, else the split."""
+        """Simulate the trajectories of a stage: for ``fit`` validation and statistics, else the split."""
         for split in splits_of(stage):
             self._simulated(split)
 
     def dataset(self, split: Split) -> Dataset[Batch]:
-        """Returns all windows of a split; of the train split, fresh samples by number."""
+        """Return all windows of a split; of the train split, fresh samples by number."""
         if split == "train":
             return FreshDataset(self.pde, self.n_steps_input, self.n_steps_output, self.seed, self._device)
         windows = SlidingWindows(self._keys(split), self.n_steps_input, self.n_steps_output)
         return TrajectoryDataset(self._simulated(split), windows, self.n_steps_input)
 
     def rollout_dataset(self, split: Split) -> Dataset[Batch]:
-        """Returns the full trajectories of a split; of the train split, those that the statistics are taken from."""
+        """Return the full trajectories of a split; of the train split, those that the statistics are taken from."""
         windows = whole_trajectories(self._keys(split), self.n_steps_input)
         return TrajectoryDataset(self._simulated(split), windows, self.n_steps_input)
 
     def train_dataloader(self) -> DataLoader[Batch]:
-        """Returns the samples of the epoch, which are others in the next one."""
+        """Return the samples of an epoch; every epoch has new ones."""
         numbers = FreshNumbers(self.samples_per_epoch)
         options: dict[str, Any] = {"sampler": numbers, "batch_size": self.batch_size}
         if self._batches_at_once is not None:
@@ -140,7 +140,7 @@ class OnTheFlyDataModule(FieldDataModule):
         )
 
     def at_resolution(self, resolution: Sequence[int]) -> OnTheFlyDataModule:
-        """Returns the same data on another grid, from the same seeds."""
+        """Return the same data on another grid, from the same seeds."""
         if tuple(resolution) == self.spec.grid_shape:
             return self
         return self._changed(pde=self.pde.at_resolution(resolution))

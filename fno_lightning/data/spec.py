@@ -1,4 +1,4 @@
-"""What a data set is, in plain values."""
+"""Description of a data set in plain values."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class FieldSpec:
-    """Describes a data set: which fields live on which grid.
+    """Description of a data set: names of its fields, grid, boundaries, time step.
 
     The network's channels follow the order of :attr:`fields`, :attr:`constant_fields` and :attr:`scalars`. All values
     are plain, so that a specification travels through the command line and inside a checkpoint (:meth:`to_dict`).
@@ -57,13 +57,13 @@ class FieldSpec:
         return len(self.grid_shape)
 
     def to_dict(self) -> dict[str, Any]:
-        """Returns the specification as plain values, for checkpoints and loggers."""
+        """Return the specification as plain values, for checkpoints and loggers."""
         values: dict[str, Any] = _plain(asdict(self))
         return values
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> FieldSpec:
-        """Builds a specification from :meth:`to_dict`'s values (lists become tuples)."""
+        """Build a specification from :meth:`to_dict`'s values (lists become tuples)."""
         unknown = set(values) - {f.name for f in fields(cls)}
         if unknown:
             raise ValueError(f"unknown entries in a field specification: {sorted(unknown)}")
@@ -74,7 +74,7 @@ class FieldSpec:
 
 
 def cell_edges(points: Sequence[float]) -> tuple[float, float]:
-    """Returns the edges of a row of grid points, each in the middle of its cell; rounded to seven digits."""
+    """Return the edges of a row of grid points, each in the middle of its cell; rounded to seven digits."""
     if len(points) == 1:
         return points[0] - 0.5, points[0] + 0.5
     lower = points[0] - (points[1] - points[0]) / 2

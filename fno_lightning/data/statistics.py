@@ -25,7 +25,7 @@ class Moments:
         self._squares = torch.zeros(n_components, dtype=torch.float64)
 
     def update(self, values: Float[Tensor, "value component"]) -> None:
-        """Adds a chunk of values."""
+        """Add a chunk of values."""
         values = values.double()
         count = len(values)
         if count == 0:
@@ -50,7 +50,7 @@ class Moments:
 
 @dataclass(frozen=True)
 class Statistics:
-    """Mean and standard deviation of every channel over the train split (all trajectories, times and points), float32.
+    """Mean and standard deviation of every channel over all trajectories, times and points of the train split, float32.
 
     Attributes:
         mean: Mean of each field, ``(field,)``.

@@ -37,7 +37,7 @@ logger = logging.getLogger(__name__)
 
 
 class WellDataModule(FieldDataModule):
-    """A data set in The Well's HDF5 format: of The Well itself, or one's own.
+    """A data set in The Well's HDF5 format: one of The Well, or the user's own.
 
     The folder ``<base_path>/<dataset_name>``, or ``<base_path>/datasets/<dataset_name>`` where the_well's downloader
     puts it, holds ``data/train``, ``data/valid`` and ``data/test`` with the HDF5 files, and ``stats.yaml`` with the
@@ -55,9 +55,9 @@ class WellDataModule(FieldDataModule):
             given. Channels keep the order of the files.
         include_filters: Use only files whose name contains one of these.
         exclude_filters: Leave out files whose name contains one of these.
-        subsample: Use every how many-th trajectory of the train split, counted over the sorted files, so that the
+        subsample: Keep every n-th trajectory of the train split, counted over the sorted files, so that the
             parameters stay balanced; for studies of how much data a model needs.
-        grid_stride: Use every how many-th grid point along each axis, to train or test at a lower resolution.
+        grid_stride: Keep every n-th grid point along each axis, to train or test at a lower resolution.
         max_rollout_steps: Largest number of steps in a full trajectory's target; all unless given.
         source: ``local``: the data are on disk; ``download``: what is missing is downloaded from The Well.
         cache: Where the data are kept during a run. ``none``: they are read from the files for every batch. ``ram``: in
@@ -152,7 +152,7 @@ class WellDataModule(FieldDataModule):
 
     @cached_property
     def statistics(self) -> Statistics:
-        """Statistics of the train split: from ``stats.yaml``, completed by what it lacks.
+        """Statistics of the train split: from ``stats.yaml``, missing entries computed.
 
         With ``dt_stride`` > 1 differences between steps are others, and with ``subsample`` > 1 only the trajectories
         that are used count, so the file is another: ``stats_stride_<n>_subsample_<n>.yaml``.
@@ -181,7 +181,7 @@ class WellDataModule(FieldDataModule):
                 download_well(self.base_path, self.dataset_name, self._alternative_to_download)
 
     def setup(self, stage: str | None = None) -> None:
-        """Reads and checks the metadata of the splits that a stage needs; in ``fit`` also the statistics and caches."""
+        """Read and check the metadata of the splits that a stage needs; in ``fit`` also statistics and caches."""
         for split in splits_of(stage):
             self._trajectories(split)
         if stage in ("fit", None):
@@ -190,7 +190,7 @@ class WellDataModule(FieldDataModule):
         self._datasets, self._rollout_datasets = {}, {}
 
     def dataset(self, split: Split) -> WindowDataset | CachedWindowDataset:
-        """Returns the windows of a split."""
+        """Return the windows of a split."""
         if split not in self._datasets:
             stride = self.window_stride if split == "train" else self.eval_window_stride
             keys = self._trajectories(split)
@@ -199,7 +199,7 @@ class WellDataModule(FieldDataModule):
         return self._datasets[split]
 
     def rollout_dataset(self, split: Split) -> WindowDataset | CachedWindowDataset:
-        """Returns the full trajectories of a split."""
+        """Return the full trajectories of a split."""
         if split not in self._rollout_datasets:
             keys = self._trajectories(split)
             windows = whole_trajectories(keys, self.n_steps_input, self.dt_stride, self.max_rollout_steps)
@@ -207,7 +207,7 @@ class WellDataModule(FieldDataModule):
         return self._rollout_datasets[split]
 
     def rollout_batches(self, split: Split) -> list[list[int]]:
-        """Returns trajectories of equal length in batches of at most ``rollout_batch_size``."""
+        """Return trajectories of equal length in batches of at most ``rollout_batch_size``."""
         groups: dict[int, list[int]] = defaultdict(list)
         for index, window in enumerate(self.rollout_dataset(split).windows):
             groups[window.n_steps_output].append(index)
@@ -218,7 +218,7 @@ class WellDataModule(FieldDataModule):
         self._caches.keep_off_device()
 
     def at_resolution(self, resolution: Sequence[int]) -> WellDataModule:
-        """Returns the same data on a coarser grid, whose points are every second, third and so on of the files'.
+        """Return the same data on a coarser grid, whose points are every second, third and so on of the files'.
 
         Raises:
             ValueError: if there is no such grid among the files' points.
@@ -268,7 +268,7 @@ class WellDataModule(FieldDataModule):
 
     @property
     def _content(self) -> dict[str, Any]:
-        """What is read from the files."""
+        """Parts to read from the files."""
         spec = self.spec
         parts = {"fields": spec.fields, "constant_fields": spec.constant_fields, "scalars": spec.scalars}
         return parts | {"grid_stride": self.grid_stride}
