@@ -9,7 +9,6 @@ from typing import Literal
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
 
 from fno_lightning.layers import (
     BasisName,
@@ -61,9 +60,6 @@ class FNO(nn.Module):
         rank: Fraction of the parameters of a dense weight to keep (float), or ranks (int, or one for each axis).
         implementation: ``factorized`` or ``reconstructed`` low-rank weights,
             see :class:`~fno_lightning.layers.LowRankWeight`.
-
-    With the attribute ``recompute`` set, training keeps the input of each block only and evaluates it again in the
-    backward pass.
 
     Raises:
         ValueError: if ``n_modes`` is empty or not positive, if ``bases`` or ``domain_padding`` do not have one entry
@@ -122,8 +118,6 @@ class FNO(nn.Module):
             )
             for layer in range(n_layers)
         )
-        self.recompute = False
-        self.is_random = channel_mlp_dropout > 0
         self.projection = ChannelMLP(hidden_channels, int(projection_channel_ratio * hidden_channels), out_channels)
 
     def forward(self, x: Float[Tensor, "batch in_channels *grid"]) -> Float[Tensor, "batch out_channels *grid"]:
@@ -138,16 +132,11 @@ class FNO(nn.Module):
         if self.padding is not None:
             x = self.padding(x)
         for block in self.blocks:
-            x = self._recomputed(block, x) if self.recompute and torch.is_grad_enabled() else block(x)
+            x = block(x)
         if self.padding is not None:
             x = self.padding.crop(x, grid)
         y: Tensor = self.projection(x)
         return y.movedim(-1, 1)
-
-    def _recomputed(self, block: nn.Module, x: Tensor) -> Tensor:
-        # the state of the random numbers cannot be read while a CUDA graph is recorded
-        result: Tensor = checkpoint(block, x, use_reentrant=False, preserve_rng_state=self.is_random)
-        return result
 
     def _check(self, x: Tensor) -> None:
         if x.ndim != self.n_dims + 2 or x.shape[1] != self.in_channels:

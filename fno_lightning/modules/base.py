@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import IO, Any, Self, cast
+from typing import IO, Any, Literal, Self, cast
 
 import lightning as L
 import torch
@@ -19,9 +19,10 @@ from torchmetrics import MeanMetric
 
 from fno_lightning.autoregressive import rollout
 from fno_lightning.data import Batch, FieldDataModule, FieldSpec, Statistics, SuperBatches
+from fno_lightning.deprecation import renamed_option
 from fno_lightning.losses import MSE, Loss
 from fno_lightning.metrics import VRMSE, LogName
-from fno_lightning.modules.activations import Activations, apply_network, kept_activations, set_recomputation
+from fno_lightning.modules.checkpointing import ActivationCheckpointing, checkpoint_activations
 from fno_lightning.modules.compatibility import (
     complete_inputs,
     how_to_rebuild,
@@ -38,6 +39,7 @@ _RUN_TIME_ARGUMENTS = (
     "optimizer",
     "lr_scheduler",
     "compile",
+    "activation_checkpointing",
     "activations",
     "initial_weights",
     "refit_normalization",
@@ -59,8 +61,8 @@ class ForecastModule(L.LightningModule, ABC):
     A subclass says which network: it stores its arguments and overrides :meth:`build_network`. Arguments that rebuild
     the network are hyper-parameters and must be plain values; a checkpoint then reloads without data and without
     arguments, and takes and returns physical units. The other arguments (``loss``, ``optimizer``, ``lr_scheduler``,
-    ``compile``, ``activations``, ``initial_weights``, ``refit_normalization`` and ``freeze``) are
-    choices of a run and are not stored.
+    ``compile``, ``activation_checkpointing``, ``initial_weights``, ``refit_normalization`` and ``freeze``) are choices
+    of a run and are not stored.
 
     Logs ``train/loss`` (with the first and the last batch of an epoch, and every ``log_every_n_steps``: logging takes
     long beside a short step), ``val/loss``, ``val/vrmse``, ``val/vrmse/<field>`` and the same for ``test``.
@@ -79,14 +81,15 @@ class ForecastModule(L.LightningModule, ABC):
             there is a fused one (five times as fast as PyTorch's default for a small network on a CPU).
         lr_scheduler: Makes the schedule from the optimizer; ``None``: constant learning rate.
         compile: Compile the network with ``torch.compile``, in place.
-        activations: Saves memory in training: ``recompute`` evaluates the blocks of an FNO (another network as a whole)
-            again in the backward pass, at the cost of another forward pass; ``offload`` moves what the backward pass
-            needs from the accelerator to main memory in between; ``keep`` keeps everything where it is; ``auto`` too,
-            but for parts that are as fast evaluated again (:func:`~fno_lightning.layers.kernels.tiling`).
+        activation_checkpointing: What training keeps for the backward pass: ``none``: everything; ``auto``: everything
+            but what is as fast evaluated again (tiles of points of an FNO on a CPU); ``full``: only the inputs of each
+            block (member of a ModuleList or Sequential, or the whole network), which is evaluated again, at the cost of
+            another forward pass; ``offload``: everything, moved from the accelerator to main memory in between.
         initial_weights: Start the training from these weights: a checkpoint, or a file with the state dict of a
             network. Unlike ``fit --ckpt_path``, which continues a training, it takes nothing else over.
         refit_normalization: Take the statistics of the new data although ``initial_weights`` bring a normalisation.
         freeze: Names of parts of the network that are not trained, e.g. ``lifting`` or ``blocks.0``.
+        activations: Former name of ``activation_checkpointing`` (``keep``: ``none``; ``recompute``: ``full``).
 
     Raises:
         ValueError: if ``n_steps_input`` is negative, or 0 when there is nothing else to predict from; when training
@@ -106,10 +109,11 @@ class ForecastModule(L.LightningModule, ABC):
         optimizer: OptimizerCallable | None = None,
         lr_scheduler: LRSchedulerCallable | None = None,
         compile: bool = False,  # noqa: A002 (torch's own name for it)
-        activations: Activations = "auto",
+        activation_checkpointing: ActivationCheckpointing = "auto",
         initial_weights: str | None = None,
         refit_normalization: bool = False,
         freeze: Sequence[str] = (),
+        activations: Literal["auto", "keep", "recompute", "offload"] | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -126,7 +130,14 @@ class ForecastModule(L.LightningModule, ABC):
         self.optimizer = optimizer
         self.lr_scheduler = lr_scheduler
         self.compile_network = compile
-        self.activations = activations
+        self.activation_checkpointing: ActivationCheckpointing = renamed_option(
+            "activation_checkpointing",
+            activation_checkpointing,
+            "activations",
+            activations,
+            default="auto",
+            translation={"keep": "none", "recompute": "full"},
+        )
         self.initial_weights = initial_weights
         self.refit_normalization = refit_normalization
         self.freeze_parts = freeze
@@ -228,15 +239,14 @@ class ForecastModule(L.LightningModule, ABC):
     def _next_frame(self, frames: Tensor, context: Tensor, member: Tensor | None) -> Tensor:
         """Apply the network once, to normalised frames ``(batch, T_in, field, *grid)``."""
         assert self.network is not None
-        output = apply_network(self.network, torch.cat((frames.flatten(1, 2), context), dim=1), self.activations)
+        output: Tensor = self.network(torch.cat((frames.flatten(1, 2), context), dim=1))
         return frames[:, -1] + self.normalizer.as_change(output, member) if self.residual else output
 
     # --- training and evaluation -----------------------------------------------------------------------------------
 
     def step(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Returns the loss and the normalised prediction ``(batch, T_out, field, *grid)`` of a batch."""
-        with kept_activations(self.activations, batch.target.device):
-            prediction = self._advance(*batch[:3], batch.member, batch.target.shape[1])
+        prediction = self._advance(*batch[:3], batch.member, batch.target.shape[1])
         return self.loss(prediction, self.normalizer.encode(batch.target, batch.member)), prediction
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
@@ -331,7 +341,7 @@ class ForecastModule(L.LightningModule, ABC):
             return
         self.network = self.build_network()
         freeze_parts(self.network, self.freeze_parts)
-        set_recomputation(self.network, self.activations)
+        checkpoint_activations(self.network, self.activation_checkpointing)
         if self.compile_network:
             self.network.compile()
 

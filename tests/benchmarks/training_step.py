@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from fno_lightning.modules.checkpointing import checkpoint_activations
 from tests.benchmarks.checks import parameter_count, require_close, require_equal_counts, require_falling
 from tests.benchmarks.harness import seconds
 
@@ -40,7 +41,7 @@ class TrainingStep:
         self.losses: list[float] = []
         self.optimizer = torch.optim.Adam(network.parameters(), lr=1e-3)
         if recompute:
-            network.recompute = True
+            checkpoint_activations(network, "full")
         if compile:
             network.compile()
 

@@ -6,6 +6,7 @@ import torch.nn.functional as F
 from torch._dynamo.testing import CompileCounterWithBackend
 
 from fno_lightning.models import FNO
+from fno_lightning.modules.checkpointing import checkpoint_activations
 
 pytestmark = pytest.mark.usefixtures("compiler")
 
@@ -70,7 +71,7 @@ def test_recomputed_blocks_compile_to_one_graph():
     torch.manual_seed(0)
     eager = FNO((6, 4), 3, 2, 8, 2)
     compiled = copy.deepcopy(eager)
-    compiled.recompute = True
+    checkpoint_activations(compiled, "full")
     compiled.compile(backend="aot_eager", fullgraph=True)
     x = torch.randn(2, 3, 12, 10)
     torch.testing.assert_close(gradients(compiled, x), gradients(eager, x), rtol=1e-4, atol=1e-6)

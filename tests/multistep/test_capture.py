@@ -185,12 +185,12 @@ def test_steps_outside_a_graph_are_not_warned_of(monkeypatch):
         (torch.optim.AdamW, "cpu", "auto", "the device is cpu"),
         (torch.optim.SGD, "cuda", "auto", "SGD has no option capturable"),
         (lambda weights: torch.optim.Adam(weights, lr=torch.tensor(0.1)), "cuda", "auto", "learning rate is a tensor"),
-        (torch.optim.AdamW, "cuda", "offload", "activations: offload"),
+        (torch.optim.AdamW, "cuda", "offload", "activation_checkpointing: offload"),
     ],
 )
 def test_what_is_in_the_way_of_capture_is_known_beforehand(optimizer, device, activations, message):
     trainer = SimpleNamespace(
-        lightning_module=SimpleNamespace(activations=activations),
+        lightning_module=SimpleNamespace(activation_checkpointing=activations),
         optimizers=[optimizer([torch.nn.Parameter(torch.ones(1))])],
         strategy=SimpleNamespace(root_device=torch.device(device)),
     )
