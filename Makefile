@@ -23,8 +23,8 @@ $(STAMP): pyproject.toml $(CONSTRAINTS)
 install: $(STAMP) ## Make .venv with the package and its tools
 
 demo: $(STAMP) ## Simulate a small data set if none is there, train on it, test, and show where the results are
-	$(FNO) fit --config configs/trl2d.yaml
-	$(FNO) test --config configs/trl2d.yaml --ckpt_path "$$(ls -t runs/trl2d/version_*/checkpoints/best.ckpt | head -n 1)"
+	$(FNO) fit --config trl2d
+	$(FNO) test --config trl2d --ckpt_path "$$(ls -t runs/trl2d/version_*/checkpoints/best.ckpt | head -n 1)"
 
 test: $(STAMP) ## Run the tests
 	$(BIN)/python -m pytest -n auto --dist worksteal

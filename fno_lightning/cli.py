@@ -7,7 +7,9 @@ import sys
 import warnings
 import zipfile
 from pathlib import Path
+from typing import Any
 
+import lightning
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI, SaveConfigCallback
@@ -16,6 +18,7 @@ from lightning.pytorch.loggers import TensorBoardLogger
 # Imported so that their classes also have short names on the command line, as in `--model FNOModule`.
 import fno_lightning.pdes  # noqa: F401
 from fno_lightning.callbacks import ErrorTable, PredictionWriter
+from fno_lightning.config_files import ConfigFile
 from fno_lightning.data import FieldDataModule, FieldSpec, NotPreparedError
 from fno_lightning.malloc import keep_freed_memory
 from fno_lightning.modules import ForecastModule
@@ -37,6 +40,15 @@ class ConfigLogger(SaveConfigCallback):
 
 class FNOCLI(LightningCLI):
     """LightningCLI whose model learns from the data what they are."""
+
+    def init_parser(self, **kwargs: Any) -> LightningArgumentParser:
+        """Make a parser whose ``--config`` also takes the name of a shipped configuration."""
+        header = [f"fno_lightning=={__version__}, lightning=={lightning.__version__}"]
+        parser = LightningArgumentParser(**{"dump_header": header, **kwargs})
+        parser.add_argument(
+            "-c", "--config", action=ConfigFile, help="a YAML file, or the name of one that fno-lightning configs lists"
+        )
+        return parser
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Links the data set's specification and history to the module."""
@@ -148,7 +160,8 @@ def main(args: ArgsType = None) -> FNOCLI:
         parser_kwargs={
             "version": f"fno_lightning {__version__}",
             "description": "Trains and evaluates neural operators. Beside the subcommands below: check FILES..., which "
-            "checks data sets; generate, which makes data without training; transfer, a transfer-learning study.",
+            "checks data sets; configs, which lists the configurations; generate, which makes data without training; "
+            "transfer, a transfer-learning study.",
         },
         args=args,
     )

@@ -1,8 +1,8 @@
-"""Commands beside Lightning's: data made and checked without training, and a transfer-learning study."""
+"""Commands beside Lightning's: configurations, data made and checked without training, a transfer-learning study."""
 
-from fno_lightning.commands import check, generate, transfer
+from fno_lightning.commands import check, configs, generate, transfer
 
-COMMANDS = {"check": check.main, "generate": generate.main, "transfer": transfer.main}
+COMMANDS = {"check": check.main, "configs": configs.main, "generate": generate.main, "transfer": transfer.main}
 """Entry points by name: arguments in, exit status out."""
 
 __all__ = ["COMMANDS"]

@@ -9,6 +9,7 @@ from typing import Any
 from jsonargparse import ArgumentParser
 
 import fno_lightning.pdes  # noqa: F401 (short names of equations)
+from fno_lightning.config_files import ConfigFile
 from fno_lightning.data import FieldDataModule, MixedDataModule, WellDataModule
 
 logger = logging.getLogger(__name__)
@@ -48,10 +49,10 @@ def _stored(data: FieldDataModule) -> Iterator[WellDataModule]:
 def _parser() -> ArgumentParser:
     parser = ArgumentParser(
         prog="fno-lightning generate",
-        description="Makes the data of a configuration without training, e.g. generate --config configs/darcy.yaml "
+        description="Makes the data of a configuration without training, e.g. generate --config darcy "
         "--data.init_args.n_train 32768 --data.init_args.n_processes 8",
     )
-    parser.add_argument("--config", action="config", help="a configuration, as for fit")
+    parser.add_argument("--config", action=ConfigFile, help="a configuration, as for fit")
     parser.add_subclass_arguments(FieldDataModule, "data", required=True)
     for other in ("trainer", "model", "seed_everything", "ckpt_path"):
         parser.add_argument(f"--{other}", type=Any, default=None, help="not used, may be in the configuration")

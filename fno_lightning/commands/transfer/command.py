@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.markdown import Markdown
 
 from fno_lightning.commands.transfer.study import TransferStudy
+from fno_lightning.config_files import find_config
 
 PARTS = ("downstream", "common", "pretrain", "finetune", "scratch")
 """Parts of configurations, which only the file can give; they are passed on as they are."""
@@ -44,14 +45,12 @@ def _study(args: list[str]) -> TransferStudy:
     parser.add_argument(
         "--config",
         required=True,
-        help=f"a study, e.g. configs/transfer.yaml, which also has the parts of configurations {', '.join(PARTS)}",
+        help=f"a study, e.g. transfer, which also has the parts of configurations {', '.join(PARTS)}",
     )
     parser.add_class_arguments(TransferStudy, as_group=False, skip=set(PARTS))
     for action in parser._actions:
         action.required = action.dest == "config"  # the file may have it
-    path = Path(parser.parse_args(args).config)
-    if not path.is_file():
-        raise ValueError(f"there is no file {path}: give --config the path of a study")
+    path = find_config(parser.parse_args(args).config)
     settings = yaml.safe_load(path.read_text())
     known = {argument.name for argument in fields(TransferStudy)}
     if unknown := sorted(set(settings) - known):

@@ -18,6 +18,7 @@ import yaml
 
 from fno_lightning.cli import FNOCLI, main
 from fno_lightning.commands.transfer.report import Kind, Result, write_report
+from fno_lightning.config_files import find_config
 from fno_lightning.files import atomic_file
 from fno_lightning.metrics import STANDARD_METRICS
 from fno_lightning.version import __version__
@@ -74,7 +75,7 @@ class TransferStudy:
     downstream data sets can be studied side by side, each by a command of its own, in one folder.
 
     Args:
-        experiment: Configuration of the pre-training, a YAML file with a GeneratedDataModule.
+        experiment: Configuration of the pre-training, with a GeneratedDataModule: a YAML file or a shipped one's name.
         downstream: Changes to the experiment for each downstream data set, by name: parts of a configuration.
         folder: Folder of the results.
         sizes: Numbers of downstream examples, for each set of parameters; the largest must be a multiple of the others.
@@ -121,9 +122,9 @@ class TransferStudy:
         known = [name for name, make in STANDARD_METRICS.items() if not make(1).higher_is_better]
         if self.metric not in known:
             raise ValueError(f"metric is {self.metric!r}, expected one of {known}")
-        for path in filter(None, (self.experiment, self.pretrained)):
-            if not Path(path).is_file():
-                raise ValueError(f"there is no file {path}: give the path of a configuration or checkpoint")
+        find_config(self.experiment)
+        if self.pretrained is not None and not Path(self.pretrained).is_file():
+            raise ValueError(f"there is no file {self.pretrained}: give pretrained the path of a checkpoint")
 
     def run(self) -> list[Result]:
         """Run the trainings without a result, write table and figure after each data set, and return the results."""
@@ -201,7 +202,7 @@ class TransferStudy:
         return merged({"data": {"init_args": init_args}}, self.downstream[shift])
 
     def _experiment(self) -> Config:
-        content: Config = yaml.safe_load(Path(self.experiment).read_text())
+        content: Config = yaml.safe_load(find_config(self.experiment).read_text())
         return content
 
     def _trainer(self) -> Config:

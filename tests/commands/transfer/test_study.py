@@ -122,7 +122,7 @@ RESULTS = [Result("shifted", kind, 2, 0, 1e-3, 0.25, 0.25) for kind in ("fine-tu
 
 def test_classes_in_a_part_of_a_configuration_stay_as_they_are(make, monkeypatch):
     monkeypatch.setattr(TransferStudy, "run", lambda self: studies.append(self))
-    monkeypatch.setattr(command, "Markdown", str)
+    monkeypatch.setattr("fno_lightning.commands.transfer.command.Markdown", str)
     Path("x").mkdir()
     Path("x/transfer.md").write_text("")
     studies = []
