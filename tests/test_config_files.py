@@ -49,6 +49,40 @@ def test_the_near_name_is_suggested():
         find_config("trl3d")
 
 
+def test_a_base_comes_first_and_is_printed_with_the_rest(capsys):
+    Path("folder").mkdir()
+    Path("folder/own.yaml").write_text(
+        "base: trl2d  # ours\ntrainer: {max_epochs: 3}\nmodel: {init_args: {n_layers: 2}}\n"
+    )
+    Path("folder/mine.yaml").write_text("trainer:\n  callbacks+: DeviceStatsMonitor\nbase: own.yaml\n")
+    config = printed(capsys, "fit", "--config", "folder/mine.yaml")
+    assert config["trainer"]["max_epochs"] == 3
+    assert (
+        config["trainer"]["logger"]["init_args"] | {"save_dir": "runs", "name": "trl2d"}
+        == config["trainer"]["logger"]["init_args"]
+    )
+    assert [callback["class_path"].rpartition(".")[2] for callback in config["trainer"]["callbacks"]][-2:] == [
+        "PredictionWriter",
+        "DeviceStatsMonitor",
+    ]
+    network = config["model"]["init_args"]
+    assert (network["n_layers"], network["hidden_channels"], network["optimizer"]["init_args"]["lr"]) == (2, 32, 5e-3)
+    assert network["lr_scheduler"]["class_path"].endswith("WarmupCosine")
+
+
+def test_a_configuration_of_ones_own_gets_no_defaults(capsys):
+    Path("own.yaml").write_text("model: {class_path: FNOModule, init_args: {n_modes: [8]}}\n")
+    config = printed(capsys, "fit", "--config", "own.yaml", "--data", "GeneratedDataModule", "--data.pde", "Burgers")
+    assert config["trainer"]["callbacks"] is None
+    assert config["model"]["init_args"]["optimizer"] is None
+
+
+def test_a_missing_base_is_named():
+    Path("own.yaml").write_text("base: nothing\n")
+    with pytest.raises(ValueError, match="there is no configuration nothing"):
+        main(["fit", "--config", "own.yaml"])
+
+
 def test_all_are_listed_in_a_line_each(capsys):
     assert configs([]) == 0
     lines = capsys.readouterr().out.splitlines()

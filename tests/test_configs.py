@@ -1,4 +1,4 @@
-"""Every file in configs/ trains and tests, on data made small by the file of the same name in tests/configs/."""
+"""Every configuration trains and tests, made small by one rule."""
 
 import json
 import os
@@ -10,17 +10,67 @@ import pytest
 import yaml
 
 from fno_lightning.cli import main
+from fno_lightning.config_files import read_config, shipped_configs
 
 ROOT = Path(__file__).parents[1]
-CONFIGS = sorted((ROOT / "configs").glob("*.yaml"))
-EXPERIMENTS = [path for path in CONFIGS if "data" in yaml.safe_load(path.read_text())]
+CONFIGS = shipped_configs()
+EXPERIMENTS = [name for name, path in CONFIGS.items() if "data" in yaml.safe_load(path.read_text())]
+
+TRAINER = {"max_epochs": 1, "limit_train_batches": 2, "limit_val_batches": 2, "limit_test_batches": 2}
+EQUATIONS = {
+    "advection_diffusion": {"resolution": [32, 32]},
+    "burgers": {"resolution": [32], "viscosities": [0.1], "frame_interval": 0.1},
+    "burgers_series": {
+        "resolution": [32],
+        "viscosities": [0.1],
+        "n_frames": 8,
+        "frame_interval": 0.02,
+        "refinement": 1,
+    },
+    "euler_multi_quadrants": {"gammas": [1.4], "n_frames": 12, "compile": False},
+    "gray_scott": {"rates": [[0.03, 0.062]], "n_frames": 12, "frame_interval": 2.0, "refinement": 4},
+    "helmholtz": {"resolution": [32, 32]},
+    "kuramoto_sivashinsky": {"resolution": [32], "length": 16.0, "warm_up": 1.0, "n_frames": 12},
+    "navier_stokes": {"viscosities": [0.01], "n_frames": 14, "frame_interval": 0.2},
+    "poisson": {"resolution": [32, 32]},
+    "shallow_water": {"coriolis_parameters": [5.0], "n_frames": 12, "scale": 0.6, "hyperviscosity": 1e-5},
+    "shear_flow": {
+        "resolution": [16, 32],
+        "reynolds": [100.0],
+        "schmidt": [1.0],
+        "n_frames": 12,
+        "widths": [1.0, 2.0],
+        "refinement": 1,
+    },
+    "trl2d": {"cooling_times": [0.1], "n_frames": 12, "frame_interval": 0.1, "compile": False},
+}
+"""What an equation needs beside a quarter of its grid to be solved in a moment."""
 
 
-def made_small(experiment):
-    return ["--config", str(experiment), "--config", str(ROOT / "tests" / "configs" / experiment.name)]
+def small_data(name, init_args):
+    """Options of a data module that make few samples of few points."""
+    if "members" in init_args:
+        members = {member: small_data(member, options["init_args"]) for member, options in init_args["members"].items()}
+        return {"members": {member: {"init_args": options} for member, options in members.items()}, "batch_size": 4}
+    grid = [max(8, n // 4) for n in init_args["pde"]["init_args"]["resolution"]]
+    counts = {"n_train": 4} if "n_train" in init_args else {"samples_per_epoch": 8, "n_statistics": 8}
+    pde = {"init_args": {"resolution": grid} | EQUATIONS.get(name, {})}
+    return {"pde": pde, **counts, "n_valid": 1, "n_test": 1, "batch_size": 2}
 
 
-@pytest.mark.parametrize("experiment", EXPERIMENTS, ids=lambda path: path.stem)
+def made_small(name):
+    """Options that train a shipped configuration in a moment."""
+    config = read_config(CONFIGS[name])
+    modes = [4] * len(config["model"]["init_args"]["n_modes"])
+    small = {
+        "trainer": TRAINER | {"accelerator": "cpu"},
+        "model": {"init_args": {"n_modes": modes, "hidden_channels": 4, "n_layers": 1}},
+        "data": {"init_args": small_data(name, config["data"]["init_args"])},
+    }
+    return ["--config", name, "--config", yaml.safe_dump(small)]
+
+
+@pytest.mark.parametrize("experiment", EXPERIMENTS)
 def test_an_experiment_trains_and_tests(experiment, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     trained = main(["fit", *made_small(experiment)])
@@ -33,7 +83,7 @@ def test_an_experiment_trains_and_tests(experiment, tmp_path, monkeypatch, capsy
 
 
 def test_the_profile_is_a_trace_and_a_table(tmp_path):
-    options = [*made_small(ROOT / "configs" / "trl2d.yaml"), "--config", str(ROOT / "configs" / "profile.yaml")]
+    options = [*made_small("trl2d"), "--config", "profile"]
     finished = subprocess.run(  # a process of its own, for what is printed depends on who has set up logging
         [sys.executable, "-m", "fno_lightning", "fit", *options, "--data.init_args.batch_size=1"],
         cwd=tmp_path,
@@ -50,6 +100,15 @@ def test_the_profile_is_a_trace_and_a_table(tmp_path):
     assert json.loads(trace.read_text())["traceEvents"]
 
 
-@pytest.mark.parametrize("config", CONFIGS, ids=lambda path: path.stem)
-def test_a_configuration_says_only_what_differs(config):
-    assert len(config.read_text().splitlines()) <= 50
+def test_no_progress_bar_is_an_option(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    trained = main(
+        ["fit", *made_small("burgers"), "--trainer.enable_progress_bar=false", "--trainer.fast_dev_run=true"]
+    )
+    assert trained.trainer.progress_bar_callback is None
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_a_configuration_holds_only_its_decisions(name):
+    assert len(CONFIGS[name].read_text().splitlines()) <= 40
+    assert {"base", "trainer", "model", "data"} == set(yaml.safe_load(CONFIGS[name].read_text()))

@@ -18,8 +18,7 @@ from pathlib import Path
 import yaml
 
 from fno_lightning.cli import main as command_line
-
-CONFIGS = Path(__file__).parents[2] / "configs"
+from fno_lightning.config_files import read_config, shipped_config
 
 
 def neuralop(settings: dict) -> dict:
@@ -32,7 +31,7 @@ def neuralop(settings: dict) -> dict:
 
 def errors(name: str, kind: str, seed: int, options: argparse.Namespace) -> tuple[dict[str, float], float]:
     """Trains and tests; returns the errors and the seconds of the training."""
-    settings = yaml.safe_load((CONFIGS / f"{name}.yaml").read_text())
+    settings = read_config(shipped_config(name))
     folder = Path(options.folder) / f"{name}-{kind}-{seed}"
     folder.mkdir(parents=True, exist_ok=True)
     if kind == "neuralop":

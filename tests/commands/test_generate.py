@@ -42,6 +42,13 @@ def test_the_data_of_a_configuration_are_made(caplog):
     assert f"to check the files: python -m fno_lightning check {root}" in caplog.text
 
 
+def test_the_data_of_a_shipped_configuration_are_made():
+    equation = "{resolution: [32], viscosities: [0.1], frame_interval: 0.1}"
+    small = f"{{data: {{init_args: {{pde: {{init_args: {equation}}}, n_train: 1, n_valid: 1, n_test: 1}}}}}}"
+    assert main(["--config", "burgers", "--config", small]) == 0
+    assert [path.name.partition("-")[0] for path in Path("datasets").iterdir()] == ["burgers"]
+
+
 def test_every_member_of_a_mixture_is_made():
     members = dict.fromkeys(("one", "two"), CONFIG["data"])
     data = {"class_path": "fno_lightning.data.MixedDataModule", "init_args": {"members": members}}

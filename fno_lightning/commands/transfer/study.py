@@ -18,23 +18,13 @@ import yaml
 
 from fno_lightning.cli import FNOCLI, main
 from fno_lightning.commands.transfer.report import Kind, Result, write_report
-from fno_lightning.config_files import find_config
+from fno_lightning.config_files import find_config, merged, read_config
 from fno_lightning.files import atomic_file
 from fno_lightning.metrics import STANDARD_METRICS
 from fno_lightning.version import __version__
 
 Config: TypeAlias = dict[str, Any]
 """Part of a configuration, as in a YAML file."""
-
-
-def merged(*configs: Mapping[str, Any]) -> Config:
-    """Merge parts of a configuration; of two values for the same key the later one wins."""
-    result: Config = {}
-    for config in configs:
-        for key, value in config.items():
-            both = isinstance(value, Mapping) and isinstance(result.get(key), Mapping)
-            result[key] = merged(result[key], value) if both else value
-    return result
 
 
 def digest(path: str) -> str:
@@ -202,8 +192,7 @@ class TransferStudy:
         return merged({"data": {"init_args": init_args}}, self.downstream[shift])
 
     def _experiment(self) -> Config:
-        content: Config = yaml.safe_load(find_config(self.experiment).read_text())
-        return content
+        return read_config(find_config(self.experiment))
 
     def _trainer(self) -> Config:
         """Return the trainer's options: the same number of steps for every size, with ten validations."""
