@@ -11,9 +11,10 @@ from lightning.pytorch import LightningDataModule
 
 from fno_lightning.data import Batch, WellDataModule
 from fno_lightning.modules import FNOModule, ForecastModule
+from fno_lightning.multistep import MultiStepStrategy
 from tests.benchmarks.harness import Settings, synchronize
 
-WARM_UP_LAUNCHES = 5  # the first ones of a training run step by step, then one is captured
+WARM_UP_EXECUTIONS = 5  # the first ones of a training are taken step by step, then one is captured
 
 
 class Stopwatch(L.Callback):
@@ -79,16 +80,18 @@ def fit(
     data: LightningDataModule,
     settings: Settings,
     *,
+    steps_per_execution: int | None = None,
     skip: int = 0,
     precision: Any = "32-true",
     max_epochs: int = 1,
     **trainer_options: Any,
 ) -> Stopwatch:
-    """Trains without validation, logger and progress bar."""
+    """Train without validation, logger and progress bar, in single steps unless ``steps_per_execution`` is given."""
     stopwatch = Stopwatch(skip)
     trainer = L.Trainer(
         accelerator="gpu" if settings.device.type == "cuda" else "cpu",
         devices=1,
+        strategy="auto" if steps_per_execution is None else MultiStepStrategy(steps_per_execution),
         precision=precision,
         max_epochs=max_epochs,
         limit_val_batches=0,

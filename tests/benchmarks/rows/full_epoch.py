@@ -13,7 +13,7 @@ from tests.benchmarks.harness import Benchmark, Measurement, Row, Series, Settin
 from tests.benchmarks.lightning_training import fit, loss_of_samples, make_module
 
 ROW = Row("epoch_trl2d", "one epoch of the full train split, 6,984 windows, batch 4, device cache, bf16", 6, "at most")
-STEPS_PER_LAUNCH = 18  # divides the 1,746 batches of an epoch
+STEPS_PER_EXECUTION = 18  # divides the 1,746 batches of an epoch
 
 
 def measure(settings: Settings) -> Mapping[str, Measurement]:
@@ -27,10 +27,12 @@ def measure(settings: Settings) -> Mapping[str, Measurement]:
         n_windows = len(data.dataset("train"))
         if not settings.tiny and n_windows != 6984:
             raise DifferentResultError(f"the train split has {n_windows} windows instead of 6984")
-        module = make_module(data, settings, network, steps_per_launch=settings.size(STEPS_PER_LAUNCH, 2))
-        module.to(settings.device)
+        module = make_module(data, settings, network).to(settings.device)
         losses = [loss_of_samples(module, data, 4)]
-        stopwatch = fit(module, data, settings, precision="bf16-mixed", max_epochs=n_epochs)
+        n_steps = settings.size(STEPS_PER_EXECUTION, 2)
+        stopwatch = fit(
+            module, data, settings, steps_per_execution=n_steps, precision="bf16-mixed", max_epochs=n_epochs
+        )
         losses.append(loss_of_samples(module, data, 4))
     require_falling({"ours": losses})
     epochs = Series("ours, Lightning, bf16, captured", stopwatch.epochs[1:])

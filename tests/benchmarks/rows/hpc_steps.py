@@ -26,14 +26,14 @@ from tests.benchmarks.harness import (
     times_as_fast,
     with_tf32,
 )
-from tests.benchmarks.lightning_training import WARM_UP_LAUNCHES, fit, loss_of_samples, make_module
+from tests.benchmarks.lightning_training import WARM_UP_EXECUTIONS, fit, loss_of_samples, make_module
 from tests.benchmarks.roofline import Roofline, measure_roofline
 
 CASE = "batch 4, width 128, 5 layers, 128 x 384 points, 16 modes"
 BF16 = Row("hpc_bf16_capture", f"training step, {CASE}: ours bf16, captured, against neuralop float32 eager", 8)
 TF32 = Row("hpc_tf32", "the same in float32 with TF32 on both sides", 3)
 FLOOR = Row("hpc_floor", "our bf16 step over the least time that the GPU needs for it", 2, "at most")
-STEPS_PER_LAUNCH = 12  # divides the batches of an epoch
+STEPS_PER_EXECUTION = 12  # divides the batches of an epoch
 N_STEPS_INPUT = 4
 
 
@@ -41,20 +41,17 @@ def measure(settings: Settings) -> Mapping[str, Measurement]:
     n = settings.size(16, 4)
     network = {"n_modes": [n, n], "hidden_channels": settings.size(128, 8), "n_layers": settings.size(5, 2)}
     grid, batch_size = (settings.size(128, 8), settings.size(384, 12)), 4
-    launch = settings.size(STEPS_PER_LAUNCH, 2)
-    n_steps = 4 * launch
+    steps_per_execution = settings.size(STEPS_PER_EXECUTION, 2)
+    n_steps = 4 * steps_per_execution
     roofline = measure_roofline(settings)
     with tempfile.TemporaryDirectory() as folder:
         write_radiative_layers(Path(folder) / "random", grid, n_trajectories=2)
         data = WellDataModule("random", folder, n_steps_input=N_STEPS_INPUT, batch_size=batch_size, cache="device")
-        modules = {
-            name: make_module(data, settings, network, steps_per_launch=launch).to(settings.device)
-            for name in ("bf16", "tf32")
-        }
+        modules = {name: make_module(data, settings, network).to(settings.device) for name in ("bf16", "tf32")}
         losses = {name: [loss_of_samples(module, data, batch_size)] for name, module in modules.items()}
         peer = PeerTraining(modules["bf16"], data, settings, network, n_steps)
         bf16, tf32 = (
-            partial(fit_seconds, modules[name], data, settings, n_steps, precision)
+            partial(fit_seconds, modules[name], data, settings, steps_per_execution, n_steps, precision)
             for name, precision in (("bf16", "bf16-mixed"), ("tf32", "32-true"))
         )
         contestants = {
@@ -128,10 +125,26 @@ class PeerTraining:
             self._optimizer.step()
 
 
-def fit_seconds(module: FNOModule, data: WellDataModule, settings: Settings, n_steps: int, precision: str) -> float:
-    """Trains with Lightning; returns the seconds of a step after those that warm up and are captured."""
-    skip = WARM_UP_LAUNCHES * module.steps_per_launch
-    stopwatch = fit(module, data, settings, skip=skip, precision=precision, max_steps=skip + n_steps, max_epochs=-1)
+def fit_seconds(
+    module: FNOModule,
+    data: WellDataModule,
+    settings: Settings,
+    steps_per_execution: int,
+    n_steps: int,
+    precision: str,
+) -> float:
+    """Train with Lightning; return the seconds of a step after those that warm up and are captured."""
+    skip = WARM_UP_EXECUTIONS * steps_per_execution
+    stopwatch = fit(
+        module,
+        data,
+        settings,
+        steps_per_execution=steps_per_execution,
+        skip=skip,
+        precision=precision,
+        max_steps=skip + n_steps,
+        max_epochs=-1,
+    )
     return stopwatch.seconds_per_step
 
 

@@ -1,4 +1,4 @@
-"""GPU: small one-dimensional trainings, where launching costs more than computing."""
+"""GPU: small one-dimensional trainings, whose kernels take longer to launch than to run."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ from tests.benchmarks.harness import (
     paired_ratios,
     with_tf32,
 )
-from tests.benchmarks.lightning_training import WARM_UP_LAUNCHES, make_module
+from tests.benchmarks.lightning_training import WARM_UP_EXECUTIONS, make_module
 from tests.benchmarks.rows.training_1d import JAXTraining, LightningTraining, normalised_samples
 
 SIZE = "1-D, 256 points, width 64, TF32, the worst of batch 1, 4, 16"
 EAGER = Row("small_1d_eager", f"training, {SIZE}: captured against Lightning's eager loop", 5)
 JAX = Row("small_1d_jax", f"training, {SIZE}: captured against JAX lax.scan on the same device", 1)
-STEPS_PER_LAUNCH = 64
+STEPS_PER_EXECUTION = 64
 CAPTURED, ORDINARY, SCAN = "ours, captured", "ours, eager in Lightning", "JAX, lax.scan"
 
 
@@ -48,12 +48,14 @@ def case(settings: Settings, folder: str, batch_size: int) -> Mapping[str, Serie
     torch.compiler.reset()
     data = WellDataModule("pairs", folder, n_steps_input=1, batch_size=batch_size, cache="device")
     network = {"n_modes": [settings.size(16, 8)], "hidden_channels": settings.size(64, 8), "n_layers": 4}
-    launch = settings.size(STEPS_PER_LAUNCH, 2)
+    n_steps = settings.size(STEPS_PER_EXECUTION, 2)
     n_epochs = settings.size(max(1, batch_size // 2), 12)
-    captured = make_module(data, settings, network, steps_per_launch=launch).to(settings.device)
+    captured = make_module(data, settings, network).to(settings.device)
     eager = make_module(data, Settings(tiny=True, device=settings.device), network).to(settings.device)
     trainings: dict[str, LightningTraining | JAXTraining] = {
-        CAPTURED: LightningTraining(captured, data, settings, n_epochs, skip=WARM_UP_LAUNCHES * launch),
+        CAPTURED: LightningTraining(
+            captured, data, settings, n_epochs, steps_per_execution=n_steps, skip=WARM_UP_EXECUTIONS * n_steps
+        ),
         ORDINARY: LightningTraining(eager, data, settings, n_epochs),
     }
     if has_jax_for(settings):

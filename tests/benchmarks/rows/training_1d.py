@@ -6,6 +6,7 @@ import tempfile
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -21,7 +22,7 @@ from tests.benchmarks.lightning_training import fit, loss_of_samples, make_modul
 
 ROW = Row("training_1d", "whole training of a 1-D FNO (256 points, batch 8) in Lightning, against JAX lax.scan", 1.3)
 LEARNING_RATE, WEIGHT_DECAY = 1e-3, 1e-4
-STEPS_PER_LAUNCH = 32
+STEPS_PER_EXECUTION = 32
 
 
 class LightningTraining:
@@ -32,19 +33,19 @@ class LightningTraining:
         data: The data.
         settings: Of the suite.
         n_epochs: Epochs of a training; the next one continues from its weights.
-        skip: Steps at the beginning that are not timed.
+        **options: Further arguments of :func:`~tests.benchmarks.lightning_training.fit`.
     """
 
     def __init__(
-        self, module: FNOModule, data: WellDataModule, settings: Settings, n_epochs: int, skip: int = 0
+        self, module: FNOModule, data: WellDataModule, settings: Settings, n_epochs: int, **options: Any
     ) -> None:
-        self.module, self.data, self.settings, self.n_epochs, self.skip = module, data, settings, n_epochs, skip
+        self.module, self.data, self.settings, self.n_epochs, self.options = module, data, settings, n_epochs, options
         self.losses = [self._loss()]
         self.n_steps = 0
 
     def measure(self) -> float:
         """Trains; returns the seconds of a step."""
-        stopwatch = fit(self.module, self.data, self.settings, skip=self.skip, max_epochs=self.n_epochs)
+        stopwatch = fit(self.module, self.data, self.settings, max_epochs=self.n_epochs, **self.options)
         self.losses.append(self._loss())
         self.n_steps = stopwatch.n_steps_in_all
         return stopwatch.seconds_per_step
@@ -148,16 +149,19 @@ def measure(settings: Settings) -> Mapping[str, Measurement]:
 
 def compare(settings: Settings, data: WellDataModule, network: dict, n_epochs: int) -> Measurement:
     """Runs all trainings in turn."""
-    launch = make_module(data, settings, network, steps_per_launch=settings.size(STEPS_PER_LAUNCH, 2))
-    ordinary = make_module(data, settings, network)
-    x, y = normalised_samples(data, launch)
-    jax_training = JAXTraining(launch, x, y, data.batch_size, n_epochs)
-    neuralop = NeuralopTraining(x, y, data.batch_size, n_epochs, settings.device, **network)
-    trainings = {
-        f"ours, Lightning, {launch.steps_per_launch} steps per launch": launch,
-        "ours, Lightning": ordinary,
+    n_steps = settings.size(STEPS_PER_EXECUTION, 2)
+    options = {
+        f"ours, Lightning, {n_steps} steps per execution": {"steps_per_execution": n_steps},
+        "ours, Lightning": {},
     }
-    ours = {name: LightningTraining(module, data, settings, n_epochs) for name, module in trainings.items()}
+    modules = {name: make_module(data, settings, network) for name in options}
+    first, *_ = modules.values()
+    x, y = normalised_samples(data, first)
+    jax_training = JAXTraining(first, x, y, data.batch_size, n_epochs)
+    neuralop = NeuralopTraining(x, y, data.batch_size, n_epochs, settings.device, **network)
+    ours = {
+        name: LightningTraining(module, data, settings, n_epochs, **options[name]) for name, module in modules.items()
+    }
     contestants = {name: Contestant(training.measure) for name, training in ours.items()}
     contestants["JAX, lax.scan"] = Contestant(jax_training.measure)
     contestants["neuralop's Trainer"] = Contestant(neuralop.measure)
