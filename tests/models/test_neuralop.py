@@ -5,7 +5,7 @@ import torch
 from neuralop import models as neuralop
 
 from fno_lightning.models import FNO, TFNO, convert_neuralop_state_dict, from_neuralop
-from tests.benchmarks.parity import FNO_CASES, TFNO_CASES, relative_difference
+from tests.models.neuralop_cases import FNO_CASES, TFNO_CASES, relative_difference
 
 
 @pytest.mark.parametrize("case", FNO_CASES)

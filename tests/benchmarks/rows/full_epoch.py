@@ -22,7 +22,7 @@ def measure(settings: Settings) -> Mapping[str, Measurement]:
     n = settings.size(16, 4)
     network = {"n_modes": [n, n], "hidden_channels": settings.size(64, 8), "n_layers": 4}
     with tempfile.TemporaryDirectory() as folder:
-        write_radiative_layers(Path(folder) / "random", grid, 8, n_frames=n_frames, n_files=n_files)
+        write_radiative_layers(Path(folder) / "random", grid, settings.size(8, 2), n_frames=n_frames, n_files=n_files)
         data = WellDataModule("random", folder, n_steps_input=4, batch_size=4, cache="device")
         n_windows = len(data.dataset("train"))
         if not settings.tiny and n_windows != 6984:

@@ -24,7 +24,7 @@ STEPS_PER_EXECUTION = 16
 def measure(settings: Settings) -> Mapping[str, Measurement]:
     network = {"n_modes": [8], "hidden_channels": 16, "n_layers": 4}
     with tempfile.TemporaryDirectory() as folder:
-        write_smooth_pairs(Path(folder) / "pairs", 64, settings.size(512, 32))
+        write_smooth_pairs(Path(folder) / "pairs", 64, settings.size(512, 16))
         data = WellDataModule("pairs", folder, n_steps_input=1, batch_size=1)
         data.setup("fit")
         modules = {
@@ -32,7 +32,7 @@ def measure(settings: Settings) -> Mapping[str, Measurement]:
             "executions": make_module(data, settings, network),
             "ordinary": make_module(data, settings, network),
         }
-        losses = {name: [loss_of_samples(module, data, 32)] for name, module in modules.items()}
+        losses = {name: [loss_of_samples(module, data, 16)] for name, module in modules.items()}
         contestants = {
             "bare loop": Contestant(partial(bare_seconds, modules["bare loop"], data)),
             "executions": Contestant(partial(fit_seconds, modules["executions"], data, settings, STEPS_PER_EXECUTION)),
@@ -40,7 +40,7 @@ def measure(settings: Settings) -> Mapping[str, Measurement]:
         }
         series = interleave(contestants, settings.rounds(7), unit="ms/step", scale=1e3)
         for name, module in modules.items():
-            losses[name].append(loss_of_samples(module, data, 32))
+            losses[name].append(loss_of_samples(module, data, 16))
     require_falling(losses)
     notes = ["one epoch a round, the same data module, network, normalisation and AdamW"]
     return {
