@@ -62,10 +62,28 @@ class FNOCLI(LightningCLI):
         if subcommand:
             config = self.config[subcommand]
             _check_checkpoint(subcommand, config.get("ckpt_path"))
+            self._move_steps_per_launch(subcommand)
             if subcommand == "fit" and config.get("ckpt_path") is None:
                 _check_initial_weights(config.get("model.init_args.initial_weights"))
         if subcommand != "fit":
             _quiet_evaluation()
+
+    def _move_steps_per_launch(self, subcommand: str) -> None:
+        """Give the trainer the strategy that an option of the module in version 0.1 stood for."""
+        config = self.config[subcommand]
+        steps = config.get("model.init_args.steps_per_launch")
+        if steps is None:
+            return
+        config["model.init_args.steps_per_launch"] = None
+        name = "MultiStepStrategy" if str(config.get("trainer.devices")) in ("1", "auto") else "MultiStepDDPStrategy"
+        warnings.warn(
+            f"model.init_args.steps_per_launch: {steps} is now trainer.strategy: fno_lightning.multistep.{name} with "
+            f"steps_per_execution: {steps}; the former name goes with the next release",
+            FutureWarning,
+            stacklevel=2,
+        )
+        strategy = {"class_path": f"fno_lightning.multistep.{name}", "init_args": {"steps_per_execution": steps}}
+        self.config = self.parser.parse_object({subcommand: {"trainer": {"strategy": strategy}}}, self.config)
 
     def _parse_ckpt_path(self) -> None:
         """Take class and options of the network from the checkpoint, as Lightning does, also from one of 0.1."""

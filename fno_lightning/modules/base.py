@@ -41,6 +41,7 @@ _RUN_TIME_ARGUMENTS = (
     "compile",
     "activation_checkpointing",
     "activations",
+    "steps_per_launch",
     "initial_weights",
     "refit_normalization",
     "freeze",
@@ -90,6 +91,8 @@ class ForecastModule(L.LightningModule, ABC):
         refit_normalization: Take the statistics of the new data although ``initial_weights`` bring a normalisation.
         freeze: Names of parts of the network that are not trained, e.g. ``lifting`` or ``blocks.0``.
         activations: Former name of ``activation_checkpointing`` (``keep``: ``none``; ``recompute``: ``full``).
+        steps_per_launch: Former place of ``steps_per_execution``, an argument of
+            ``fno_lightning.multistep.MultiStepStrategy``; the command line moves it there.
 
     Raises:
         ValueError: if ``n_steps_input`` is negative, or 0 when there is nothing else to predict from; when training
@@ -114,6 +117,7 @@ class ForecastModule(L.LightningModule, ABC):
         refit_normalization: bool = False,
         freeze: Sequence[str] = (),
         activations: Literal["auto", "keep", "recompute", "offload"] | None = None,
+        steps_per_launch: int | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -138,6 +142,12 @@ class ForecastModule(L.LightningModule, ABC):
             default="auto",
             translation={"keep": "none", "recompute": "full"},
         )
+        if steps_per_launch is not None:
+            rank_zero_warn(
+                f"steps_per_launch={steps_per_launch} has moved to the trainer: strategy=fno_lightning.multistep."
+                f"MultiStepStrategy(steps_per_execution={steps_per_launch}); here it has no effect",
+                category=FutureWarning,
+            )
         self.initial_weights = initial_weights
         self.refit_normalization = refit_normalization
         self.freeze_parts = freeze

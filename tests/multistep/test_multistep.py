@@ -378,3 +378,20 @@ def test_the_command_line_takes_the_strategy(tmp_path, monkeypatch):
     model = ["--model", "FNOModule", "--model.init_args.n_modes", "[4]"]
     cli = main(["fit", "--config", "steps.yaml", "--config", "data.yaml", *model])
     assert cli.trainer.global_step == 3
+
+
+def test_the_former_option_of_the_module_moves_to_the_trainer(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    pde = {"class_path": "tests.travelling_wave.TravellingWave"}
+    data = {"class_path": "fno_lightning.data.GeneratedDataModule", "init_args": {"pde": pde, "n_steps_input": 2}}
+    model = {"class_path": "FNOModule", "init_args": {"n_modes": [4], "steps_per_launch": 2}}
+    trainer = {"max_steps": 3, "accelerator": "cpu", "logger": False, "enable_checkpointing": False}
+    Path("old.yaml").write_text(yaml.safe_dump({"trainer": trainer, "model": model, "data": data}))
+    with pytest.warns(FutureWarning, match="steps_per_launch: 2 is now trainer.strategy: .*MultiStepStrategy"):
+        cli = main(["fit", "--config", "old.yaml"])
+    assert cli.trainer.strategy.steps_per_execution == 2
+
+
+def test_the_former_option_has_no_effect_in_python(data):
+    with pytest.warns(FutureWarning, match=r"MultiStepStrategy\(steps_per_execution=4\); here it has no effect"):
+        FNOModule(data.spec, n_modes=(8,), n_steps_input=2, steps_per_launch=4)
