@@ -1,5 +1,6 @@
 """PyTorch Lightning plug-ins for Fourier neural operators."""
 
+from fno_lightning import callbacks, check, data, layers, losses, metrics, models, modules, multistep, pdes, viz
 from fno_lightning.autoregressive import rollout
 from fno_lightning.callbacks import ErrorTable, OneStepErrors, ResolutionErrors, RolloutEvaluation
 from fno_lightning.data import (
@@ -9,10 +10,13 @@ from fno_lightning.data import (
     GeneratedDataModule,
     MixedDataModule,
     OnTheFlyDataModule,
+    Statistics,
     WellDataModule,
+    write_well_file,
 )
 from fno_lightning.models import FNO, TFNO, from_neuralop
-from fno_lightning.modules import FNOModule, ForecastModule, NetworkModule, TFNOModule
+from fno_lightning.modules import FNOModule, ForecastModule, NetworkModule, TFNOModule, WarmupCosine
+from fno_lightning.multistep import MultiStepDDPStrategy, MultiStepStrategy
 from fno_lightning.version import __version__
 
 __all__ = [
@@ -26,14 +30,30 @@ __all__ = [
     "ForecastModule",
     "GeneratedDataModule",
     "MixedDataModule",
+    "MultiStepDDPStrategy",
+    "MultiStepStrategy",
     "NetworkModule",
     "OnTheFlyDataModule",
     "OneStepErrors",
     "ResolutionErrors",
     "RolloutEvaluation",
+    "Statistics",
     "TFNOModule",
+    "WarmupCosine",
     "WellDataModule",
     "__version__",
+    "callbacks",
+    "check",
+    "data",
     "from_neuralop",
+    "layers",
+    "losses",
+    "metrics",
+    "models",
+    "modules",
+    "multistep",
+    "pdes",
     "rollout",
+    "viz",
+    "write_well_file",
 ]

@@ -1,4 +1,4 @@
-"""The LightningModule that every forecast shares."""
+"""The base class of all LightningModules that forecast fields."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ _RUN_TIME_ARGUMENTS = (
 
 
 class ForecastModule(L.LightningModule, ABC):
-    r"""Learns to advance fields by one step, or to solve a steady problem.
+    r"""LightningModule that learns to advance fields by one step, or to solve a steady problem.
 
     With :math:`\hat u` the normalised fields, the network :math:`G_\theta` sees :math:`n` past frames (time folded into
     the channels, oldest first), the constant fields and one constant plane for each scalar, and
@@ -59,7 +59,7 @@ class ForecastModule(L.LightningModule, ABC):
     or, with ``residual=True``, :math:`\hat u^{k+1} = \hat u^k + (\sigma_\Delta / \sigma) \, G_\theta(\dots)`. Targets
     of several steps are reached autoregressively, and the loss compares all of them in normalised units.
 
-    A subclass says which network: it stores its arguments and overrides :meth:`build_network`. Arguments that rebuild
+    A subclass defines the network: it stores its arguments and overrides :meth:`build_network`. Arguments that rebuild
     the network are hyper-parameters and must be plain values; a checkpoint then reloads without data and without
     arguments, and takes and returns physical units. The other arguments (``loss``, ``optimizer``, ``lr_scheduler``,
     ``compile``, ``activation_checkpointing``, ``initial_weights``, ``refit_normalization`` and ``freeze``) are choices
@@ -69,17 +69,16 @@ class ForecastModule(L.LightningModule, ABC):
     long beside a short step), ``val/loss``, ``val/vrmse``, ``val/vrmse/<field>`` and the same for ``test``.
 
     Args:
-        spec: What the data set is; from the command line it comes from the datamodule.
-        n_steps_input: Number of past frames that a forecast starts from; 0 for a steady problem. From the command line
-            it comes from the datamodule.
-        residual: Predict the change from the last frame, in units of its spread, rather than the next frame. On the
-            simulated turbulent_radiative_layer_2D of 32 x 96 points it made no better step (VRMSE 0.243 and 0.239 after
-            8 epochs) and worse rollouts (0.611 and 0.482 over steps 6:12), one seed.
+        spec: Description of the data set; the command line takes it from the datamodule.
+        n_steps_input: Number of past frames that a forecast starts from; 0 for a steady problem. The command line
+            takes it from the datamodule.
+        residual: Predict the change from the last frame, in units of its standard deviation, not the next frame; see
+            docs/accuracy.md for what it does.
         normalization: ``zscore``, or ``source_norm`` for linear steady equations; see
             :class:`~fno_lightning.modules.Normalizer`.
         loss: Compares normalised prediction and target; ``None``: :class:`~fno_lightning.losses.MSE`.
         optimizer: Makes the optimizer from the parameters; ``None``: AdamW, lr 1e-3, weight decay 1e-4, fused where
-            there is a fused one (five times as fast as PyTorch's default for a small network on a CPU).
+            there is a fused one.
         lr_scheduler: Makes the schedule from the optimizer; ``None``: constant learning rate.
         compile: Compile the network with ``torch.compile``, in place.
         activation_checkpointing: What training keeps for the backward pass: ``none``: everything; ``auto``: everything
@@ -163,17 +162,17 @@ class ForecastModule(L.LightningModule, ABC):
 
     @abstractmethod
     def build_network(self) -> nn.Module:
-        """Returns a network ``(batch, in_channels, *grid) -> (batch, out_channels, *grid)``."""
+        """Return a network ``(batch, in_channels, *grid) -> (batch, out_channels, *grid)``."""
 
     @property
     def in_channels(self) -> int:
-        """Channels that the network sees: past frames, constant fields and scalars."""
+        """Number of input channels of the network: past frames, constant fields and scalars."""
         spec = self.spec
         return self.n_steps_input * len(spec.fields) + len(spec.constant_fields) + len(spec.scalars)
 
     @property
     def out_channels(self) -> int:
-        """Channels that the network returns: the fields of one frame."""
+        """Number of output channels of the network: the fields of one frame."""
         return len(self.spec.fields)
 
     @classmethod
@@ -255,7 +254,7 @@ class ForecastModule(L.LightningModule, ABC):
     # --- training and evaluation -----------------------------------------------------------------------------------
 
     def step(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Returns the loss and the normalised prediction ``(batch, T_out, field, *grid)`` of a batch."""
+        """Return the loss and the normalised prediction ``(batch, T_out, field, *grid)`` of a batch."""
         prediction = self._advance(*batch[:3], batch.member, batch.target.shape[1])
         return self.loss(prediction, self.normalizer.encode(batch.target, batch.member)), prediction
 
@@ -276,15 +275,15 @@ class ForecastModule(L.LightningModule, ABC):
             self.log("train/loss", loss, on_step=True, on_epoch=False, prog_bar=True, batch_size=n_samples)
 
     def validation_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
-        """Returns the loss and the prediction in physical units, for callbacks."""
+        """Return the loss and the prediction in physical units, for callbacks."""
         return self._evaluation_step(batch, "val/loss", self.val_loss, self.val_vrmse)
 
     def test_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
-        """Returns the loss and the prediction in physical units, for callbacks."""
+        """Return the loss and the prediction in physical units, for callbacks."""
         return self._evaluation_step(batch, "test/loss", self.test_loss, self.test_vrmse)
 
     def predict_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """Returns the forecast of every target frame, in physical units."""
+        """Return the forecast of every target frame, in physical units."""
         return self.forecast(batch)
 
     def _evaluation_step(self, batch: Batch, loss_name: str, mean_loss: MeanMetric, vrmse: VRMSE) -> dict[str, Tensor]:
@@ -296,11 +295,11 @@ class ForecastModule(L.LightningModule, ABC):
         return {"loss": loss, "prediction": prediction}
 
     def on_validation_epoch_end(self) -> None:
-        """Logs the error over the validation windows."""
+        """Log the error over the validation windows."""
         self._log_vrmse(LogName("val", "vrmse"), self.val_vrmse)
 
     def on_test_epoch_end(self) -> None:
-        """Logs the error over the test windows."""
+        """Log the error over the test windows."""
         self._log_vrmse(LogName("test", "vrmse"), self.test_vrmse)
 
     def _log_vrmse(self, name: LogName, metric: VRMSE) -> None:
@@ -313,7 +312,7 @@ class ForecastModule(L.LightningModule, ABC):
     # --- life cycle --------------------------------------------------------------------------------------------------
 
     def setup(self, stage: str) -> None:
-        """Checks the data against the module and, before the first training, takes over their statistics."""
+        """Check the data against the module and, before the first training, take over their statistics."""
         data = getattr(self.trainer, "datamodule", None)
         if isinstance(data, FieldDataModule):
             require_same_fields(self.spec, data.spec, "the module")
@@ -331,11 +330,11 @@ class ForecastModule(L.LightningModule, ABC):
             )
 
     def fit_normalization(self, statistics: Statistics) -> None:
-        """Takes over the statistics of a train split; with a Trainer and a datamodule this happens by itself, once."""
+        """Take over the statistics of a train split; a Trainer with a datamodule does it, once."""
         self.normalizer.fit(statistics)
 
     def on_fit_start(self) -> None:
-        """Takes over the initial weights, once, and not where a training is resumed."""
+        """Load the initial weights, once, and not if a training is resumed."""
         if self.initial_weights is None or self._has_started:
             return
         state, saved = read_weights(self.initial_weights)
@@ -346,7 +345,7 @@ class ForecastModule(L.LightningModule, ABC):
         rank_zero_info(f"starting from the weights in {self.initial_weights}")
 
     def configure_model(self) -> None:
-        """Builds the network once, and compiles it if asked to; call it yourself when you use no Trainer."""
+        """Build the network once, and compile it if asked to; to be called where no Trainer does it."""
         if self.network is not None:
             return
         self.network = self.build_network()
@@ -356,7 +355,7 @@ class ForecastModule(L.LightningModule, ABC):
             self.network.compile()
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
-        """Returns the optimizer and, if there is one, its schedule."""
+        """Return the optimizer and, if there is one, its schedule."""
         trained = [parameter for parameter in self.parameters() if parameter.requires_grad]
         if self.optimizer is None:
             optimizer: torch.optim.Optimizer = default_optimizer(
@@ -377,7 +376,7 @@ class ForecastModule(L.LightningModule, ABC):
         return self.trainer.estimated_stepping_batches
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Refuses a checkpoint whose fields or history are not this module's."""
+        """Refuse a checkpoint whose fields or history are not this module's."""
         self._require_compatible(checkpoint.get("hyper_parameters", {}))
         self._has_started |= self._trainer is not None and self._trainer.state.fn is TrainerFn.FITTING
 
