@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from jaxtyping import Float
@@ -171,75 +172,33 @@ def _domain_padding(fractions: float | Sequence[float] | None, n_dims: int) -> D
     return DomainPadding(by_axis) if any(by_axis) else None
 
 
+def _signature_with_defaults(function: Callable[..., object], **defaults: object) -> inspect.Signature:
+    signature = inspect.signature(function)
+    changed = {name: signature.parameters[name].replace(default=value) for name, value in defaults.items()}
+    return signature.replace(parameters=list((dict(signature.parameters) | changed).values()))
+
+
 class TFNO(FNO):
     """Fourier neural operator with low-rank spectral weights: a Tucker decomposition with 10 % of the parameters.
 
+    Takes the arguments of :class:`FNO`, of which two have other defaults.
+
     Args:
-        n_modes: Modes to keep along each axis, both signs counted; their number is the number of dimensions.
-        in_channels: Channels of the input.
-        out_channels: Channels of the output.
-        hidden_channels: Channels of the blocks.
-        n_layers: Number of blocks.
+        *args: Positional arguments of :class:`FNO`.
         factorization: Low rank of the spectral weights: ``tucker``, ``cp`` or ``tt`` (tensor train).
         rank: Fraction of the parameters of a dense weight to keep (float), or ranks (int, or one for each axis).
-        implementation: ``factorized`` or ``reconstructed`` low-rank weights,
-            see :class:`~fno_lightning.layers.LowRankWeight`.
-        bases: See :class:`FNO`.
-        lifting_channel_ratio: See :class:`FNO`.
-        projection_channel_ratio: See :class:`FNO`.
-        positional_embedding: See :class:`FNO`.
-        norm: See :class:`FNO`.
-        use_channel_mlp: See :class:`FNO`.
-        channel_mlp_dropout: See :class:`FNO`.
-        channel_mlp_expansion: See :class:`FNO`.
-        channel_mlp_skip: See :class:`FNO`.
-        fno_skip: See :class:`FNO`.
-        domain_padding: See :class:`FNO`.
+        **kwargs: The other arguments of :class:`FNO`.
 
     Reference: Kossaifi et al. 2024, arXiv:2310.00120.
     """
 
     def __init__(
         self,
-        n_modes: Sequence[int],
-        in_channels: int,
-        out_channels: int,
-        hidden_channels: int = 64,
-        n_layers: int = 4,
-        *,
+        *args: Any,
         factorization: Literal["tucker", "cp", "tt"] = "tucker",
         rank: int | float | Sequence[int] = 0.1,
-        implementation: Literal["factorized", "reconstructed"] = "factorized",
-        bases: Sequence[BasisName] | None = None,
-        lifting_channel_ratio: float = 2.0,
-        projection_channel_ratio: float = 2.0,
-        positional_embedding: Literal["grid"] | None = "grid",
-        norm: NormName | None = None,
-        use_channel_mlp: bool = True,
-        channel_mlp_dropout: float = 0.0,
-        channel_mlp_expansion: float = 0.5,
-        channel_mlp_skip: SkipName | None = "soft-gating",
-        fno_skip: SkipName | None = "linear",
-        domain_padding: float | Sequence[float] | None = None,
+        **kwargs: Any,
     ) -> None:
-        super().__init__(
-            n_modes,
-            in_channels,
-            out_channels,
-            hidden_channels,
-            n_layers,
-            bases=bases,
-            lifting_channel_ratio=lifting_channel_ratio,
-            projection_channel_ratio=projection_channel_ratio,
-            positional_embedding=positional_embedding,
-            norm=norm,
-            use_channel_mlp=use_channel_mlp,
-            channel_mlp_dropout=channel_mlp_dropout,
-            channel_mlp_expansion=channel_mlp_expansion,
-            channel_mlp_skip=channel_mlp_skip,
-            fno_skip=fno_skip,
-            domain_padding=domain_padding,
-            factorization=factorization,
-            rank=rank,
-            implementation=implementation,
-        )
+        super().__init__(*args, factorization=factorization, rank=rank, **kwargs)
+
+    __signature__ = _signature_with_defaults(FNO, factorization="tucker", rank=0.1)

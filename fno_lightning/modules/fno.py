@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from fno_lightning.data import FieldSpec
 from fno_lightning.layers import BasisName, NormName, SkipName
@@ -15,29 +16,33 @@ class FNOModule(ForecastModule):
     """Forecasts with a Fourier neural operator, :class:`~fno_lightning.models.FNO`.
 
     Args:
-        spec: See :class:`~fno_lightning.modules.ForecastModule`.
-        n_modes: Modes to keep along each axis, both signs counted.
+        spec: Description of the data set; from the command line it comes from the datamodule.
+        n_modes: Modes to keep along each axis, both signs counted; a quarter of the points at most is a good value.
         hidden_channels: Channels of the blocks.
         n_layers: Number of blocks.
         bases: Basis of each axis, ``fourier`` or ``cosine``; ``auto``: Fourier on the periodic axes of the data, cosine
-            on the others; ``None``: Fourier. On the simulated turbulent_radiative_layer_2D of 32 x 96 points, whose y
-            axis is open, cosine was no better: VRMSE of a step 0.258 against 0.239 after 8 epochs, of a rollout over
-            steps 6:12 0.529 against 0.482, one seed, equal numbers of weights.
-        lifting_channel_ratio: See :class:`~fno_lightning.models.FNO`.
-        projection_channel_ratio: See :class:`~fno_lightning.models.FNO`.
-        positional_embedding: See :class:`~fno_lightning.models.FNO`.
-        norm: See :class:`~fno_lightning.models.FNO`.
-        use_channel_mlp: See :class:`~fno_lightning.models.FNO`.
-        channel_mlp_dropout: See :class:`~fno_lightning.models.FNO`.
-        channel_mlp_expansion: See :class:`~fno_lightning.models.FNO`.
-        channel_mlp_skip: See :class:`~fno_lightning.models.FNO`.
-        fno_skip: See :class:`~fno_lightning.models.FNO`.
-        domain_padding: See :class:`~fno_lightning.models.FNO`.
-        **kwargs: See :class:`~fno_lightning.modules.ForecastModule`.
+            on the others; ``None``: Fourier.
+        lifting_channel_ratio: Hidden channels of the lifting over ``hidden_channels``; 0 lifts with one linear layer.
+        projection_channel_ratio: Hidden channels of the projection over ``hidden_channels``.
+        positional_embedding: ``grid`` appends the coordinates of each point to the input; ``None`` does not.
+        norm: Normalisation in the blocks: ``instance_norm``, ``group_norm``, ``layer_norm`` or ``None``.
+        use_channel_mlp: End each block with a perceptron over the channels.
+        channel_mlp_dropout: Dropout in that perceptron.
+        channel_mlp_expansion: Hidden channels of that perceptron over ``hidden_channels``.
+        channel_mlp_skip: Connection around each block: ``linear``, ``identity``, ``soft-gating`` or ``None``.
+        fno_skip: Connection around each spectral convolution, of the same kinds.
+        domain_padding: Zeros to add at both sides of each axis, as a fraction of its points.
+        factorization: Low rank of the spectral weights: ``tucker``, ``cp``, ``tt`` (tensor train) or ``None`` (dense).
+        rank: Fraction of the parameters of a dense weight to keep (float), or ranks (int, or one for each axis).
+        implementation: Multiply the factors of a low-rank weight one after the other (``factorized``), or with each
+            other first (``reconstructed``).
+        **kwargs: Options of every forecast, see :class:`~fno_lightning.modules.ForecastModule`.
 
     Raises:
         ValueError: if ``n_modes`` does not have one entry for each axis of the data.
     """
+
+    network_class: ClassVar[type[FNO]] = FNO
 
     def __init__(
         self,
@@ -57,8 +62,12 @@ class FNOModule(ForecastModule):
         channel_mlp_skip: SkipName | None = "soft-gating",
         fno_skip: SkipName | None = "linear",
         domain_padding: float | Sequence[float] | None = None,
+        factorization: Literal["tucker", "cp", "tt"] | None = None,
+        rank: int | float | Sequence[int] = 1.0,
+        implementation: Literal["factorized", "reconstructed"] = "factorized",
         **kwargs: Any,
     ) -> None:
+        given = locals()  # every argument of the network that is one of this method too
         super().__init__(spec, **kwargs)
         if len(n_modes) != self.spec.n_dims:
             raise ValueError(
@@ -67,43 +76,28 @@ class FNOModule(ForecastModule):
             )
         self.bases = _bases_for(self.spec) if bases == "auto" else bases
         self.network_arguments: dict[str, Any] = {
-            "n_modes": n_modes,
-            "hidden_channels": hidden_channels,
-            "n_layers": n_layers,
-            "bases": self.bases,
-            "lifting_channel_ratio": lifting_channel_ratio,
-            "projection_channel_ratio": projection_channel_ratio,
-            "positional_embedding": positional_embedding,
-            "norm": norm,
-            "use_channel_mlp": use_channel_mlp,
-            "channel_mlp_dropout": channel_mlp_dropout,
-            "channel_mlp_expansion": channel_mlp_expansion,
-            "channel_mlp_skip": channel_mlp_skip,
-            "fno_skip": fno_skip,
-            "domain_padding": domain_padding,
-        }
+            name: given[name] for name in inspect.signature(self.network_class).parameters if name in given
+        } | {"bases": self.bases}
 
     def build_network(self) -> FNO:
-        """Returns the operator."""
-        return FNO(in_channels=self.in_channels, out_channels=self.out_channels, **self.network_arguments)
-
-
-def _bases_for(spec: FieldSpec) -> list[BasisName]:
-    sides = spec.boundaries or (("periodic", "periodic"),) * spec.n_dims
-    return ["fourier" if axis == ("periodic", "periodic") else "cosine" for axis in sides]
+        """Build the operator."""
+        return self.network_class(
+            in_channels=self.in_channels, out_channels=self.out_channels, **self.network_arguments
+        )
 
 
 class TFNOModule(FNOModule):
     """Forecasts with a tensorised Fourier neural operator, :class:`~fno_lightning.models.TFNO`.
 
     Args:
-        spec: See :class:`~fno_lightning.modules.ForecastModule`.
-        n_modes: Modes to keep along each axis, both signs counted.
+        spec: Description of the data set; from the command line it comes from the datamodule.
+        n_modes: Modes to keep along each axis, both signs counted; a quarter of the points at most is a good value.
         factorization: Low rank of the spectral weights: ``tucker``, ``cp`` or ``tt`` (tensor train).
         rank: Fraction of the parameters of a dense weight to keep (float), or ranks (int, or one for each axis).
-        implementation: ``factorized`` or ``reconstructed`` low-rank weights.
-        **kwargs: See :class:`FNOModule`.
+        **kwargs: The other options of :class:`FNOModule`.
     """
+
+    network_class = TFNO
 
     def __init__(
         self,
@@ -112,12 +106,11 @@ class TFNOModule(FNOModule):
         *,
         factorization: Literal["tucker", "cp", "tt"] = "tucker",
         rank: int | float | Sequence[int] = 0.1,
-        implementation: Literal["factorized", "reconstructed"] = "factorized",
         **kwargs: Any,
     ) -> None:
-        super().__init__(spec, n_modes, **kwargs)
-        self.network_arguments |= {"factorization": factorization, "rank": rank, "implementation": implementation}
+        super().__init__(spec, n_modes, factorization=factorization, rank=rank, **kwargs)
 
-    def build_network(self) -> TFNO:
-        """Returns the operator."""
-        return TFNO(in_channels=self.in_channels, out_channels=self.out_channels, **self.network_arguments)
+
+def _bases_for(spec: FieldSpec) -> list[BasisName]:
+    sides = spec.boundaries or (("periodic", "periodic"),) * spec.n_dims
+    return ["fourier" if axis == ("periodic", "periodic") else "cosine" for axis in sides]
