@@ -1,4 +1,4 @@
-"""What every family of basis functions offers to the spectral layers."""
+"""Interface of the families of basis functions."""
 
 from __future__ import annotations
 
@@ -22,28 +22,28 @@ class Basis(ABC):
     not depend on the resolution. Both are stored as ``(part, mode, point)``: one part if the functions are real, the
     real and the imaginary part if they are complex.
 
-    A basis has no state: equal bases compare equal, and the matrices of one are cached by resolution.
+    A basis has no state: bases of the same class compare equal, and their matrices are cached by resolution.
     """
 
     is_complex: ClassVar[bool]
-    """Whether the functions, and so the coefficients, are complex."""
+    """Whether the functions, and with them the coefficients, are complex."""
 
     @abstractmethod
     def n_coefficients(self, n_modes: int) -> int:
-        """Number of coefficients that a layer of ``n_modes`` modes stores for this axis."""
+        """Return the number of coefficients that a layer of ``n_modes`` modes stores for this axis."""
 
     @abstractmethod
     def resolved(self, n_coefficients: int, n_points: int) -> slice:
-        """Those of the stored coefficients that a grid of ``n_points`` points can tell apart."""
+        """Return the stored coefficients that a grid of ``n_points`` points resolves."""
 
     @abstractmethod
     def zero_mode(self, n_coefficients: int) -> int:
-        """Position of the coefficient whose function is the constant 1."""
+        """Return the position of the coefficient whose function is the constant 1."""
 
     @abstractmethod
     def analysis(self, n_points: int, n_coefficients: int, device: torch.device) -> Float[Tensor, "part mode point"]:
-        """Matrix from the field to its coefficients, float64."""
+        """Return the matrix from the field to its coefficients, float64."""
 
     @abstractmethod
     def synthesis(self, n_points: int, n_coefficients: int, device: torch.device) -> Float[Tensor, "part mode point"]:
-        """Matrix from the coefficients to the field, float64, indexed as the analysis."""
+        """Return the matrix from the coefficients to the field, float64, indexed like that of the analysis."""

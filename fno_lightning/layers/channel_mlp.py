@@ -1,4 +1,4 @@
-"""Perceptron over the channels of each point, and the connections around a layer."""
+"""Perceptron over the channels of each point, and connections around a layer."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class ChannelLinear(nn.Linear):
 
 
 class SoftGating(nn.Module):
-    """Scales each channel by a learned factor, 1 at first; channels last.
+    """Scale of each channel by a learned factor, 1 at first; channels last.
 
     Args:
         channels: Channels of the input.
@@ -40,12 +40,12 @@ class SoftGating(nn.Module):
         self.weight = nn.Parameter(torch.ones(channels))
 
     def forward(self, x: Float[Tensor, "batch *grid channel"]) -> Float[Tensor, "batch *grid channel"]:
-        """Scales the channels, in the precision of the input."""
+        """Scale the channels, in the precision of the input."""
         return x * self.weight.to(x.dtype)
 
 
 def skip_connection(name: SkipName, channels: int) -> nn.Module:
-    """A connection of the given kind; the linear one has no bias, since the layer beside it has one."""
+    """Return a connection of the given kind; the linear one has no bias, because the layer beside it has one."""
     if name == "linear":
         return ChannelLinear(channels, channels, bias=False)
     return SoftGating(channels) if name == "soft-gating" else nn.Identity()

@@ -1,7 +1,7 @@
 """Complex products written with real tensors.
 
-A complex tensor is a real one with an axis of parts, the real and the imaginary one; a real tensor has one part. So
-weights, optimizers, mixed precision, compilers and collectives only ever see real numbers.
+A complex tensor is a real one with an axis of parts, the real and the imaginary part; a real tensor has one part.
+Weights, optimizers, mixed precision, compilers and collectives therefore handle real numbers only.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from torch import Tensor
 
 
 def combine_parts(products: Float[Tensor, ...], dim: int) -> Float[Tensor, ...]:
-    """Complex product from the products of all parts: those of one factor along ``dim``, of the other last."""
+    """Return the complex product from the products of all parts, one factor's along ``dim``, the other's last."""
     if products.shape[-1] == 1:
         return products.squeeze(-1)
     left_real, left_imaginary = products.unbind(dim)
@@ -22,7 +22,7 @@ def combine_parts(products: Float[Tensor, ...], dim: int) -> Float[Tensor, ...]:
 
 
 def einsum_parts(equation: str, left: Float[Tensor, ...], right: Float[Tensor, ...]) -> Float[Tensor, ...]:
-    """Complex :func:`torch.einsum` of two tensors whose last axis holds the parts; the equation leaves it out."""
+    """Return the complex :func:`torch.einsum` of two tensors; the equation leaves out their last axis, the parts."""
     inputs, output = equation.split("->")
     first, second = inputs.split(",")
     return combine_parts(torch.einsum(f"{first}Y,{second}Z->{output}YZ", left, right), -2)
@@ -31,7 +31,7 @@ def einsum_parts(equation: str, left: Float[Tensor, ...], right: Float[Tensor, .
 def project_channels(
     coefficients: Float[Tensor, "batch part *mode channel"], matrix: Float[Tensor, "channel rank part"]
 ) -> Float[Tensor, "batch part *mode rank"]:
-    """Multiplies the channels by one complex matrix, the same for every mode."""
+    """Multiply the channels by one complex matrix, the same for every mode."""
     products = coefficients @ matrix.flatten(1)
     return combine_parts(torch.unflatten(products, -1, matrix.shape[1:]), 1)
 
@@ -39,7 +39,7 @@ def project_channels(
 def mix_channels(
     coefficients: Float[Tensor, "batch part *mode channel"], kernel: Float[Tensor, "*mode channel out part"]
 ) -> Float[Tensor, "batch part *mode out"]:
-    """Multiplies the channels of every mode by its own complex matrix.
+    """Multiply the channels of every mode by its own complex matrix.
 
     One batched product over the modes reads the kernel once, as it is stored: the parts of the coefficients are rows
     beside the batch, the parts of the kernel are columns.

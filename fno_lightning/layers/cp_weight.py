@@ -15,7 +15,7 @@ from fno_lightning.layers.spectral_weight import LowRankWeight, Modes
 
 
 class CPWeight(LowRankWeight):
-    r"""A sum of R outer products of one vector for each axis of the weight.
+    r"""Sum of R outer products of one vector for each axis of the weight.
 
     .. math:: W_{i o k l \dots} = \sum_r \lambda_r U^{in}_{i r} U^{out}_{o r} U^1_{k r} U^2_{l r} \dots
 
@@ -57,26 +57,26 @@ class CPWeight(LowRankWeight):
         )
 
     def mode_scale(self, modes: Modes) -> Float[Tensor, "*mode rank part"]:
-        """The factor of every term at the resolved modes."""
+        """Return the factor of every term at the resolved modes."""
         scale: Tensor = self.scale
         for factor, resolved in zip(self.mode_factors, modes, strict=True):
             scale = einsum_parts("...r,kr->...kr", scale, factor[resolved])
         return scale
 
     def dense(self, modes: Modes) -> Float[Tensor, "*mode channel out part"]:
-        """The matrices of the resolved modes."""
+        """Return the matrices of the resolved modes."""
         kernel = einsum_parts("...r,ir->...ir", self.mode_scale(modes), self.in_factor)
         return einsum_parts("...ir,ro->...io", kernel, self.out_factor)
 
     def factorized(
         self, coefficients: Float[Tensor, "batch part *mode channel"], modes: Modes
     ) -> Float[Tensor, "batch part *mode out"]:
-        """Input factor, scale mode by mode, output factor."""
+        """Apply the input factor, the scale of every mode and the output factor."""
         terms = project_channels(coefficients, self.in_factor)
         scaled = combine_parts(terms.unsqueeze(-1) * self.mode_scale(modes).to(terms.dtype), 1)
         return project_channels(scaled, self.out_factor)
 
 
 def cp_rank(shape: Sequence[int], rank: int | float) -> int:
-    """Number of terms; a fraction counts parameters: ``rank · prod(sizes) / sum(sizes)``."""
+    """Return the number of terms; a fraction counts parameters: ``rank · prod(sizes) / sum(sizes)``."""
     return rank if isinstance(rank, int) else max(round(rank * math.prod(shape) / sum(shape)), 1)

@@ -26,12 +26,12 @@ class FNOBlock(nn.Module):
         conv: Spectral convolution that keeps the number of channels.
         channels: Channels of the input and of the output.
         skip: Connection around the convolution: ``linear``, ``identity``, ``soft-gating`` or ``None``.
-        use_channel_mlp: Whether to have the second line above.
+        use_channel_mlp: Apply the second line above.
         channel_mlp_expansion: Hidden channels of the perceptron over channels of the block.
         channel_mlp_dropout: Dropout of the perceptron.
         channel_mlp_skip: Connection around convolution and perceptron.
         norm: Normalisation: ``instance_norm``, ``group_norm``, ``layer_norm`` or ``None``.
-        activate: Whether σ is applied; the last block of a network leaves it out.
+        activate: Apply σ; the last block of a network leaves it out.
 
     Attributes:
         tiling: Evaluate everything but the convolution tile by tile, like :class:`ChannelMLP`. Dropout and norms over

@@ -11,10 +11,10 @@ from torch import Tensor, nn
 
 
 class GridEmbedding(nn.Module):
-    """Appends one channel for each axis: the position, from 0 at the first point to 1, excluded; channels last."""
+    """Append the position as one channel for each axis, from 0 at the first point to 1, excluded; channels last."""
 
     def forward(self, x: Float[Tensor, "batch *grid channel"]) -> Float[Tensor, "batch *grid channel_and_position"]:
-        """Appends the coordinates after the channels."""
+        """Append the coordinates after the channels."""
         batch, *grid, _ = x.shape
         dtype = torch.promote_types(x.dtype, torch.float32)
         axes = [torch.arange(n, device=x.device, dtype=dtype) / n for n in grid]
@@ -23,7 +23,7 @@ class GridEmbedding(nn.Module):
 
 
 class DomainPadding(nn.Module):
-    """Adds zeros at both sides of each axis, and removes them; channels last.
+    """Padding of each axis by zeros at both sides, and its removal; channels last.
 
     Args:
         fractions: Padding of each axis as a fraction of its number of points, the same at both sides.
@@ -34,14 +34,14 @@ class DomainPadding(nn.Module):
         self.fractions = tuple(fractions)
 
     def forward(self, x: Float[Tensor, "batch *grid channel"]) -> Float[Tensor, "batch *padded channel"]:
-        """Pads the grid."""
+        """Pad the grid."""
         widths = self._widths(x.shape[1:-1])
         return F.pad(x, (0, 0, *[width for width in reversed(widths) for _ in range(2)]))
 
     def crop(
         self, x: Float[Tensor, "batch *padded channel"], grid: Sequence[int]
     ) -> Float[Tensor, "batch *grid channel"]:
-        """Cuts the grid of the given shape out of its padding."""
+        """Cut the grid of the given shape out of its padding."""
         for axis, (n_points, width) in enumerate(zip(grid, self._widths(grid), strict=True), start=1):
             x = x.narrow(axis, width, n_points)
         return x

@@ -12,7 +12,7 @@ NormName = Literal["instance_norm", "group_norm", "layer_norm"]
 
 
 class InstanceNorm(nn.Module):
-    """Zero mean and unit variance of each channel of each sample over the grid.
+    """Normalisation of each channel of each sample over the grid, to zero mean and unit variance.
 
     Args:
         eps: Added to the variance.
@@ -23,12 +23,12 @@ class InstanceNorm(nn.Module):
         self.eps = eps
 
     def forward(self, x: Float[Tensor, "batch *grid channel"]) -> Float[Tensor, "batch *grid channel"]:
-        """Normalises over the grid."""
+        """Normalise over the grid."""
         return _standardised(x, tuple(range(1, x.ndim - 1)), self.eps)
 
 
 class GroupNorm(nn.Module):
-    """Zero mean and unit variance of each sample over grid and channels, then a learned scale and shift by channel.
+    """Normalisation of each sample over grid and channels, then a learned scale and shift of each channel.
 
     Args:
         channels: Channels of the input.
@@ -42,13 +42,13 @@ class GroupNorm(nn.Module):
         self.bias = nn.Parameter(torch.zeros(channels))
 
     def forward(self, x: Float[Tensor, "batch *grid channel"]) -> Float[Tensor, "batch *grid channel"]:
-        """Normalises over grid and channels."""
+        """Normalise over grid and channels."""
         standardised = _standardised(x, tuple(range(1, x.ndim)), self.eps)
         return standardised * self.weight.to(x.dtype) + self.bias.to(x.dtype)
 
 
 def norm_layer(name: NormName, channels: int) -> nn.Module:
-    """A normalisation of the given kind; ``layer_norm`` is over the channels of each point."""
+    """Return a normalisation of the given kind; ``layer_norm`` is over the channels of each point."""
     if name == "instance_norm":
         return InstanceNorm()
     return GroupNorm(channels) if name == "group_norm" else nn.LayerNorm(channels)

@@ -45,6 +45,12 @@ class SpectralConv(nn.Module):
         ValueError: if the numbers of modes and of bases differ or a number of modes is not positive.
 
     Reference: Li et al. 2021, arXiv:2010.08895, sec. 4.
+
+    >>> conv = SpectralConv(in_channels=3, out_channels=5, n_modes=(8, 6), bases=("fourier", "cosine"))
+    >>> conv(torch.zeros(2, 32, 24, 3)).shape
+    torch.Size([2, 32, 24, 5])
+    >>> conv.weight.kernel.shape  # (8 // 2 + 1, 6) coefficients, a complex matrix for each
+    torch.Size([5, 6, 3, 5, 2])
     """
 
     def __init__(

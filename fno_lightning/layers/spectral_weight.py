@@ -1,4 +1,4 @@
-"""What every parametrisation of a spectral convolution's weight offers."""
+"""Weights of a spectral convolution: interface, and the dense one."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from torch import Tensor, nn
 from fno_lightning.layers.complex_parts import mix_channels
 
 Modes = tuple[slice, ...]
-"""Those of the stored modes that a grid resolves, one slice for each axis."""
+"""The stored modes that a grid resolves, one slice for each axis."""
 
 
 class SpectralWeight(nn.Module, ABC):
     """One matrix between the channels for every mode, complex unless every basis is real.
 
-    Parameters are real tensors, whose last axis holds the real and the imaginary part (or one part).
+    Parameters are real tensors, whose last axis holds the real and the imaginary part, or one part.
 
     Args:
         in_channels: Channels of the coefficients.
@@ -40,7 +40,7 @@ class SpectralWeight(nn.Module, ABC):
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Shape of the tensor that the weight stands for: input channels, output channels, modes."""
+        """Shape of the full tensor: input channels, output channels, modes."""
         return (self.in_channels, self.out_channels, *self.n_coefficients)
 
     @property
@@ -50,20 +50,20 @@ class SpectralWeight(nn.Module, ABC):
 
     @abstractmethod
     def dense(self, modes: Modes) -> Float[Tensor, "*mode channel out part"]:
-        """The matrices of the resolved modes."""
+        """Return the matrices of the resolved modes."""
 
     @abstractmethod
     def forward(
         self, coefficients: Float[Tensor, "batch part *mode channel"], modes: Modes
     ) -> Float[Tensor, "batch part *mode out"]:
-        """Multiplies the coefficients of every mode by its matrix."""
+        """Multiply the coefficients of every mode by its matrix."""
 
     def _normal_parameter(self, *shape: int, std: float) -> nn.Parameter:
         return nn.Parameter(torch.randn(*shape, self.n_parts) * (std / math.sqrt(self.n_parts)))
 
 
 class LowRankWeight(SpectralWeight):
-    """A weight that is a product of small factors.
+    """Product of small factors.
 
     Args:
         in_channels: Channels of the coefficients.
@@ -71,7 +71,7 @@ class LowRankWeight(SpectralWeight):
         n_coefficients: Number of stored modes of each axis.
         is_complex: Whether the coefficients are complex.
         implementation: ``factorized`` multiplies the coefficients by one factor after the other, which is cheaper by
-            far unless the batch is large; ``reconstructed`` multiplies the factors first.
+            far unless the batch is large; ``reconstructed`` multiplies the factors with each other first.
     """
 
     def __init__(
@@ -90,19 +90,19 @@ class LowRankWeight(SpectralWeight):
     def factorized(
         self, coefficients: Float[Tensor, "batch part *mode channel"], modes: Modes
     ) -> Float[Tensor, "batch part *mode out"]:
-        """Multiplies the coefficients by one factor after the other."""
+        """Multiply the coefficients by one factor after the other."""
 
     def forward(
         self, coefficients: Float[Tensor, "batch part *mode channel"], modes: Modes
     ) -> Float[Tensor, "batch part *mode out"]:
-        """Multiplies the coefficients of every mode by its matrix."""
+        """Multiply the coefficients of every mode by its matrix."""
         if self.implementation == "reconstructed":
             return mix_channels(coefficients, self.dense(modes))
         return self.factorized(coefficients, modes)
 
 
 class DenseWeight(SpectralWeight):
-    """A free matrix between the channels for every mode, stored ``(*mode, in_channels, out_channels, part)``.
+    """Free matrix between the channels for every mode, stored ``(*mode, in_channels, out_channels, part)``.
 
     Args:
         in_channels: Channels of the coefficients.
@@ -120,11 +120,11 @@ class DenseWeight(SpectralWeight):
         self.kernel = self._normal_parameter(*n_coefficients, in_channels, out_channels, std=self.std)
 
     def dense(self, modes: Modes) -> Float[Tensor, "*mode channel out part"]:
-        """The matrices of the resolved modes."""
+        """Return the matrices of the resolved modes."""
         return self.kernel[modes]
 
     def forward(
         self, coefficients: Float[Tensor, "batch part *mode channel"], modes: Modes
     ) -> Float[Tensor, "batch part *mode out"]:
-        """Multiplies the coefficients of every mode by its matrix."""
+        """Multiply the coefficients of every mode by its matrix."""
         return mix_channels(coefficients, self.dense(modes))

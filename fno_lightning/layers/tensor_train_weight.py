@@ -15,7 +15,7 @@ from fno_lightning.layers.spectral_weight import LowRankWeight, Modes
 
 
 class TensorTrainWeight(LowRankWeight):
-    r"""A chain of factors, one for each axis of the weight, each linked to the next.
+    r"""Chain of factors, one for each axis of the weight, each linked to the next.
 
     .. math:: W_{i o k l \dots} = \sum_{a b c \dots} G^{in}_{i a} G^{out}_{a o b} G^1_{b k c} G^2_{c l d} \dots
 
@@ -59,7 +59,7 @@ class TensorTrainWeight(LowRankWeight):
         )
 
     def mode_chain(self, modes: Modes) -> Float[Tensor, "rank *mode part"]:
-        """The part of the chain that belongs to the modes, at the resolved ones."""
+        """Return the part of the chain that belongs to the modes, at the resolved ones."""
         factors = [factor[:, resolved] for factor, resolved in zip(self.mode_factors, modes, strict=True)]
         chain: Tensor = factors[-1][:, :, 0]
         for factor in reversed(factors[:-1]):
@@ -67,22 +67,22 @@ class TensorTrainWeight(LowRankWeight):
         return chain
 
     def expanded_out_factor(self, modes: Modes) -> Float[Tensor, "*mode rank out part"]:
-        """The chain without the input factor at the resolved modes."""
+        """Return the chain without the input factor at the resolved modes."""
         return einsum_parts("b...,aob->...ao", self.mode_chain(modes), self.out_factor)
 
     def dense(self, modes: Modes) -> Float[Tensor, "*mode channel out part"]:
-        """The matrices of the resolved modes."""
+        """Return the matrices of the resolved modes."""
         return einsum_parts("ia,...ao->...io", self.in_factor, self.expanded_out_factor(modes))
 
     def factorized(
         self, coefficients: Float[Tensor, "batch part *mode channel"], modes: Modes
     ) -> Float[Tensor, "batch part *mode out"]:
-        """Input factor, then the rest of the chain mode by mode."""
+        """Apply the input factor, then the rest of the chain of every mode."""
         return mix_channels(project_channels(coefficients, self.in_factor), self.expanded_out_factor(modes))
 
 
 def tensor_train_rank(shape: Sequence[int], rank: int | float | Sequence[int]) -> tuple[int, ...]:
-    """Rank of each link of the chain of a tensor of this shape, 1 at both ends.
+    """Return the rank of each link of the chain of a tensor of this shape, 1 at both ends.
 
     A fraction is reached with ranks proportional to the mean of the two axes that a link joins.
     """

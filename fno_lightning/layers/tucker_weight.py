@@ -14,14 +14,14 @@ from fno_lightning.layers.spectral_weight import LowRankWeight, Modes
 
 
 class TuckerWeight(LowRankWeight):
-    r"""A small core with one factor for each axis of the weight.
+    r"""Small core with one factor for each axis of the weight.
 
     .. math::
         W_{i o k l \dots} =
         \sum_{a b c d \dots} G_{a b c d \dots} U^{in}_{i a} U^{out}_{o b} U^1_{k c} U^2_{l d} \dots
 
     Factorized, the coefficients go through the input factor, then for each mode through the core expanded to that
-    mode, then through the output factor: the channels that are mixed mode by mode are the ranks.
+    mode, then through the output factor: what is mixed mode by mode are the ranks instead of the channels.
 
     Args:
         in_channels: Channels of the coefficients.
@@ -63,27 +63,27 @@ class TuckerWeight(LowRankWeight):
         )
 
     def expanded_core(self, modes: Modes) -> Float[Tensor, "*mode rank_in rank_out part"]:
-        """The core at the resolved modes."""
+        """Return the core at the resolved modes."""
         core: Tensor = self.core
         for axis, (factor, resolved) in enumerate(zip(self.mode_factors, modes, strict=True)):
             core = einsum_parts("kc,c...->k...", factor[resolved], core.movedim(axis, 0)).movedim(0, axis)
         return core
 
     def dense(self, modes: Modes) -> Float[Tensor, "*mode channel out part"]:
-        """The matrices of the resolved modes."""
+        """Return the matrices of the resolved modes."""
         kernel = einsum_parts("ia,...ab->...ib", self.in_factor, self.expanded_core(modes))
         return einsum_parts("...ib,bo->...io", kernel, self.out_factor)
 
     def factorized(
         self, coefficients: Float[Tensor, "batch part *mode channel"], modes: Modes
     ) -> Float[Tensor, "batch part *mode out"]:
-        """Input factor, core mode by mode, output factor."""
+        """Apply the input factor, the core of every mode and the output factor."""
         mixed = mix_channels(project_channels(coefficients, self.in_factor), self.expanded_core(modes))
         return project_channels(mixed, self.out_factor)
 
 
 def tucker_rank(shape: Sequence[int], rank: int | float | Sequence[int]) -> tuple[int, ...]:
-    """Rank of each axis of a tensor of this shape.
+    """Return the rank of each axis of a tensor of this shape.
 
     A fraction is reached with ranks proportional to the axes, c·size, where c solves
     ``c^order · prod(sizes) + c · sum(sizes²) = rank · prod(sizes)``.

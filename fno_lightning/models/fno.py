@@ -1,4 +1,4 @@
-"""Fourier neural operator, and its tensorised form."""
+"""Fourier neural operator, dense and tensorised."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class FNO(nn.Module):
         projection_channel_ratio: Hidden channels of the projection over ``hidden_channels``.
         positional_embedding: ``grid`` appends the coordinates of each point to the input; ``None`` does not.
         norm: Normalisation in the blocks: ``instance_norm``, ``group_norm``, ``layer_norm`` or ``None``.
-        use_channel_mlp: Whether each block ends with a perceptron over the channels.
+        use_channel_mlp: End each block with a perceptron over the channels.
         channel_mlp_dropout: Dropout in that perceptron.
         channel_mlp_expansion: Hidden channels of that perceptron over ``hidden_channels``.
         channel_mlp_skip: Connection around each block: ``linear``, ``identity``, ``soft-gating`` or ``None``.
@@ -68,6 +68,10 @@ class FNO(nn.Module):
 
     Good values: ``n_modes`` a quarter of the points of each axis at most, ``hidden_channels`` 32 to 128.
     Reference: Li et al. 2021, arXiv:2010.08895.
+
+    >>> network = FNO(n_modes=(8, 8), in_channels=3, out_channels=2, hidden_channels=16)
+    >>> network(torch.zeros(1, 3, 32, 24)).shape, network(torch.zeros(1, 3, 64, 48)).shape
+    (torch.Size([1, 2, 32, 24]), torch.Size([1, 2, 64, 48]))
     """
 
     def __init__(
@@ -122,7 +126,7 @@ class FNO(nn.Module):
         self.projection = ChannelMLP(hidden_channels, int(projection_channel_ratio * hidden_channels), out_channels)
 
     def forward(self, x: Float[Tensor, "batch in_channels *grid"]) -> Float[Tensor, "batch out_channels *grid"]:
-        """Applies the operator."""
+        """Apply the operator."""
         if not torch.compiler.is_compiling():
             self._check(x)
         grid = x.shape[2:]

@@ -1,4 +1,4 @@
-"""Weights of neuralop's networks in ours."""
+"""Conversion of neuralop's networks and weights."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ _SUPPORTED: dict[str, tuple[Any, ...]] = {
 
 
 def from_neuralop(source: nn.Module | Mapping[str, Any]) -> FNO:
-    """Builds the network that computes what a network of neuralop 2.0.0 computes.
+    """Build the network that computes what a network of neuralop 2.0.0 computes.
 
     The outputs agree to float32 round-off on grids whose leading axes have even numbers of points. On odd ones neuralop
     2.0.0 shifts the spectrum by one mode (fixed in its repository, not released); this network does not.
@@ -79,7 +79,7 @@ def from_neuralop(source: nn.Module | Mapping[str, Any]) -> FNO:
 
 
 def convert_neuralop_state_dict(state_dict: Mapping[str, Any], n_modes: Sequence[int]) -> dict[str, Tensor]:
-    """Translates names and layouts of the weights of neuralop 2.0.0's ``FNO`` and ``TFNO`` into :class:`FNO`'s.
+    """Translate names and layouts of the weights of neuralop 2.0.0's ``FNO`` and ``TFNO`` into :class:`FNO`'s.
 
     Args:
         state_dict: State dict of the neuralop network; an entry ``_metadata`` is ignored.
@@ -113,7 +113,7 @@ def _rank(state_dict: Mapping[str, Any], factorization: str) -> int | tuple[int,
 
 
 def _renamed(name: str) -> str:
-    """``fno_blocks.convs.3.weight.tensor`` becomes ``blocks.3.conv.weight.kernel``, for example."""
+    """Rename a weight: ``fno_blocks.convs.3.weight.tensor`` becomes ``blocks.3.conv.weight.kernel``, for example."""
     network_part, *rest = name.split(".")
     if network_part != "fno_blocks":
         return name.replace(".fcs.", ".layers.")
@@ -140,13 +140,13 @@ def _renamed(name: str) -> str:
 
 
 def _pointwise(name: str, tensor: Tensor) -> Tensor:
-    """Convolutions with kernel size 1 become matrices, the rest has one entry for each channel."""
+    """Return the matrix of a convolution with kernel size 1, or the vector of anything else."""
     is_convolution = name.endswith(".weight") and (".fcs." in name or ".conv." in name)
     return tensor.squeeze(-1) if is_convolution else tensor.flatten()
 
 
 def _spectral(name: str, tensor: Tensor, n_modes: Sequence[int]) -> Tensor:
-    """Complex to real pairs, modes before the input and the output channels, cropped to the modes in use."""
+    """Return real pairs, with modes before input and output channels, cropped to the modes in use."""
     part = name.rsplit(".", 1)[-1]
     if part == "tensor":
         kept = [_kept(axis, size, n_modes) for axis, size in enumerate(tensor.shape[2:])]
@@ -164,7 +164,7 @@ def _spectral(name: str, tensor: Tensor, n_modes: Sequence[int]) -> Tensor:
 
 
 def _kept(axis: int, size: int, n_modes: Sequence[int]) -> slice:
-    """The stored modes that the forward pass uses: the lowest on the last axis, those in the middle on the others."""
+    """Return the stored modes in use: the lowest on the last axis, those in the middle on the others."""
     if axis == len(n_modes) - 1:
         return slice(0, n_modes[axis] // 2 + 1)
     start = (size - n_modes[axis]) // 2
