@@ -45,18 +45,53 @@ def part_of(report: Callable[[float], None], number: int, n_parts: int) -> Calla
     return lambda fraction: report((number + fraction) / n_parts)
 
 
+class RemainingTime:
+    """Estimates how long a task will go on, from its reports of progress.
+
+    The slowest step between two reports does not count, as it may hold work that is done once, such as a compilation.
+    An estimate needs more progress than such a step made: of equal steps, two others.
+    """
+
+    def __init__(self) -> None:
+        self._elapsed = self._fraction = 0.0
+        self._slowest = (0.0, 0.0)
+
+    def after(self, elapsed: float, fraction: float) -> float | None:
+        """Return the estimate in seconds, ``None`` without one.
+
+        Args:
+            elapsed: Seconds since the task began.
+            fraction: Fraction of the task that is done.
+        """
+        seconds, done = elapsed - self._elapsed, fraction - self._fraction
+        if done > 0:
+            self._elapsed, self._fraction = elapsed, fraction
+            slowest_pace = self._slowest[0] / self._slowest[1] if self._slowest[1] > 0 else -1.0
+            if seconds / done > slowest_pace + 1e-6:  # of equal steps the first
+                self._slowest = seconds, done
+        if fraction >= 1:
+            return 0.0
+        counted = self._fraction - self._slowest[1]
+        if counted < 1.5 * self._slowest[1]:
+            return None
+        return (self._elapsed - self._slowest[0]) * (1 - fraction) / counted
+
+
 def _logged(description: str) -> Callable[[float], None]:
     begin = last = time.monotonic()
+    remaining_time = RemainingTime()
     is_done = False
 
     def report(fraction: float) -> None:
         nonlocal last, is_done
         now = time.monotonic()
-        if is_done or fraction <= 0 or (fraction < 1 and now - last < SECONDS_BETWEEN_LINES):
+        if is_done or fraction <= 0:
+            return
+        remaining = remaining_time.after(now - begin, fraction)
+        if fraction < 1 and now - last < SECONDS_BETWEEN_LINES:
             return
         last, is_done = now, fraction >= 1
-        elapsed = now - begin
-        remaining = elapsed * (1 - fraction) / fraction
-        logger.info("%s: %.0f%%, %.0f s elapsed, %.0f s remaining", description, 100 * fraction, elapsed, remaining)
+        estimate = "" if remaining is None else f", {remaining:.0f} s remaining"
+        logger.info("%s: %.0f%%, %.0f s elapsed%s", description, 100 * fraction, now - begin, estimate)
 
     return report

@@ -13,8 +13,9 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from tempfile import NamedTemporaryFile
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -22,10 +23,6 @@ from fno_lightning.data.hdf5 import write_well_file
 from fno_lightning.pdes import PDE, Trajectories
 from fno_lightning.pdes.requirements import broken_seeds
 from fno_lightning.progress import part_of
-
-PROBE_SECONDS = 3.0
-PROBE_SHARE = 16
-"""To estimate how long all will take, a sixteenth of a batch is simulated, and not for more than those seconds."""
 
 
 @dataclass(frozen=True)
@@ -115,53 +112,20 @@ def simulate_batches(
         report((number + 1) / len(batches))
 
 
-def seconds_per_trajectory(batch: SimulationBatch, device: str, n_threads: int) -> float:
-    """Estimates the time that a trajectory takes, from a small part of a batch and not longer than a few seconds."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(n_threads)
-    try:
-        return _seconds_per_trajectory(batch, device)
-    finally:
-        torch.set_num_threads(before)
-
-
-def _seconds_per_trajectory(batch: SimulationBatch, device: str) -> float:
-    seeds = batch.seeds[: -(-batch.n_trajectories // PROBE_SHARE)]
-    marks = [(time.monotonic(), 0.0)]
-
-    def watch(fraction: float) -> None:
-        marks.append((time.monotonic(), fraction))
-        if marks[-1][0] - marks[0][0] > PROBE_SECONDS:
-            raise _LongEnoughError
-
-    try:
-        batch.pde.simulate(batch.parameters, seeds, device=device, progress=watch)
-    except _LongEnoughError:
-        pass
-    else:
-        marks.append((time.monotonic(), 1.0))
-    # what comes before the first report may be a compilation, which happens once
-    (begin, done), (end, finished) = marks[1 if len(marks) > 2 and marks[1][1] < marks[-1][1] else 0], marks[-1]
-    return (end - begin) / max(finished - done, 1e-6) / len(seeds)
-
-
-class _LongEnoughError(Exception):
-    """Ends an estimate."""
-
-
-_fractions: Any = None
-"""In a process that simulates: how much of each batch is done, shared with the one that waits."""
-
-
 def _simulate_side_by_side(
     batches: Sequence[SimulationBatch], root: Path, device: str, n_processes: int, report: Callable[[float], None]
 ) -> None:
     context = multiprocessing.get_context("spawn")  # a fork would inherit the locks of torch's threads
-    fractions = context.Array("d", len(batches), lock=False)
-    with ProcessPoolExecutor(n_processes, context, _start_process, (fractions, os.getpid())) as pool:
-        pending = {pool.submit(_simulate, number, batch, root, device) for number, batch in enumerate(batches)}
+    with (
+        NamedTemporaryFile() as shared,
+        ProcessPoolExecutor(n_processes, context, _start_process, (os.getpid(),)) as pool,
+    ):
+        fractions = np.memmap(shared.name, np.float64, "w+", shape=(len(batches),))
+        pending = {
+            pool.submit(_simulate, batch, root, device, shared.name, number) for number, batch in enumerate(batches)
+        }
         try:
-            for done in _as_completed(pending, lambda: report(sum(fractions) / len(batches))):
+            for done in _as_completed(pending, lambda: report(float(fractions.mean()))):
                 done.result()
         except BrokenProcessPool as error:
             raise ChildProcessError(
@@ -182,10 +146,8 @@ def _as_completed(pending: set[Future[None]], report: Callable[[], None]) -> Ite
         yield from done
 
 
-def _start_process(fractions: Any, parent: int) -> None:
-    """Prepares a process that simulates; it ends with the one that started it."""
-    global _fractions  # the one way to give a process of a pool what cannot be pickled
-    _fractions = fractions
+def _start_process(parent: int) -> None:
+    """Prepare a process that simulates; it ends with the one that started it."""
     torch.set_num_threads(1)
 
     def end_with_parent() -> None:
@@ -196,9 +158,12 @@ def _start_process(fractions: Any, parent: int) -> None:
     threading.Thread(target=end_with_parent, daemon=True).start()
 
 
-def _simulate(number: int, batch: SimulationBatch, root: Path, device: str) -> None:
+def _simulate(batch: SimulationBatch, root: Path, device: str, shared: str, number: int) -> None:
+    """Run a batch, and write the fraction of it that is done to a place in a shared file."""
+    fractions = np.memmap(shared, np.float64, "r+")
+
     def report(fraction: float) -> None:
-        _fractions[number] = fraction
+        fractions[number] = fraction
 
     batch.run(root, device, report)
     report(1.0)

@@ -22,7 +22,7 @@ from rich.filesize import decimal
 from fno_lightning.class_path import current_path, public_path
 from fno_lightning.data.batch import SPLITS, Split
 from fno_lightning.data.hdf5 import trajectory_bytes
-from fno_lightning.data.simulation.batch import SimulatedFile, SimulationBatch, seconds_per_trajectory, simulate_batches
+from fno_lightning.data.simulation.batch import SimulatedFile, SimulationBatch, simulate_batches
 from fno_lightning.files import PART_SUFFIX, atomic_file
 from fno_lightning.pdes import PDE
 from fno_lightning.progress import duration, progress_bar
@@ -186,7 +186,7 @@ class Simulation:
         batches = self.batches(root, device)
         if not batches:
             return
-        self._begin(root, batches, device, n_processes)
+        self._begin(root, batches)
         begin = time.monotonic()
         with progress_bar(f"Simulating {self.pde.dataset_name}") as report:
             simulate_batches(batches, root, device, n_processes, report)
@@ -197,7 +197,7 @@ class Simulation:
         provenance = {"source": self.source, "settings": json.dumps(self.settings)}
         return SimulationBatch(self.pde, parameters, tuple(files), provenance)
 
-    def _begin(self, root: Path, batches: Sequence[SimulationBatch], device: str, n_processes: int) -> None:
+    def _begin(self, root: Path, batches: Sequence[SimulationBatch]) -> None:
         """Clears what a kill left behind, checks the free space, writes down the settings, and says what is coming."""
         for leftover in root.rglob(f".*{PART_SUFFIX}"):
             leftover.unlink()
@@ -216,13 +216,7 @@ class Simulation:
                 f"cannot simulate {size}, in {root}: only {decimal(free)} are free there. Free some space, choose "
                 "another base_path, or ask for fewer trajectories or a smaller grid",
             )
-        estimate = ""
-        if n_bytes > FILE_BYTES:
-            n_parallel = min(n_processes, len(batches))
-            n_threads = 1 if n_parallel > 1 else torch.get_num_threads()
-            seconds = n_trajectories * seconds_per_trajectory(batches[0], device, n_threads) / n_parallel
-            estimate = f", about {duration(seconds)}"
-        logger.info("simulating %s%s, in %s (%s free)", size, estimate, root, decimal(free))
+        logger.info("simulating %s, in %s (%s free)", size, root, decimal(free))
 
 
 def _read_settings(file: Path) -> Any:

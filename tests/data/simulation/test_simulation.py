@@ -9,7 +9,6 @@ import torch
 from fno_lightning.data import GeneratedDataModule, WellDataModule
 from fno_lightning.data.hdf5.writer import trajectory_bytes
 from fno_lightning.data.simulation import data_set
-from fno_lightning.data.simulation.batch import SimulationBatch, seconds_per_trajectory
 from fno_lightning.data.simulation.data_set import Simulation
 from fno_lightning.pdes import (
     Burgers,
@@ -137,7 +136,7 @@ def test_several_processes_make_the_same_files(tmp_path, caplog):
     together.prepare_data()
     assert torch.equal(heights(alone.root), heights(together.root))
     assert "Simulating travelling_wave: 100%" in caplog.text
-    assert "simulating 7 trajectories in 5 files, 26.9 kB, about " in caplog.text
+    assert "simulating 7 trajectories in 5 files, 26.9 kB, in " in caplog.text
 
 
 @pytest.mark.usefixtures("small_files")
@@ -164,27 +163,6 @@ def test_statistics_of_a_part_are_not_kept(tmp_path):
     assert not (module.root / "stats.yaml").exists()
     assert torch.equal(again.statistics.mean, whole.mean)
     assert not torch.equal(part.mean, whole.mean)
-
-
-def test_the_estimate_is_that_of_the_work(monkeypatch):
-    class Slow(TravellingWave):
-        def simulate(self, parameters, seeds, *, progress, **options):
-            now[0] += 10  # what happens once
-            for step in range(1, 5):
-                now[0] += 2.0 * len(seeds)
-                progress(step / 4)
-            return super().simulate(parameters, seeds, **options)
-
-    now = [0.0]
-    monkeypatch.setattr("fno_lightning.data.simulation.batch.time.monotonic", lambda: now[0])
-    monkeypatch.setattr("fno_lightning.data.simulation.batch.PROBE_SECONDS", 1e3)
-    files = tuple(Simulation(WAVE, {"train": 40}, 0).files())
-    batch = SimulationBatch(Slow(), {"speed": 0.5}, files, {})
-    assert seconds_per_trajectory(batch, "cpu", 1) == pytest.approx(8.0)
-    monkeypatch.setattr("fno_lightning.data.simulation.batch.PROBE_SECONDS", 1.0)
-    begin = now[0]
-    assert 0 < seconds_per_trajectory(batch, "cpu", 1) < 40  # stopped early: an upper estimate
-    assert now[0] - begin < 40
 
 
 def test_a_folder_that_cannot_be_written_is_named(tmp_path, monkeypatch):
