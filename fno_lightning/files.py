@@ -17,7 +17,7 @@ PART_SUFFIX = ".part"
 
 @contextmanager
 def atomic_file(path: Path, n_bytes: int = 0) -> Iterator[Path]:
-    """Yields a temporary path beside ``path``, which becomes ``path`` when the block ends without an error.
+    """Yield a temporary path beside ``path``, which becomes ``path`` when the block ends without an error.
 
     Whatever goes wrong, nothing half written is found under ``path``; only a kill leaves the temporary file behind.
 
@@ -55,7 +55,7 @@ def _explained(error: OSError, path: Path, n_bytes: int) -> OSError:
 
 @contextmanager
 def folder_lock(folder: Path) -> Iterator[None]:
-    """Waits until no other process holds the folder, then holds it; the lock of a killed process is free.
+    """Wait until no other process holds the folder, then hold it; the lock of a killed process is free.
 
     Where the folder cannot be written no lock is taken, because nobody can prepare anything there.
     """

@@ -17,7 +17,7 @@ SECONDS_BETWEEN_LINES = 10.0
 
 @contextmanager
 def progress_bar(description: str, console: Console | None = None) -> Iterator[Callable[[float], None]]:
-    """Shows the progress of a block; yields a function to be called with the fraction done, from 0 to 1.
+    """Show the progress of a block; yield a function to be called with the fraction done, from 0 to 1.
 
     Args:
         description: What is being done.
@@ -34,19 +34,25 @@ def progress_bar(description: str, console: Console | None = None) -> Iterator[C
 
 
 def duration(seconds: float) -> str:
-    """Writes a duration for people, e.g. ``45 s``, ``12 min`` or ``3.5 h``."""
+    """Write a duration for people, e.g. ``45 s``, ``12 min`` or ``3.5 h``."""
     if seconds < 100:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
 
 
 def part_of(report: Callable[[float], None], number: int, n_parts: int) -> Callable[[float], None]:
-    """Returns a function that reports the progress of one of several equal parts."""
+    """Return a function that reports the progress of one of several equal parts.
+
+    Args:
+        report: Function that reports the progress of the whole.
+        number: Number of the part, from 0.
+        n_parts: Number of parts.
+    """
     return lambda fraction: report((number + fraction) / n_parts)
 
 
 class RemainingTime:
-    """Estimates how long a task will go on, from its reports of progress.
+    """Estimate of the remaining time of a task, from its reports of progress.
 
     The slowest step between two reports does not count, as it may hold work that is done once, such as a compilation.
     An estimate needs more progress than such a step made: of equal steps, two others.

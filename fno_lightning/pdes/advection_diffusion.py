@@ -95,7 +95,7 @@ class AdvectionDiffusion(LinearPDE):
 def advection_share(
     source: Float[Tensor, "batch x y"], pure: Coefficients, ratio: Float[Tensor, " batch"], box: PeriodicBox
 ) -> Float[Tensor, " batch"]:
-    """The λ with which the norms of advection and diffusion have a given ratio.
+    """Return the λ with which the norms of advection and diffusion have a given ratio.
 
     Args:
         source: f, without mean.

@@ -1,4 +1,4 @@
-"""What every equation offers to the rest of the package."""
+"""The interface of an equation, and the trajectories that it makes."""
 
 # No postponed annotations: a subclass in another file could not resolve them, and its arguments would go unchecked.
 import warnings
@@ -52,7 +52,7 @@ class PDE(ABC):
     """Name of the data set that the trajectories form, in The Well's spelling where one exists."""
 
     solver: ClassVar[str] = "version 1"
-    """What solves the equation, and its version: to be changed when the same arguments begin to make other data."""
+    """Method and its version, to be changed when the same arguments begin to make other data."""
 
     parameter_arguments: ClassVar[Mapping[str, str]] = {}
     """Argument that gives the values of each parameter, a number or a list, by the name of the parameter."""
@@ -76,7 +76,7 @@ class PDE(ABC):
         return {argument.name: getattr(self, argument.name) for argument in _arguments(self)} | {"solver": self.solver}
 
     def at_resolution(self, resolution: Sequence[int]) -> "PDE":
-        """Returns the same equation on another grid; the same seeds then mean the same functions.
+        """Return the same equation on another grid; the same seeds then mean the same functions.
 
         Raises:
             ValueError: if the equation has no argument ``resolution``, or does not accept this one.

@@ -74,7 +74,7 @@ class DarcyFlow(SteadyPDE):
         return {name: x.float() for name, x in cell_centres(self.resolution).items()}
 
     def solve(self, seeds: Sequence[int], device: str) -> Solution:
-        """Draws a permeability for each seed and solves for the pressure."""
+        """Draw a permeability for each seed and solve for the pressure."""
         centres = [x.to(device) for x in cell_centres(self.resolution).values()]
         permeability = self.permeability.sample(seeds, centres)
         solved = solve_diffusion(

@@ -137,7 +137,13 @@ class EulerMultiQuadrants(CompressiblePDE):
         return Frame({"energy": state.energy, "density": state.density, "pressure": pressure}, {"momentum": momentum})
 
     def initial_state(self, seeds: Sequence[int], gamma: float, device: str = "cpu") -> Conserved:
-        """The quadrants, averaged over cells, ``(batch, x, y)``."""
+        """Return the quadrants, averaged over cells, ``(batch, x, y)``.
+
+        Args:
+            seeds: Seed of each trajectory.
+            gamma: Ratio of specific heats.
+            device: Device of the state.
+        """
         quadrants = Quadrants(self.interfaces, self.density, self.pressure, self.speed, self.boundary == "periodic")
         state = quadrants.sample(seeds, self.resolution, gamma)
         return Conserved(*(field.to(device=device, dtype=self.dtype) for field in state))

@@ -62,7 +62,7 @@ class LinearPDE(SteadyPDE):
 
     @property
     def sources(self) -> GaussianSources:
-        """What the sources are drawn from."""
+        """Distribution of the sources."""
         return GaussianSources(self.n_gaussians, self.sigma, tuple(self.sparsities))
 
     @property
@@ -76,10 +76,10 @@ class LinearPDE(SteadyPDE):
 
     @abstractmethod
     def draw(self, seeds: Sequence[int], box: PeriodicBox) -> tuple[Float[Tensor, "batch x y"], Coefficients]:
-        """Source and coefficients of each sample."""
+        """Return source and coefficients of each sample."""
 
     def solve(self, seeds: Sequence[int], device: str) -> Solution:
-        """Draws and solves one sample for each seed."""
+        """Draw and solve one sample for each seed."""
         box = self.box(device)
         source, coefficients = self.draw(seeds, box)
         solution = solve_linear(source, coefficients, box)
@@ -89,7 +89,7 @@ class LinearPDE(SteadyPDE):
 
 
 def symbol(coefficients: Coefficients, box: PeriodicBox) -> Tensor:
-    """What the operator multiplies Fourier coefficients with, ``(batch, *frequency)``; real without advection.
+    """Return the operator's factors of Fourier coefficients, ``(batch, *frequency)``; real without advection.
 
     Odd derivatives have no real value at the Nyquist frequency, and are 0 there.
     """
@@ -104,7 +104,13 @@ def symbol(coefficients: Coefficients, box: PeriodicBox) -> Tensor:
 def solve_linear(
     source: Float[Tensor, "batch x y"], coefficients: Coefficients, box: PeriodicBox
 ) -> Float[Tensor, "batch x y"]:
-    """Solves the equation; where the symbol vanishes, as for the mean without ω, the solution has no part."""
+    """Solve the equation; where the symbol vanishes, as for the mean without ω, the solution has no part.
+
+    Args:
+        source: f, at the points of the grid.
+        coefficients: Coefficients of each sample.
+        box: The grid.
+    """
     factors = symbol(coefficients, box)
     vanishes = factors == 0
     return box.inverse(torch.where(vanishes, 0.0, box.transform(source) / torch.where(vanishes, 1.0, factors)))
@@ -116,7 +122,14 @@ def linear_residual(
     coefficients: Coefficients,
     box: PeriodicBox,
 ) -> Float[Tensor, " batch"]:
-    """Norm of operator times solution minus source over that of the source, on the grid."""
+    """Return the norm of operator times solution minus source over that of the source, on the grid.
+
+    Args:
+        solution: u, at the points of the grid.
+        source: f, likewise.
+        coefficients: Coefficients of each sample.
+        box: The grid.
+    """
     error = box.inverse(symbol(coefficients, box) * box.transform(solution)) - source
     norm: Tensor = torch.linalg.vector_norm(error, dim=(1, 2)) / torch.linalg.vector_norm(source, dim=(1, 2))
     return norm

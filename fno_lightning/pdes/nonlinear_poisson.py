@@ -92,7 +92,7 @@ class NonlinearPoisson(SteadyPDE):
         return {name: x.float() for name, x in cell_centres(self.resolution).items()}
 
     def solve(self, seeds: Sequence[int], device: str) -> Solution:
-        """Draws a source and boundary values for each seed and solves for u."""
+        """Draw a source and boundary values for each seed and solve for u."""
         source, values = self.source(seeds, device), self.boundary_data(seeds, device)
         spacing = cell_spacing(self.resolution)
         u = solve_nonlinear_diffusion(source, values, spacing, self.nonlinearity)
@@ -104,12 +104,12 @@ class NonlinearPoisson(SteadyPDE):
         )
 
     def source(self, seeds: Sequence[int], device: str = "cpu") -> Float[Tensor, "batch x y"]:
-        """Evaluates f in the cell centres."""
+        """Evaluate f in the cell centres."""
         centres = [x.to(device) for x in cell_centres(self.resolution).values()]
         return random_gaussians(seeds, centres, self.n_sources, self.amplitudes, self.widths)
 
     def boundary_data(self, seeds: Sequence[int], device: str = "cpu") -> BoundaryValues:
-        """Evaluates g on the faces of the boundary."""
+        """Evaluate g on the faces of the boundary."""
         x, y = (torch.nn.functional.pad(axis, (1, 1)).to(device) for axis in cell_centres(self.resolution).values())
         x[-1] = y[-1] = 1
         if self.boundary_values == "zero":

@@ -15,6 +15,7 @@ from fno_lightning.pdes.requirements import broken_seeds, require_at_least
 from fno_lightning.pdes.solvers import ETDRK4, Budget, BudgetAccount, PeriodicBox
 
 STEPS_BETWEEN_TAILS = 10
+"""Time steps between two evaluations of the spectral tail."""
 STEPS_WITHOUT_BUDGET = 10
 """At the start: rough initial data lose their finest scales in them, faster than the trapezoidal rule can follow."""
 
@@ -29,8 +30,9 @@ class PseudoSpectralPDE(EvolutionPDE):
     ``precision``; it states L, N, the initial state, how long a time step may be, and one budget. With an argument
     ``refinement`` it is simulated on a finer grid, whose points are stored at ``resolution``. Time steps are those of
     :class:`~fno_lightning.pdes.solvers.ETDRK4`. Every simulation is refused unless it stays finite, its budget closes
-    (the change of the amount must equal the integral of the rate), and its spectrum falls off before the grid ends,
-    which a budget does not tell: that of a truncated Fourier series closes on any grid.
+    (the change of the amount must equal the integral of the rate), and its spectral tail, the share of the variance in
+    the highest frequencies, stays small. A budget does not show the latter: that of a truncated Fourier series closes
+    on any grid.
     """
 
     refinement: int = 1
@@ -39,7 +41,8 @@ class PseudoSpectralPDE(EvolutionPDE):
     budget_tolerance: ClassVar[float] = 1e-3
     """Largest error of the budget, relative to the amount and all that was gained and lost."""
     max_tail: ClassVar[float] = math.inf
-    """Largest share of the variance in the highest tenth of the frequencies, see :meth:`PeriodicBox.tail`."""
+    """Largest spectral tail: share of the variance in the highest tenth of the frequencies, see
+    :meth:`~fno_lightning.pdes.solvers.PeriodicBox.tail`."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -47,31 +50,43 @@ class PseudoSpectralPDE(EvolutionPDE):
 
     @abstractmethod
     def box(self, device: str = "cpu") -> PeriodicBox:
-        """The grid, in the precision of the simulation."""
+        """Return the grid, in the precision of the simulation."""
 
     @abstractmethod
     def initial_state(self, seeds: Sequence[int], box: PeriodicBox) -> Float[Tensor, "batch channel *grid"]:
-        """The state to start from, in physical space; a seed means the same functions on every grid."""
+        """Return the state to start from, in physical space; a seed means the same functions on every grid."""
 
     @abstractmethod
     def linear(self, box: PeriodicBox, parameters: Mapping[str, float]) -> Tensor:
-        """L, shaped to multiply a spectrum."""
+        """Return L, shaped to multiply a spectrum."""
 
     @abstractmethod
     def nonlinear(self, box: PeriodicBox, parameters: Mapping[str, float]) -> Callable[[Tensor], Tensor]:
-        """N, from spectrum to spectrum, free of aliasing errors."""
+        """Return N, from spectrum to spectrum, free of aliasing errors."""
 
     @abstractmethod
     def longest_step(self, parameters: Mapping[str, float]) -> float:
-        """Upper bound of the time step."""
+        """Return an upper bound of the time step."""
 
     @abstractmethod
     def frame(self, spectrum: Spectrum, box: PeriodicBox, parameters: Mapping[str, float]) -> Frame:
-        """The fields that are stored, in physical space."""
+        """Return the fields that are stored, in physical space.
+
+        Args:
+            spectrum: Fourier coefficients of the state.
+            box: The grid.
+            parameters: One entry of :attr:`parameter_sets`.
+        """
 
     @abstractmethod
     def budget(self, spectrum: Spectrum, box: PeriodicBox, parameters: Mapping[str, float]) -> Budget:
-        """A quantity, and its rate of change by the equation's terms."""
+        """Return a quantity, and its rate of change by the equation's terms.
+
+        Args:
+            spectrum: Fourier coefficients of the state.
+            box: The grid.
+            parameters: One entry of :attr:`parameter_sets`.
+        """
 
     @property
     def simulated_resolution(self) -> tuple[int, ...]:
@@ -95,7 +110,7 @@ class PseudoSpectralPDE(EvolutionPDE):
         return dict.fromkeys("xyz"[: len(self.resolution)], ("periodic", "periodic"))
 
     def frames(self, parameters: Mapping[str, float], seeds: Sequence[int], device: str) -> Iterator[Frame]:
-        """Yield the stored points of each frame.
+        """Yield the stored points of each frame; see :meth:`EvolutionPDE.frames`.
 
         Raises:
             FloatingPointError: if a solution stops being finite, its budget does not close or the grid does not resolve
@@ -161,7 +176,7 @@ class _Run:
         self.tail = torch.zeros_like(self.account.imbalance)
 
     def advance(self, duration: float) -> None:
-        """Advances by equal steps, none longer than allowed."""
+        """Advance by equal steps, none longer than allowed."""
         n_steps = math.ceil(duration / self._longest_step - 1e-9)
         if n_steps < 1:
             return

@@ -1,4 +1,4 @@
-"""Checks that equations share: of their arguments, and of the trajectories that they make."""
+"""Check that equations share: of their arguments, and of the trajectories that they make."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def _require_numbers(
 def require_range(
     lower: float = -math.inf, upper: float = math.inf, **arguments: tuple[float | int, float | int]
 ) -> None:
-    """Checks that arguments are ranges (lowest, highest) within bounds.
+    """Check that arguments are ranges (lowest, highest) within bounds.
 
     Args:
         lower: Least value that a range may hold.
@@ -82,7 +82,12 @@ def require_range(
 
 
 def require_resolution(resolution: Sequence[int], n_dims: int | None = None, minimum: int = 4) -> tuple[int, ...]:
-    """Checks the number of grid points along each axis, and returns it as a tuple.
+    """Check the number of grid points along each axis, and return it as a tuple.
+
+    Args:
+        resolution: Points along each axis.
+        n_dims: Number of axes; any unless given.
+        minimum: Least number of points along an axis.
 
     Raises:
         ValueError: if there are too few points, or not ``n_dims`` axes.
@@ -95,7 +100,7 @@ def require_resolution(resolution: Sequence[int], n_dims: int | None = None, min
 
 
 def require_at_least(minimum: int, **arguments: int) -> None:
-    """Checks that arguments are at least a minimum.
+    """Check that arguments are at least a minimum.
 
     Raises:
         ValueError: if one is not; names it.

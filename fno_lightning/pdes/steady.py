@@ -1,4 +1,4 @@
-"""What steady problems share: from coefficients and sources to a solution."""
+"""The family of equations without time: from coefficients and sources to a solution."""
 
 # No postponed annotations: a subclass in another file could not resolve them, and its arguments would go unchecked.
 import math
@@ -13,7 +13,7 @@ from fno_lightning.pdes.base import PDE, Trajectories
 from fno_lightning.pdes.requirements import broken_seeds
 
 POINTS_AT_ONCE = {"cpu": 2**19, "cuda": 2**24}
-"""Grid points that are solved for in one batch by type of device: what a cache holds, or what keeps a GPU busy."""
+"""Grid points of one batch by type of device: few enough for a CPU's cache, enough to keep a GPU busy."""
 
 
 class Solution(NamedTuple):
@@ -45,7 +45,7 @@ class SteadyPDE(PDE):
     solution_name: ClassVar[str] = "solution"
     boundary: ClassVar[Literal["periodic", "wall", "open"]] = "periodic"
     max_residual: ClassVar[float] = 1e-6
-    """Samples with a larger relative residual are refused."""
+    """Largest relative residual of a sample that is kept."""
 
     @property
     @abstractmethod
@@ -54,7 +54,12 @@ class SteadyPDE(PDE):
 
     @abstractmethod
     def solve(self, seeds: Sequence[int], device: str) -> Solution:
-        """Draws and solves one sample for each seed."""
+        """Draw and solve one sample for each seed.
+
+        Args:
+            seeds: Seed of each sample.
+            device: Device of the computation.
+        """
 
     @property
     def schema(self) -> Trajectories:
@@ -114,7 +119,7 @@ class SteadyPDE(PDE):
 
 
 def _joined(parts: Sequence[Trajectories]) -> Trajectories:
-    """Concatenates batches of samples."""
+    """Concatenate batches of samples."""
 
     def join(name: str) -> dict[str, Tensor]:
         return {key: torch.cat([getattr(part, name)[key] for part in parts]) for key in getattr(parts[0], name)}

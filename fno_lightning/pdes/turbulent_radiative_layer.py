@@ -133,7 +133,7 @@ class TurbulentRadiativeLayer2D(CompressiblePDE):
         return Frame({"density": density, "pressure": pressure}, {"velocity": velocity})
 
     def initial_state(self, seeds: Sequence[int], device: str = "cpu") -> Primitive:
-        """The seeded shear layer, ``(batch, x, y)``, seen from the rising frame."""
+        """Return the seeded shear layer, ``(batch, x, y)``, seen from the rising frame."""
         x, y = (axis.to(device) for axis in self.cell_centres.values())
         state = mixing_layer(
             x,

@@ -1,4 +1,4 @@
-"""Simulates files of a data set, batch by batch, in this process or in several."""
+"""Simulate files of a data set, batch by batch, in this process or in several."""
 
 from __future__ import annotations
 
@@ -67,7 +67,12 @@ class SimulationBatch:
         return sum(len(file.seeds) for file in self.files)
 
     def run(self, root: Path, device: str, report: Callable[[float], None]) -> None:
-        """Simulates the batch and writes its files.
+        """Simulate the batch and write its files.
+
+        Args:
+            root: Folder of the data set.
+            device: Device of the computation.
+            report: Called with the fraction that is done.
 
         Raises:
             FloatingPointError: if a value is not finite; names the field and the seeds.
@@ -95,7 +100,7 @@ class SimulationBatch:
 def simulate_batches(
     batches: Sequence[SimulationBatch], root: Path, device: str, n_processes: int, report: Callable[[float], None]
 ) -> None:
-    """Simulates batches one after the other, or several at a time.
+    """Simulate batches one after the other, or several at a time.
 
     Args:
         batches: What to simulate.
@@ -181,7 +186,7 @@ def _require_finite(trajectories: Trajectories, seeds: Sequence[int]) -> None:
 
 
 def _rows(trajectories: Trajectories, rows: slice) -> Trajectories:
-    """Some trajectories of a batch."""
+    """Return some trajectories of a batch."""
 
     def take(fields: Mapping[str, Tensor]) -> dict[str, Tensor]:
         return {name: values[rows] if values.ndim else values for name, values in fields.items()}

@@ -1,4 +1,4 @@
-"""A data set that an equation makes: which files there are, and what is in them."""
+"""A data set that an equation makes: its files, their seeds and batches."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from fno_lightning.version import __version__
 
 
 def trajectory_seeds(seed: int, numbers: Iterable[int]) -> list[int]:
-    """Returns seeds below 2^32 for numbered trajectories; different numbers below 2^32 have different seeds.
+    """Return seeds below 2^32 for numbered trajectories; different numbers below 2^32 have different seeds.
 
     More bits are lost on generators such as the Mersenne Twister; multiplication by an odd number maps those integers
     one to one onto themselves.
@@ -44,7 +44,7 @@ def trajectory_seeds(seed: int, numbers: Iterable[int]) -> list[int]:
 
 
 def file_name(pde: PDE, parameters: Mapping[str, float]) -> Path:
-    """Return the name of the file of one set of parameters: its label, or what a deprecated override says."""
+    """Return the name of the file of one set of parameters: its label, or the name from a deprecated override."""
     if type(pde).file_name is PDE.file_name:
         return Path(f"{pde.label(parameters)}.hdf5")
     warnings.warn(
@@ -62,7 +62,7 @@ FORMAT_VERSION = 1
 """To be raised when the same settings begin to make other files."""
 
 FILE_BYTES = 2**27
-"""Most bytes of fields in a file that holds several trajectories; what a kill can cost, and what is held in memory."""
+"""Most bytes of fields in a file of several trajectories: the loss by a kill, and the memory that is needed."""
 
 BATCH_BYTES = {"cpu": 2**27, "cuda": 2**31}
 """Most bytes of fields that are simulated at once, by type of device, if that is more than one file."""
@@ -98,7 +98,7 @@ class Simulation:
 
     @property
     def source(self) -> str:
-        """Where the data come from, for people to read."""
+        """Origin of the data, for people to read."""
         return f"simulated: fno_lightning {__version__} {type(self.pde).__name__}"
 
     @property
@@ -114,7 +114,7 @@ class Simulation:
 
     @property
     def key(self) -> str:
-        """Twelve hexadecimal digits that tell these settings from any others."""
+        """Hash of the settings: twelve hexadecimal digits."""
         canonical = json.dumps(self.settings, sort_keys=True, separators=(",", ":"), allow_nan=False)
         return sha256(canonical.encode()).hexdigest()[:12]
 
@@ -133,7 +133,7 @@ class Simulation:
         return own
 
     def seeds(self, split: Split, parameter_set: int) -> list[int]:
-        """Returns the seeds of a split's trajectories; no two trajectories of the data set share one.
+        """Return the seeds of a split's trajectories; no two trajectories of the data set share one.
 
         They do not depend on the number of trajectories, so that a larger train split begins with the smaller one.
         """
@@ -142,7 +142,7 @@ class Simulation:
         return trajectory_seeds(self.seed, (first + step * k for k in range(self.n_trajectories[split])))
 
     def files(self) -> Iterator[SimulatedFile]:
-        """Yields all files of the data set, by set of parameters and then by split."""
+        """Yield all files of the data set, by set of parameters and then by split."""
         n_most = max(1, FILE_BYTES // trajectory_bytes(self.pde.schema))
         for parameter_set, parameters in enumerate(self.pde.parameter_sets):
             name = file_name(self.pde, parameters)
@@ -154,7 +154,7 @@ class Simulation:
                     yield SimulatedFile(path, parameter_set, tuple(seeds[first : first + n_most]))
 
     def batches(self, root: Path, device: str) -> list[SimulationBatch]:
-        """Returns the files that a folder lacks, in batches that are simulated at once."""
+        """Return the files that a folder lacks, in batches that are simulated at once."""
         size = trajectory_bytes(self.pde.schema)
         n_most = BATCH_BYTES.get(torch.device(device).type, FILE_BYTES) // size
         batches: list[SimulationBatch] = []
@@ -170,7 +170,7 @@ class Simulation:
         return batches
 
     def run(self, root: Path, device: str, n_processes: int = 1) -> None:
-        """Simulates what is missing in a folder.
+        """Simulate what is missing in a folder.
 
         Each file appears when it is complete; after an interruption the next run simulates the rest.
 
@@ -198,7 +198,7 @@ class Simulation:
         return SimulationBatch(self.pde, parameters, tuple(files), provenance)
 
     def _begin(self, root: Path, batches: Sequence[SimulationBatch]) -> None:
-        """Clears what a kill left behind, checks the free space, writes down the settings, and says what is coming."""
+        """Remove leftovers of a killed run, check the free space, write the settings, and log the size."""
         for leftover in root.rglob(f".*{PART_SUFFIX}"):
             leftover.unlink()
         for statistics in root.glob("stats*.yaml"):  # of fewer files than there will be

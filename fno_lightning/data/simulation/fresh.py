@@ -40,7 +40,7 @@ class FreshDataset(Dataset[Batch]):
         return Batch(*(part[0] for part in self.__getitems__([number])))
 
     def __getitems__(self, numbers: Sequence[int]) -> Batch:
-        """Returns samples as one batch."""
+        """Return samples as one batch."""
         numbers = [len(SPLITS) * number for number in numbers]  # the numbers between them are those of the other splits
         frames, constants, scalars = simulate_numbers(self.pde, numbers, self.seed, self.device)
         starts = [int(np.random.default_rng((self.seed, number)).integers(self._n_starts)) for number in numbers]
@@ -75,7 +75,7 @@ class FreshNumbers(EpochSampler):
 
 
 def simulate_numbers(pde: PDE, numbers: Sequence[int], seed: int, device: str) -> TrajectoryTensors:
-    """Simulates numbered trajectories, those of each set of parameters at once.
+    """Simulate numbered trajectories, those of each set of parameters at once.
 
     Args:
         pde: The equation.

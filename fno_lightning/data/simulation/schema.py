@@ -1,4 +1,4 @@
-"""What the files of an equation will hold, before there are any."""
+"""Metadata of the files of an equation, before there are any."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from fno_lightning.pdes import PDE
 
 
 def schema_file(pde: PDE, source: str) -> WellFile:
-    """Returns the metadata that a file written from one trajectory of an equation would have.
+    """Return the metadata that a file written from one trajectory of an equation would have.
 
     Args:
         pde: The equation.
@@ -60,6 +60,6 @@ def _fields(
 
 
 def _float64(values: Tensor) -> np.ndarray:
-    """Coordinates as a file would return them: through single precision."""
+    """Return coordinates as a file would: through single precision."""
     array: np.ndarray = values.float().double().numpy()
     return array

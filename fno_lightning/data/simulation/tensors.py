@@ -31,7 +31,7 @@ class TrajectoryTensors(NamedTuple):
 
 
 def as_tensors(trajectories: Trajectories) -> TrajectoryTensors:
-    """Brings trajectories into the order of channels."""
+    """Bring trajectories into the order of channels."""
     grid = [len(points) for points in trajectories.coordinates.values()]
     components = [values.unbind(dim=-1) for values in trajectories.vector_fields.values()]
     fields = [*trajectories.scalar_fields.values(), *(values for vector in components for values in vector)]
@@ -46,7 +46,14 @@ def as_tensors(trajectories: Trajectories) -> TrajectoryTensors:
 
 
 def cut_window(part: Float[Tensor, "time field *grid"], n_steps_input: int, start: int, n_steps: int) -> list[Tensor]:
-    """Returns history and target of a window of ``n_steps`` frames."""
+    """Return history and target of a window.
+
+    Args:
+        part: Frames of a trajectory.
+        n_steps_input: Frames of the history.
+        start: First frame of the window.
+        n_steps: Frames of history and target together.
+    """
     window = part[start : start + n_steps]
     return [window[:n_steps_input], window[n_steps_input:]]
 
@@ -76,7 +83,7 @@ class TrajectoryDataset(Dataset[Batch]):
 
 
 def tensor_statistics(trajectories: TrajectoryTensors) -> Statistics:
-    """Computes the statistics of all trajectories, frames and points, by channel."""
+    """Compute the statistics of all trajectories, frames and points, by channel."""
     frames, constants, scalars = trajectories
     values = _moments(frames, channel=2)
     deltas = torch.zeros_like(values[0]), torch.zeros_like(values[1])

@@ -46,7 +46,7 @@ class GaussianSources:
             )
 
     def require_resolved(self, resolution: Sequence[int]) -> None:
-        """Checks that a grid resolves the Gaussians.
+        """Check that a grid resolves the Gaussians.
 
         Raises:
             ValueError: if a width is less than a grid cell.
@@ -58,13 +58,19 @@ class GaussianSources:
             )
 
     def draw(self, generators: Sequence[np.random.Generator]) -> Float[Tensor, "batch lattice lattice"]:
-        """Amplitudes of the Gaussians, one lattice for each generator, float64 on the CPU."""
+        """Draw amplitudes of the Gaussians, one lattice for each generator, float64 on the CPU."""
         return torch.from_numpy(np.stack([self._amplitudes(generator) for generator in generators]))
 
     def evaluate(
         self, amplitudes: Float[Tensor, "batch lattice lattice"], x: Float[Tensor, " x"], y: Float[Tensor, " y"]
     ) -> Float[Tensor, "batch x y"]:
-        """Evaluates the sources at the points of a grid; ``x`` sets device and precision."""
+        """Evaluate the sources at the points of a grid.
+
+        Args:
+            amplitudes: Amplitudes of the Gaussians, see :meth:`draw`.
+            x: Points along x; they set device and precision.
+            y: Points along y.
+        """
         amplitudes = amplitudes.to(x)
         reference = torch.arange(N_POINTS_OF_MAXIMUM).to(x) / N_POINTS_OF_MAXIMUM
         maximum = self._mixture(amplitudes, reference, reference).amax(dim=(1, 2), keepdim=True)

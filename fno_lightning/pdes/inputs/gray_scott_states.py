@@ -1,4 +1,4 @@
-"""Where the reaction of the Gray-Scott equations begins: random concentrations."""
+"""Random initial concentrations of the Gray-Scott equations."""
 
 from __future__ import annotations
 
@@ -28,10 +28,15 @@ NOISE = 0.25
 
 
 def initial_concentrations(start: Start, seeds: Sequence[int], box: PeriodicBox) -> Float[Tensor, "batch 2 x y"]:
-    """A and B for each seed, with lengths as on the square [-1, 1]².
+    """Return A and B for each seed, with lengths as on the square [-1, 1]².
 
     Gaussians: B is a sum of Gaussians, scaled to the range [0, 1], and A one less such a sum. Fourier: both interpolate
     uniform noise about A = 1 and B = 0.
+
+    Args:
+        start: Kind of initial state.
+        seeds: Seed of each state.
+        box: The grid.
     """
     states = {"gaussians": _gaussians, "fourier": _fourier_series}
     if start != "both":
@@ -64,7 +69,7 @@ def _random_clusters(seed: int) -> np.ndarray:
 
 
 def _sum_of_gaussians(clusters: Tensor, x: Tensor, y: Tensor) -> Float[Tensor, "batch 2 x y"]:
-    """Sums periodic Gaussians, each a product of two functions of one coordinate."""
+    """Sum periodic Gaussians, each a product of two functions of one coordinate."""
     amplitude, inverse_width, centre_x, centre_y = clusters[..., None].unbind(dim=3)
 
     def along(points: Tensor, centre: Tensor) -> Tensor:

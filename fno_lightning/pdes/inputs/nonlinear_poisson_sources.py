@@ -20,7 +20,7 @@ def random_gaussians(
     amplitudes: tuple[float, float],
     widths: tuple[float, float],
 ) -> Float[Tensor, "batch x y"]:
-    r"""Evaluates :math:`\sum_i \beta_i \exp(-|x - \mu_i|^2 / 2 \sigma_i^2)` with random parameters for each seed.
+    r"""Evaluate :math:`\sum_i \beta_i \exp(-|x - \mu_i|^2 / 2 \sigma_i^2)` with random parameters for each seed.
 
     Args:
         seeds: A seed means the same function on every grid.

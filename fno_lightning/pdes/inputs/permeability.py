@@ -21,7 +21,7 @@ class Permeability(ABC):
 
     @abstractmethod
     def sample(self, seeds: Sequence[int], coordinates: Sequence[Tensor]) -> Float[Tensor, "batch x y"]:
-        """Evaluates one permeability, positive everywhere, for each seed.
+        """Evaluate one permeability, positive everywhere, for each seed.
 
         Args:
             seeds: A seed means the same function on every grid.
@@ -59,7 +59,7 @@ class ThresholdedGaussian(Permeability):
         _require_smooth(self.smoothness)
 
     def sample(self, seeds: Sequence[int], coordinates: Sequence[Tensor]) -> Float[Tensor, "batch x y"]:
-        """Evaluates one permeability for each seed; see :meth:`Permeability.sample`."""
+        """Evaluate one permeability for each seed; see :meth:`Permeability.sample`."""
         field = GaussianRandomField(self.smoothness, self.inverse_length, 1.0, "zero-gradient")
         return _two_values(field.sample(seeds, coordinates), self.low, self.high)
 
@@ -94,7 +94,7 @@ class LogNormal(Permeability):
         _require_smooth(self.smoothness)
 
     def sample(self, seeds: Sequence[int], coordinates: Sequence[Tensor]) -> Float[Tensor, "batch x y"]:
-        """Evaluates one permeability for each seed; see :meth:`Permeability.sample`."""
+        """Evaluate one permeability for each seed; see :meth:`Permeability.sample`."""
         field = unit_gaussian_field(self.smoothness, self.inverse_length)
         return self.median * torch.exp(self.sigma * field.sample(seeds, coordinates))
 
@@ -129,7 +129,7 @@ class ThresholdedFourier(Permeability):
         require_positive(n_frequencies=float(self.n_frequencies), high=self.high, low=self.low)
 
     def sample(self, seeds: Sequence[int], coordinates: Sequence[Tensor]) -> Float[Tensor, "batch x y"]:
-        """Evaluates one permeability for each seed; see :meth:`Permeability.sample`."""
+        """Evaluate one permeability for each seed; see :meth:`Permeability.sample`."""
         shape = (2, 2, self.n_frequencies, self.n_frequencies)
         drawn = np.stack([np.random.default_rng(seed).uniform(-1, 1, shape) for seed in seeds])
         amplitudes = torch.from_numpy(drawn).to(coordinates[0])

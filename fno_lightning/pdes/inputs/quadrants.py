@@ -46,14 +46,20 @@ class Quadrants:
     periodic: bool
 
     def sample(self, seeds: Sequence[int], resolution: tuple[int, int], gamma: float) -> Conserved:
-        """Averages each seed's state over the cells of a grid, exactly, in float64."""
+        """Average each seed's state over the cells of a grid, exactly, in float64.
+
+        Args:
+            seeds: Seed of each state.
+            resolution: Cells along x and y.
+            gamma: Ratio of specific heats.
+        """
         edges, values = self.pieces(seeds)
         state = torch.stack(to_conserved(Primitive(*values.unbind(dim=1)), gamma), dim=1)
         share_x, share_y = (_shares(edges[:, axis], n_cells) for axis, n_cells in enumerate(resolution))
         return Conserved(*torch.einsum("bxi, bcij, byj -> bcxy", share_x, state, share_y).unbind(dim=1))
 
     def pieces(self, seeds: Sequence[int]) -> Pieces:
-        """Draws the state of each seed."""
+        """Draw the state of each seed."""
         drawn = [self._draw(seed) for seed in seeds]
         return Pieces(*(torch.from_numpy(np.stack(part)) for part in zip(*drawn, strict=True)))
 

@@ -48,7 +48,7 @@ class GaussianRandomField:
     lengths: tuple[float, ...] = (1.0, 1.0)
 
     def sample(self, seeds: Sequence[int], coordinates: Sequence[Tensor]) -> Float[Tensor, batch * grid]:
-        """Evaluates one field for each seed.
+        """Evaluate one field for each seed.
 
         Args:
             seeds: Seeds of the fields.

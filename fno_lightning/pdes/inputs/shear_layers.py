@@ -55,7 +55,13 @@ class ShearLayers:
     amplitude: float
 
     def sample(self, seeds: Sequence[int], x: Tensor, y: Tensor) -> Shear:
-        """Evaluates the shear of each seed at the points of two axes, ``(points,)``."""
+        """Evaluate the shear of each seed.
+
+        Args:
+            seeds: Seed of each state.
+            x: Points along x, ``(points,)``; they set device and precision.
+            y: Points along y, likewise.
+        """
         drawn = torch.from_numpy(np.stack([self._draw(seed) for seed in seeds])).to(x)
         n_layers, n_waves, width = drawn[:, :3, None, None].unbind(dim=1)
         phase, long_phase = drawn[:, 3:, None, None].chunk(2, dim=1)

@@ -1,4 +1,4 @@
-"""The account of a quantity that an equation says how to change."""
+"""Budget of a quantity: its change against the integral of its rate."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Budget(NamedTuple):
 
 
 class BudgetAccount:
-    """Compares the change of an amount with the integral of its rate, by the trapezoidal rule in float64.
+    """Comparison of the change of an amount with the integral of its rate, by the trapezoidal rule in float64.
 
     Args:
         start: Amount and rate at the beginning.
@@ -33,7 +33,7 @@ class BudgetAccount:
         self._moved = torch.zeros_like(self._start.amount)
 
     def add(self, budget: Budget, dt: float) -> None:
-        """Enters amount and rate after a further time step Δt."""
+        """Enter amount and rate after a further time step Δt."""
         now = Budget(*(value.double() for value in budget))
         gain = 0.5 * dt * (self._last.rate + now.rate)
         self._gained += gain

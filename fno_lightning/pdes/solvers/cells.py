@@ -9,10 +9,10 @@ from torch import Tensor
 
 
 def cell_centres(resolution: Sequence[int]) -> dict[str, Tensor]:
-    """Centres (i + 1/2) / n of n cells along each axis, by the axis's name."""
+    """Return the centres (i + 1/2) / n of n cells along each axis, by the axis's name."""
     return {name: (torch.arange(n, dtype=torch.float64) + 0.5) / n for name, n in zip("xy", resolution, strict=True)}
 
 
 def cell_spacing(resolution: tuple[int, int]) -> tuple[float, float]:
-    """Edges of a cell."""
+    """Return the lengths of a cell's edges."""
     return 1 / resolution[0], 1 / resolution[1]

@@ -47,7 +47,7 @@ class RadiativeCooling:
     gamma: float = 5 / 3
 
     def __call__(self, state: Conserved, dt: Float[Tensor, "batch 1 1"]) -> Conserved:
-        """Advances the energy of every cell by the time step of its trajectory."""
+        """Advance the energy of every cell by the time step of its trajectory."""
         density, _, _, pressure = to_primitive(state, self.gamma)
         fraction = (torch.log(pressure / density) - math.log(self.cold_temperature)) * (1 / self._log_contrast)
         time = dt * self._rate_scale * density

@@ -42,7 +42,7 @@ class ETDRK4:
         self._last = coefficient(dt * phi.mean(lambda r: (-4 - 3 * r - r**2 + torch.exp(r) * (4 - r)) / r**3))
 
     def step(self, u: Tensor) -> Tensor:
-        """Advances u by Δt."""
+        """Advance u by Δt."""
         decayed = self._exp_half * u
         n_u = self.nonlinear(u)
         a = torch.addcmul(decayed, self._half, n_u)

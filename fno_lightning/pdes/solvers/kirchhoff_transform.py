@@ -26,28 +26,28 @@ class BoundaryValues(NamedTuple):
     y_upper: Float[Tensor, "batch x"]
 
     def mapped(self, function: Callable[[Tensor], Tensor]) -> BoundaryValues:
-        """Applies a function to all values."""
+        """Apply a function to all values."""
         return BoundaryValues(*(function(values) for values in self))
 
     def surround(self, field: Float[Tensor, "batch x y"], axis: int) -> Tensor:
-        """Adds the values before and after a field along one axis."""
+        """Add the values before and after a field along one axis."""
         if axis == 1:
             return torch.cat([self.x_lower[:, None], field, self.x_upper[:, None]], dim=1)
         return torch.cat([self.y_lower[:, :, None], field, self.y_upper[:, :, None]], dim=2)
 
 
 def kirchhoff(u: Tensor, alpha: float) -> Tensor:
-    """Kirchhoff's transform w = u + α u³ / 3."""
+    """Return Kirchhoff's transform w = u + α u³ / 3."""
     return u + alpha / 3 * u**3
 
 
 def inverse_kirchhoff(w: Tensor, alpha: float) -> Tensor:
-    """The real root u of u + α u³ / 3 = w."""
+    """Return the real root u of u + α u³ / 3 = w."""
     return 2 / math.sqrt(alpha) * torch.sinh(torch.asinh(1.5 * math.sqrt(alpha) * w) / 3)
 
 
 def harmonic_extension(values: BoundaryValues, spacing: tuple[float, float]) -> Float[Tensor, "batch x y"]:
-    """The harmonic function with the given boundary values."""
+    """Return the harmonic function with the given boundary values."""
     (n_samples, n_y), n_x = values.x_lower.shape, values.y_lower.shape[1]
     return _poisson(values.x_lower.new_zeros(n_samples, n_x, n_y), values, spacing)
 
@@ -55,7 +55,14 @@ def harmonic_extension(values: BoundaryValues, spacing: tuple[float, float]) -> 
 def solve_nonlinear_diffusion(
     source: Float[Tensor, "batch x y"], values: BoundaryValues, spacing: tuple[float, float], alpha: float
 ) -> Float[Tensor, "batch x y"]:
-    """The discrete solution u."""
+    """Solve the discrete equations for u.
+
+    Args:
+        source: f, in the cell centres.
+        values: g, on the faces of the boundary.
+        spacing: Edges of a cell along x and y.
+        alpha: α.
+    """
     transformed = values.mapped(lambda g: kirchhoff(g, alpha))
     return inverse_kirchhoff(_poisson(source, transformed, spacing), alpha)
 
@@ -67,7 +74,15 @@ def nonlinear_residual(
     spacing: tuple[float, float],
     alpha: float,
 ) -> Float[Tensor, " batch"]:
-    """Norm of the non-linear equations' residual over that of their source and boundary terms."""
+    """Return the norm of the non-linear equations' residual over that of their source and boundary terms.
+
+    Args:
+        u: Solution in the cell centres.
+        source: f, in the cell centres.
+        values: g, on the faces of the boundary.
+        spacing: Edges of a cell along x and y.
+        alpha: α.
+    """
     by_axis = [_flux_difference(values.surround(u, axis), axis, spacing[axis - 1], alpha) for axis in (1, 2)]
     known = _with_boundary(-source, values.mapped(lambda g: kirchhoff(g, alpha)), spacing)
     norm: Tensor = torch.linalg.vector_norm(known, dim=(1, 2))
@@ -86,7 +101,7 @@ def _flux_difference(u: Tensor, axis: int, h: float, alpha: float) -> Tensor:
 
 
 def _poisson(source: Tensor, values: BoundaryValues, spacing: tuple[float, float]) -> Tensor:
-    """Solves Δw = f directly, in the eigenvectors of the two second differences (Lynch, Rice and Thomas 1964)."""
+    """Solve Δw = f directly, in the eigenvectors of the two second differences (Lynch, Rice and Thomas 1964)."""
     (x, x_eigenvalues), (y, y_eigenvalues) = (_sines(source, axis, spacing[axis - 1]) for axis in (1, 2))
     amplitudes = x.T @ _with_boundary(-source, values, spacing) @ y
     return x @ (amplitudes / (x_eigenvalues[:, None] + y_eigenvalues)) @ y.T
@@ -102,7 +117,7 @@ def _sines(like: Tensor, axis: int, h: float) -> tuple[Tensor, Tensor]:
 
 
 def _with_boundary(source: Tensor, values: BoundaryValues, spacing: tuple[float, float]) -> Tensor:
-    """Adds what flows in from the boundary, held at the given values, while the inside is 0."""
+    """Add what flows in from the boundary, held at the given values, while the inside is 0."""
     per_x, per_y = (2 / h**2 for h in spacing)
     total = source.clone()
     total[:, 0] += per_x * values.x_lower

@@ -48,17 +48,17 @@ class PeriodicBox:
         )
 
     def transform(self, fields: Float[Tensor, "*fields"]) -> Complex[Tensor, "*spectrum"]:
-        """Fourier coefficients of real fields ``(..., *grid)``."""
+        """Return the Fourier coefficients of real fields ``(..., *grid)``."""
         spectrum: Tensor = torch.fft.rfftn(fields, dim=self._axes)
         return spectrum
 
     def inverse(self, spectrum: Complex[Tensor, "*spectrum"]) -> Float[Tensor, "*fields"]:
-        """Real fields of Fourier coefficients."""
+        """Return the real fields of Fourier coefficients."""
         fields: Tensor = torch.fft.irfftn(spectrum, s=self.resolution, dim=self._axes)
         return fields
 
     def inner(self, a: Complex[Tensor, "*a"], b: Complex[Tensor, "*b"]) -> Float[Tensor, "*batch"]:
-        """Mean over the box of the product of two real fields, from their Fourier coefficients (Parseval)."""
+        """Return the mean of the product of two real fields, from their Fourier coefficients (Parseval)."""
         products = a.real * b.real + a.imag * b.imag
         total: Tensor = (products * self._multiplicity).sum(dim=self._axes)
         return total / math.prod(self.resolution) ** 2
@@ -92,7 +92,10 @@ class PeriodicBox:
         return self._up_to(1.0)
 
     def tail(self, spectrum: Complex[Tensor, "batch channel *frequency"]) -> Float[Tensor, " batch"]:
-        """Share of the variance in the highest tenth of the dealiased frequencies of any axis: 0 if well resolved."""
+        """Return the spectral tail: the share of the variance in the highest tenth of the dealiased frequencies.
+
+        A frequency counts if it is among the highest of any axis. The tail of a well-resolved field is close to 0.
+        """
         highest = self.inner(spectrum * self._highest, spectrum).sum(dim=1)
         variance = self.inner(spectrum * (self.laplacian != 0), spectrum).sum(dim=1)
         return torch.where(variance > 0, highest / variance, variance)

@@ -1,4 +1,4 @@
-"""Ghost cells: what the gas meets at the edges of the grid."""
+"""Ghost cells: boundary conditions at the edges of the grid."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ N_GHOST = 2
 
 
 def with_ghost_cells(cells: Primitive, boundaries: tuple[Boundary, Boundary]) -> Primitive:
-    """Surrounds the grid with ghost cells.
+    """Surround the grid with ghost cells.
 
     Args:
         cells: State on the grid, ``(batch, x, y)``.
@@ -33,7 +33,7 @@ def with_ghost_cells(cells: Primitive, boundaries: tuple[Boundary, Boundary]) ->
 
 
 def _extend(cells: Primitive, dim: int, boundary: Boundary) -> Primitive:
-    """Extends one axis; ``velocity_x`` is the velocity along it."""
+    """Extend one axis; ``velocity_x`` is the velocity along it."""
     extended = [_extend_field(field, dim, boundary) for field in cells]
     if boundary == "wall":
         extended[1] = _extend_field(cells.velocity_x, dim, boundary, sign=-1)

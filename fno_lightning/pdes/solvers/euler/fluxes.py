@@ -31,12 +31,17 @@ def face_fluxes(
 
 
 def hllc_flux(left: Primitive, right: Primitive, gamma: float) -> Conserved:
-    """Flux along x between two states, with the sound waves, the contact and the shear wave kept apart.
+    """Return the flux along x between two states, with the sound waves, the contact and the shear wave kept apart.
 
     Toro, Spruce and Speares, Shock Waves 4, 25 (1994), with the wave speed estimates of Davis, SIAM J. Sci. Stat.
     Comput. 9, 445 (1988). A contact or shear wave at rest has no numerical diffusion. The gas between the outer waves
     moves with the contact, so that the flux is everywhere that of one state: the left or right one, or the one behind
     its outer wave.
+
+    Args:
+        left: State on the lower side of each face.
+        right: State on the upper side.
+        gamma: Ratio of specific heats.
     """
     sound_left, sound_right = sound_speed(left, gamma), sound_speed(right, gamma)
     wave_left = torch.minimum(left.velocity_x - sound_left, right.velocity_x - sound_right)
@@ -68,7 +73,7 @@ def hllc_flux(left: Primitive, right: Primitive, gamma: float) -> Conserved:
 
 
 def monotonized_central(backward: Float[Tensor, "*cells"], forward: Float[Tensor, "*cells"]) -> Float[Tensor, "*cells"]:
-    """Limits the slope in a cell, given the differences to both neighbours, so that no new extremum appears.
+    """Limit the slope in a cell, given the differences to both neighbours, so that no new extremum appears.
 
     The centred difference, but at most twice the smaller of the one-sided ones, and zero at an extremum (van Leer,
     J. Comput. Phys. 23, 276, 1977, eq. 66).
@@ -82,7 +87,7 @@ def monotonized_central(backward: Float[Tensor, "*cells"], forward: Float[Tensor
 def face_states(
     cells: Primitive, dt: Float[Tensor, "batch 1 1"], spacing: tuple[float, float], gamma: float
 ) -> tuple[FacePair, FacePair]:
-    """Predicts the states on both sides of every face at half the time step.
+    """Predict the states on both sides of every face at half the time step.
 
     Unsplit MUSCL-Hancock in primitive variables (Toro, "Riemann Solvers and Numerical Methods for Fluid Dynamics",
     3rd ed., sections 14.4 and 16.5). It stays positive through two safeguards that a smooth flow never meets: slopes
@@ -130,7 +135,7 @@ def _advance(
     ratio_y: Float[Tensor, "batch 1 1"],
     gamma: float,
 ) -> Primitive:
-    """The Euler equations in primitive form, over a time of ``ratio`` cell sizes (in units of time per length)."""
+    """Advance the Euler equations in primitive form, over a time of ``ratio`` (time per length) cell sizes."""
     density, u, v, pressure = state
     density_x, u_x, v_x, pressure_x = (ratio_x * slope for slope in slopes_x)
     density_y, u_y, v_y, pressure_y = (ratio_y * slope for slope in slopes_y)
@@ -151,7 +156,7 @@ def _positive_at_faces(state: Primitive, slopes_x: Primitive, slopes_y: Primitiv
 
 
 def _across(middle: Primitive, slopes: Primitive, dim: int) -> FacePair:
-    """States on both sides of the faces across one axis; the ghost cells of the other axis are dropped."""
+    """Return the states on both sides of the faces across one axis; the ghost cells of the other axis are dropped."""
     other = 3 - dim
     n_faces, n_cells = middle.density.shape[dim] - 1, middle.density.shape[other] - 2
 

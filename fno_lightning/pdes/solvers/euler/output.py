@@ -17,7 +17,14 @@ ROUND_OFF = {torch.float32: 1e-4, torch.float64: 1e-12}
 def frames(
     solver: EulerSolver, start: Conserved, n_frames: int, interval: float, seeds: Sequence[int]
 ) -> Iterator[Conserved]:
-    """Yields the initial state, and then the state after each interval.
+    """Yield the initial state, and then the state after each interval.
+
+    Args:
+        solver: The solver.
+        start: Initial state.
+        n_frames: Number of states.
+        interval: Time between two of them.
+        seeds: Seed of each trajectory, for the error message.
 
     Raises:
         FloatingPointError: if a density or pressure stops being positive and finite; names the time and the seeds.
@@ -36,7 +43,13 @@ def frames(
 
 
 def require_conserved(start: Conserved, state: Conserved, seeds: Sequence[int], time: float) -> None:
-    """Checks that mass, momentum and energy of every trajectory are those of the start.
+    """Check that mass, momentum and energy of every trajectory are those of the start.
+
+    Args:
+        start: Initial state.
+        state: Later state.
+        seeds: Seed of each trajectory, for the error message.
+        time: Time of the later state, likewise.
 
     Raises:
         FloatingPointError: if one has changed by more than round-off; names the seeds and the time.

@@ -24,7 +24,7 @@ _logger = logging.getLogger(__name__)
 
 
 def compiled(function: Callable[P, R], n_threads: int) -> Callable[P, R]:
-    """Compiles a tensor function at its first call; without a working compiler it runs eagerly, many times slower.
+    """Compile a tensor function at its first call; without a working compiler it runs eagerly.
 
     The reason is logged as a warning, once for each process.
 
@@ -53,10 +53,10 @@ def _warn_eager(reason: str) -> None:
 
 
 Source = Callable[[Conserved, Tensor], Conserved]
-"""Advances the state of every cell on its own by the time step of its trajectory, ``(batch, 1, 1)``."""
+"""Advance the state of every cell on its own by the time step of its trajectory, ``(batch, 1, 1)``."""
 
 Step = Callable[[Conserved, Tensor], tuple[Conserved, Tensor]]
-"""Takes a state and each trajectory's remaining time, ``(batch, 1, 1)``, one time step further."""
+"""Take a state and each trajectory's remaining time, ``(batch, 1, 1)``, one time step further."""
 
 MIN_CELLS_PER_THREAD = 24_000
 """Threads that share less work wait for each other longer than they compute, above all on a busy machine."""
@@ -94,7 +94,7 @@ class EulerSolver:
         gamma: Ratio of specific heats γ.
         cfl: Courant number, the sum over both axes of what the fastest wave crosses of a cell in one step; at most 1.
         source: What a step adds to the equations, cell by cell.
-        compile: Whether to compile the step (some ten seconds at the first step on a CPU, then eight times as fast).
+        compile: Whether to compile the step, at the first one.
 
     Raises:
         ValueError: if ``cfl`` is out of range.
@@ -113,7 +113,7 @@ class EulerSolver:
             raise ValueError(f"cfl is {self.cfl}, but the method is stable for Courant numbers above 0 and up to 1")
 
     def advance(self, state: Conserved, duration: float) -> Conserved:
-        """Advances all trajectories by the same time, the last step of each cut to arrive exactly.
+        """Advance all trajectories by the same time, the last step of each cut to arrive exactly.
 
         Raises:
             UnphysicalStateError: if a density or pressure stops being positive and finite, or the time step vanishes.
@@ -132,7 +132,7 @@ class EulerSolver:
     def step(
         self, state: Conserved, remaining: Float[Tensor, "batch 1 1"]
     ) -> tuple[Conserved, Float[Tensor, "batch 1 1"]]:
-        """Takes the longest stable step, but none longer than the remaining time of the trajectory.
+        """Take the longest stable step, but none longer than the remaining time of the trajectory.
 
         Returns:
             The new state and the time that then remains.
@@ -143,7 +143,7 @@ class EulerSolver:
         return (state if self.source is None else self.source(state, dt)), remaining - dt
 
     def time_step(self, state: Primitive) -> Float[Tensor, "batch 1 1"]:
-        """Longest stable time step of each trajectory."""
+        """Return the longest stable time step of each trajectory."""
         dx, dy = self.spacing
         sound = sound_speed(state, self.gamma)
         rate = (state.velocity_x.abs() + sound) / dx + (state.velocity_y.abs() + sound) / dy

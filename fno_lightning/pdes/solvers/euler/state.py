@@ -44,7 +44,7 @@ class Conserved(NamedTuple):
 
 
 def to_primitive(state: Conserved, gamma: float) -> Primitive:
-    """Primitive variables of a conserved state."""
+    """Return the primitive variables of a conserved state."""
     density, momentum_x, momentum_y, energy = state
     specific_volume = 1 / density
     u, v = momentum_x * specific_volume, momentum_y * specific_volume
@@ -52,17 +52,17 @@ def to_primitive(state: Conserved, gamma: float) -> Primitive:
 
 
 def to_conserved(state: Primitive, gamma: float) -> Conserved:
-    """Conserved variables of a primitive state."""
+    """Return the conserved variables of a primitive state."""
     density, u, v, _ = state
     return Conserved(density, density * u, density * v, total_energy(state, gamma))
 
 
 def total_energy(state: Primitive, gamma: float) -> Float[Tensor, "batch x y"]:
-    """Internal and kinetic energy per volume."""
+    """Return internal and kinetic energy per volume."""
     density, u, v, pressure = state
     return 1 / (gamma - 1) * pressure + 0.5 * density * (u * u + v * v)
 
 
 def sound_speed(state: Primitive, gamma: float) -> Float[Tensor, "batch x y"]:
-    """Speed of sound, the square root of γ p / ρ."""
+    """Return the speed of sound, the square root of γ p / ρ."""
     return torch.sqrt(gamma * state.pressure / state.density)

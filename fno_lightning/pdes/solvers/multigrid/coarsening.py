@@ -52,18 +52,18 @@ class Spacing:
     y: float
 
     def axes(self, n_cells: tuple[int, int]) -> Axes:
-        """The axes to coarsen: those along which cells are close, hence strongly coupled."""
+        """Return the axes to coarsen: those along which cells are close, hence strongly coupled."""
         h_x, h_y = (h if n > 1 else float("inf") for h, n in zip((self.x, self.y), n_cells, strict=True))
         closest = 1.5 * min(h_x, h_y)
         return h_x <= closest, h_y <= closest
 
     def coarsened(self, axes: Axes) -> Spacing:
-        """Spacing of the coarser grid."""
+        """Return the spacing of the coarser grid."""
         return Spacing(self.x * (1 + axes[0]), self.y * (1 + axes[1]))
 
 
 def coarsened(t: Conductances, axes: Axes) -> Coarsened:
-    """Halves the number of cells along the given axes."""
+    """Halve the number of cells along the given axes."""
     next_x = torch.zeros_like(t.y[:, :, 1:])
     if axes[0]:
         x, y, next_x = _paired(t.x, t.y)
@@ -76,7 +76,7 @@ def coarsened(t: Conductances, axes: Axes) -> Coarsened:
 
 
 def _paired(along: Tensor, across: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Pairs cells along the first axis: conductances along and across it, and weights of the next pair."""
+    """Pair cells along the first axis: conductances along and across it, and weights of the next pair."""
     n_cells = along.shape[1] - 1
     resistance = 1 / along
     if n_cells % 2:

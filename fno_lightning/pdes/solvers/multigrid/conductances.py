@@ -44,7 +44,7 @@ class Conductances(NamedTuple):
 
 
 def harmonic_faces(permeability: Float[Tensor, "batch x y"]) -> FaceCoefficients:
-    """Harmonic means of the two adjacent cells; a cell's own value on the boundary.
+    """Return harmonic means of the two adjacent cells; a cell's own value on the boundary.
 
     They make the flow exact in one dimension for coefficients that are constant in each cell.
     """
@@ -59,7 +59,7 @@ def _harmonic_means(k: Tensor, axis: int) -> Tensor:
 
 
 def conductances(faces: FaceCoefficients, spacing: tuple[float, float]) -> Conductances:
-    """Conductances of cells with edges of the given lengths."""
+    """Return conductances of cells with edges of the given lengths."""
     h_x, h_y = spacing
     result = Conductances(faces.x * (h_y / h_x), faces.y * (h_x / h_y))
     for edge in (result.x[:, 0], result.x[:, -1], result.y[:, :, 0], result.y[:, :, -1]):
@@ -70,7 +70,7 @@ def conductances(faces: FaceCoefficients, spacing: tuple[float, float]) -> Condu
 def net_outflow(
     t: Conductances, p: Float[Tensor, "batch x y"]
 ) -> tuple[Float[Tensor, "batch x y"], Float[Tensor, " batch"]]:
-    """What flows out of each cell, and out of the whole domain."""
+    """Return the outflow of each cell, and of the whole domain."""
     flow_x = -t.x * torch.nn.functional.pad(p, (0, 0, 1, 1)).diff(dim=1)
     flow_y = -t.y * torch.nn.functional.pad(p, (1, 1)).diff(dim=2)
     through_x = (flow_x[:, -1] - flow_x[:, 0]).sum(dim=1)

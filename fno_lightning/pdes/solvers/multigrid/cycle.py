@@ -71,7 +71,7 @@ class Transfer:
                 self._shares.append(_Share(parity, *at, weight))
 
     def restricted(self, red: Float[Tensor, " half"]) -> Coloured:
-        """Distributes a residual, which is 0 on the black cells, to the coarse grid."""
+        """Distribute a residual, which is 0 on the black cells, to the coarse grid."""
         layout = self._coarse
         coarse = red.new_zeros(layout.n_samples, layout.n_rows, layout.width)
         parities = self._by_parity(red)
@@ -80,7 +80,7 @@ class Transfer:
         return layout.split(coarse)
 
     def add_interpolated(self, red: Float[Tensor, " half"], coloured: Coloured) -> None:
-        """Adds a coarse field to the red cells of a fine one, in place."""
+        """Add a coarse field to the red cells of a fine one, in place."""
         coarse = self._coarse.joined(coloured)
         parities = self._by_parity(red)
         for share in self._shares:
@@ -94,7 +94,7 @@ class Transfer:
 
 
 def _pairings(n_cells: int, is_coarsened: bool, parity: int) -> Iterator[_Pairing]:
-    """How the fine cells of one parity take part in the interpolation along one axis."""
+    """Yield the shares of the fine cells of one parity in the interpolation along one axis."""
     n_parity = (n_cells + 1 - parity) // 2
     fine = slice(parity, n_cells, 2)
     if not is_coarsened:
@@ -116,7 +116,7 @@ COARSEST = 36
 
 
 class Multigrid:
-    """Approximates the inverse of a diffusion operator by a symmetric V-cycle.
+    """Approximate inverse of a diffusion operator by a symmetric V-cycle.
 
     Relaxation is red-black Gauss-Seidel; interpolation and coarse conductances follow the coefficients, see
     :mod:`~fno_lightning.pdes.solvers.multigrid.coarsening`, so that jumps of the coefficients do no harm. Everything
@@ -144,7 +144,7 @@ class Multigrid:
         self._inverse = _inverse(t, diagonal)
 
     def __call__(self, b: Coloured) -> Coloured:
-        """Applies the approximate inverse."""
+        """Apply the approximate inverse."""
         return self._cycle(b * self._scale, 0) * self._scale
 
     def _cycle(self, b: Coloured, depth: int) -> Coloured:
@@ -168,7 +168,7 @@ class _Level:
         self.transfer = transfer
 
     def relaxed(self, b: Coloured) -> Coloured:
-        """Relaxes 0, red cells first."""
+        """Relax 0, red cells first."""
         x = torch.empty_like(b)
         x[0] = b[0]
         self._relax_black(x, b)
@@ -178,7 +178,7 @@ class _Level:
         return x
 
     def relax(self, x: Coloured, b: Coloured) -> None:
-        """Relaxes in place, black cells first: the transpose of :meth:`relaxed`."""
+        """Relax in place, black cells first: the transpose of :meth:`relaxed`."""
         for _ in range(N_SWEEPS):
             self._relax_black(x, b)
             self._relax_red(x, b)

@@ -28,7 +28,7 @@ def conjugate_gradients(
     tolerance: float,
     max_iterations: int,
 ) -> tuple[Coloured, Float[Tensor, " batch"]]:
-    """Solves A x = b for each sample, until the residual is below the tolerance.
+    """Solve A x = b for each sample, until the residual is below the tolerance.
 
     A sample that has converged does not change any more, so its solution does not depend on the batch. The variant is
     the flexible one of Golub and Ye, SIAM J. Sci. Comput. 21 (1999), which forgives a preconditioner that is symmetric
@@ -98,7 +98,7 @@ def solve_diffusion(
     tolerance: float = 1e-8,
     max_iterations: int = 200,
 ) -> DiffusionSolution:
-    r"""Solves :math:`-\nabla \cdot (k \nabla p) = f` by finite volumes of second order.
+    r"""Solve :math:`-\nabla \cdot (k \nabla p) = f` by finite volumes of second order.
 
     A cell's outflow through its four faces balances its source; the boundary, half a cell from the nearest centres, is
     held at 0. The linear system is solved by conjugate gradients in float64 with a multigrid preconditioner in float32:

@@ -24,7 +24,7 @@ Coloured = Float[Tensor, "2 cells"]
 
 @dataclass(frozen=True)
 class RedBlackLayout:
-    """How a batch of fields ``(batch, n_x, n_y)`` lies in memory.
+    """Layout in memory of a batch of fields ``(batch, n_x, n_y)``.
 
     Args:
         n_samples: Size of the batch.
@@ -47,42 +47,48 @@ class RedBlackLayout:
         return self.n_y + 1 + self.n_y % 2
 
     def padded(self, field: Float[Tensor, "batch x y"]) -> Float[Tensor, "batch rows width"]:
-        """Adds the padding, zeros."""
+        """Add the padding, zeros."""
         result = field.new_zeros(self.n_samples, self.n_rows, self.width)
         result[:, : field.shape[1], : field.shape[2]] = field
         return result
 
     def split(self, padded: Float[Tensor, "batch rows width"]) -> Coloured:
-        """Separates the colours."""
+        """Separate the colours."""
         cells = padded.view(-1)
         return torch.stack([cells[0::2], cells[1::2]])
 
     def coloured(self, field: Float[Tensor, "batch x y"]) -> Coloured:
-        """Pads a field and separates its colours."""
+        """Pad a field and separate its colours."""
         return self.split(self.padded(field))
 
     def merged(self, coloured: Coloured) -> Float[Tensor, "batch x y"]:
-        """Puts the colours together again and takes the padding away."""
+        """Put the colours together again and take the padding away."""
         return self.joined(coloured)[:, : self.n_x, : self.n_y]
 
     def joined(self, coloured: Coloured) -> Float[Tensor, "batch rows width"]:
-        """Puts the colours together again: they alternate, like the parts of complex numbers."""
+        """Put the colours together again: they alternate, like the parts of complex numbers."""
         alternating: Tensor = torch.view_as_real(torch.complex(coloured[0], coloured[1]))
         return alternating.view(self.n_samples, self.n_rows, self.width)
 
     def dot(self, a: Coloured, b: Coloured) -> Float[Tensor, " batch"]:
-        """Inner products, one for each sample."""
+        """Return inner products, one for each sample."""
         by_sample = (2, self.n_samples, -1)
         products: Tensor = torch.linalg.vecdot(a.view(by_sample), b.view(by_sample))
         return products.sum(dim=0)
 
     def squared_norm(self, a: Coloured) -> Float[Tensor, " batch"]:
-        """Inner products of fields with themselves."""
+        """Return inner products of fields with themselves."""
         norms: Tensor = torch.linalg.vector_norm(a.view(2, self.n_samples, -1), dim=-1)
         return norms.square().sum(dim=0)
 
     def add_multiple(self, field: Coloured, factor: Float[Tensor, " batch"], other: Coloured) -> Coloured:
-        """Adds to a field a multiple of another, with a factor for each sample, in place."""
+        """Add to a field a multiple of another, in place.
+
+        Args:
+            field: Field that is changed.
+            factor: Factor of each sample.
+            other: Field that is added.
+        """
         by_sample = (2, self.n_samples, -1)
         field.view(by_sample).addcmul_(factor.view(1, -1, 1), other.view(by_sample))
         return field
@@ -107,13 +113,26 @@ class Couplings(NamedTuple):
     def between(
         cls, layout: RedBlackLayout, x: Float[Tensor, "batch x1 y"], y: Float[Tensor, "batch x y1"]
     ) -> Couplings:
-        """Couplings across the inner faces of a grid."""
+        """Return the couplings across the inner faces of a grid.
+
+        Args:
+            layout: Layout of the fields.
+            x: Weights of the inner faces across x.
+            y: Weights of the inner faces across y.
+        """
         right, down = layout.coloured(y), layout.coloured(x)
         half, n = layout.width // 2, right.shape[1]
         return cls(right[0], right[1, : n - 1].clone(), down[0, : n - half].clone(), down[1, : n - half - 1].clone())
 
     def red_sums(self, start: Tensor, black: Tensor, red: Tensor, sign: int = 1) -> None:
-        """Writes to the red cells a start, which may be themselves, plus the weighted sums over their neighbours."""
+        """Write to the red cells a start plus the weighted sums over their neighbours.
+
+        Args:
+            start: Values that the sums are added to; may be the red cells themselves.
+            black: Values of the black cells.
+            red: Values of the red cells, which are overwritten.
+            sign: Sign of the sums.
+        """
         n = red.shape[0]
         half = n - self.red_down.shape[0]
         torch.addcmul(start, self.red_right, black, value=sign, out=red)
@@ -122,7 +141,14 @@ class Couplings(NamedTuple):
         red[half + 1 :].addcmul_(self.black_down, black[: n - half - 1], value=sign)
 
     def black_sums(self, start: Tensor, red: Tensor, black: Tensor, sign: int = 1) -> None:
-        """Likewise for the black cells."""
+        """Write to the black cells a start plus the weighted sums over their neighbours.
+
+        Args:
+            start: Values that the sums are added to; may be the black cells themselves.
+            red: Values of the red cells.
+            black: Values of the black cells, which are overwritten.
+            sign: Sign of the sums.
+        """
         n = red.shape[0]
         half = n - self.red_down.shape[0]
         torch.addcmul(start, self.red_right, red, value=sign, out=black)
@@ -132,7 +158,7 @@ class Couplings(NamedTuple):
 
 
 class DiffusionOperator:
-    """What flows out of each cell for a given field: the symmetric matrix of a discrete diffusion equation.
+    """Outflow of each cell for a given field: the symmetric matrix of a discrete diffusion equation.
 
     Args:
         layout: Layout of the fields.
@@ -144,7 +170,7 @@ class DiffusionOperator:
         self._couplings = Couplings.between(layout, t.x[:, 1:-1], t.y[:, :, 1:-1])
 
     def __call__(self, p: Coloured) -> Coloured:
-        """Applies the matrix."""
+        """Apply the matrix."""
         outflow = self._diagonal * p
         self._couplings.red_sums(outflow[0], p[1], outflow[0], sign=-1)
         self._couplings.black_sums(outflow[1], p[0], outflow[1], sign=-1)
