@@ -4,6 +4,7 @@ import jaxtyping
 import lightning as L
 import pytest
 import torch
+from lightning.pytorch.loggers import TensorBoardLogger
 
 from fno_lightning.data import GeneratedDataModule
 from tests.travelling_wave import TravellingWave
@@ -31,13 +32,31 @@ def make_data(tmp_path):
 
 
 @pytest.fixture
-def make_trainer(tmp_path):
-    """Makes a quiet trainer on the CPU."""
+def logs_to_tensorboard():
+    """Whether trainers log to TensorBoard where a test does not say; a room of tests may override it."""
+    return False
 
-    def make(**options):
-        quiet = {"logger": False, "enable_progress_bar": False, "enable_model_summary": False}
-        defaults = {"accelerator": "cpu", "max_epochs": 1, "default_root_dir": tmp_path, "enable_checkpointing": False}
-        return L.Trainer(**(quiet | defaults | options))
+
+@pytest.fixture
+def make_trainer(tmp_path, logs_to_tensorboard):
+    """Make a quiet trainer on the CPU, with logs in ``tmp_path/log/version_0`` or without a logger."""
+
+    def make(*callbacks, tensorboard=logs_to_tensorboard, **options):
+        logger = TensorBoardLogger(tmp_path, name="log", version=0, default_hp_metric=False) if tensorboard else False
+        defaults = {
+            "callbacks": list(callbacks),
+            "logger": logger,
+            "accelerator": "cpu",
+            "devices": 1,
+            "max_epochs": 1,
+            "num_sanity_val_steps": 0,
+            "log_every_n_steps": 1,
+            "default_root_dir": tmp_path,
+            "enable_checkpointing": False,
+            "enable_progress_bar": False,
+            "enable_model_summary": False,
+        }
+        return L.Trainer(**(defaults | options))
 
     return make
 

@@ -1,4 +1,4 @@
-"""A tiny data set whose forecasts are known, and a module whose errors are too."""
+"""Travelling waves in memory, without files, and modules that forecast them."""
 
 import torch
 from torch import nn
@@ -6,6 +6,7 @@ from torch.utils.data import Dataset
 
 from fno_lightning.data import Batch, FieldDataModule, FieldSpec, Statistics
 from fno_lightning.modules import ForecastModule
+from tests.travelling_wave import TravellingWave
 
 
 def make_spec(grid=(8, 6), *, n_fields=2, steady=False, source="simulated by a test"):
@@ -24,12 +25,18 @@ def make_spec(grid=(8, 6), *, n_fields=2, steady=False, source="simulated by a t
 
 
 def trajectory(index, grid, n_frames=20):
-    """Two fields of noise about a mean; frame k of trajectory i depends on (i, k) only."""
-    generator = torch.Generator().manual_seed(index)
-    return torch.randn(n_frames, 2, *grid, generator=generator) + torch.tensor([3.0, -1.0]).view(2, *(1,) * len(grid))
+    """Return the fields of a wave about a mean, ``(frame, field, *grid)``; the index gives phases and speed."""
+    pde = TravellingWave(grid, n_frames=10 * n_frames)
+    wave = pde.simulate({"speed": speed_of(index)}, [index])
+    fields = torch.stack([values[0, ::10] for values in wave.scalar_fields.values()], dim=1)
+    return fields + torch.tensor([3.0, -1.0]).view(2, *(1,) * len(grid))
 
 
-class Trajectories(Dataset):
+def speed_of(index):
+    return 0.1 * (index % 100 + 1)
+
+
+class WaveWindows(Dataset):
     """Windows of trajectories: the first ``n_input`` frames as history, the next ``n_output`` as target."""
 
     def __init__(self, indices, grid, n_fields, n_input, n_output):
@@ -43,10 +50,12 @@ class Trajectories(Dataset):
         frames = trajectory(self.indices[i], self.grid)[:, : self.n_fields]
         history, target = frames[: self.n_input], frames[self.n_input : self.n_input + self.n_output]
         constants = torch.empty(0, *self.grid)
-        return Batch(history, constants, torch.tensor([0.1 * (self.indices[i] + 1)]), target)
+        return Batch(history, constants, torch.tensor([speed_of(self.indices[i])]), target)
 
 
 class WaveData(FieldDataModule):
+    """Travelling waves, in frames 0.5 apart."""
+
     def __init__(self, grid=(8, 6), n_fields=2, n_input=2, n_rollout=16, n_trajectories=3, rollout_batch_size=2):
         super().__init__(batch_size=2, rollout_batch_size=rollout_batch_size)
         self.grid, self.n_fields, self.n_trajectories = grid, n_fields, n_trajectories
@@ -64,16 +73,16 @@ class WaveData(FieldDataModule):
 
     def dataset(self, split):
         first = {"train": 100, "valid": 200, "test": 300}[split]
-        return Trajectories(range(first, first + 4), self.grid, self.n_fields, self.n_steps_input, 1)
+        return WaveWindows(range(first, first + 4), self.grid, self.n_fields, self.n_steps_input, 1)
 
     def rollout_dataset(self, split):
         first = {"valid": 0, "test": 10}[split]
         numbers = range(first, first + self.n_trajectories)
-        return Trajectories(numbers, self.grid, self.n_fields, self.n_steps_input, self.n_rollout)
+        return WaveWindows(numbers, self.grid, self.n_fields, self.n_steps_input, self.n_rollout)
 
 
 class Pointwise(nn.Module):
-    """Mixes channels with dropout, so that evaluation and training differ."""
+    """Mix channels with dropout, so that evaluation and training differ."""
 
     def __init__(self, in_channels, out_channels):
         super().__init__()
@@ -90,7 +99,7 @@ class WaveModule(ForecastModule):
 
 
 class DivergingModule(WaveModule):
-    """Forecasts that stop being finite at the 5th step of the second trajectory of a batch."""
+    """Make forecasts that are not finite from the 5th step of the second trajectory of a batch on."""
 
     def forecast(self, *args, **kwargs):
         prediction = super().forecast(*args, **kwargs)
