@@ -3,32 +3,48 @@ import sys
 
 import pytest
 
+from fno_lightning import malloc
+
 PROGRAM = """
-import resource, torch
-from fno_lightning.malloc import keep_freed_memory
-if {keep}:
-    if not keep_freed_memory():
-        raise SystemExit("no glibc")
-def faults():
-    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-def step():
-    tensors = [torch.ones(5 * 2**20) for _ in range(4)]
-    del tensors
-for _ in range(3):
-    step()
-before = faults()
-for _ in range(3):
-    step()
-print(faults() - before)
+import ctypes, runpy
+keep_freed_memory = runpy.run_path({path!r})["keep_freed_memory"]
+
+class MallInfo(ctypes.Structure):
+    _fields_ = [(name, ctypes.c_size_t) for name in (
+        "arena", "ordblks", "smblks", "hblks", "hblkhd", "usmblks", "fsmblks", "uordblks", "fordblks", "keepcost"
+    )]
+
+library = ctypes.CDLL(None)
+if {keep} and not keep_freed_memory() or not hasattr(library, "mallinfo2"):
+    raise SystemExit("no glibc")
+library.mallinfo2.restype = MallInfo
+library.malloc.restype = ctypes.c_void_p
+n_before = library.mallinfo2().hblks
+memory = library.malloc(ctypes.c_size_t({size}))
+n_mapped = library.mallinfo2().hblks - n_before
+library.free(ctypes.c_void_p(memory))
+print(n_mapped, library.mallinfo2().fordblks)
 """
+SIZE = 20 * 2**20
 
 
-def page_faults(keep):
-    program = subprocess.run([sys.executable, "-c", PROGRAM.format(keep=keep)], capture_output=True, text=True)
-    if "no glibc" in program.stderr:
+def blocks_of_their_own_and_bytes_kept(keep):
+    """Allocate and free a large block; return the number of blocks mapped for it, and of free bytes in the heap."""
+    program = PROGRAM.format(path=malloc.__file__, keep=keep, size=SIZE)
+    finished = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    if "no glibc" in finished.stderr:
         pytest.skip("the C library has no such setting")
-    return int(program.stdout)
+    n_mapped, n_free = map(int, finished.stdout.split())
+    return n_mapped, n_free
 
 
-def test_memory_is_used_again_without_the_system_clearing_it():
-    assert page_faults(keep=True) < 0.1 * page_faults(keep=False)
+def test_freed_memory_stays_in_the_heap_for_the_next_allocation():
+    n_mapped, n_free = blocks_of_their_own_and_bytes_kept(keep=True)
+    assert n_mapped == 0
+    assert n_free >= SIZE
+
+
+def test_large_blocks_are_given_back_to_the_system_otherwise():
+    n_mapped, n_free = blocks_of_their_own_and_bytes_kept(keep=False)
+    assert n_mapped == 1
+    assert n_free < SIZE

@@ -1,14 +1,21 @@
-"""What a launcher tells each of two processes on one machine."""
+"""Two processes on one machine, as a launcher starts them."""
 
 import os
+import pickle
 import socket
+import tempfile
+from multiprocessing import forkserver
+from pathlib import Path
 
 import torch
 import torch.multiprocessing as mp
 
+# A server imports the package once, and forks every process that the tests of this one ask for.
+forkserver.set_forkserver_preload(["fno_lightning"])
+
 
 def join(rank, port):
-    """Makes this process one of two for Lightning, one thread each."""
+    """Make this process one of two for Lightning, one thread each."""
     os.environ |= {
         "TORCHELASTIC_RUN_ID": "test",
         "MASTER_ADDR": "127.0.0.1",
@@ -23,15 +30,18 @@ def join(rank, port):
 
 
 def free_port():
-    """A port of this machine that nothing uses yet."""
+    """Return a port of this machine that nothing uses yet."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]
 
 
 def results_of(work, *args):
-    """Runs ``work(rank, port, *args, results)`` in two processes; returns what each has put under its rank."""
-    with mp.get_context("spawn").Manager() as manager:
-        results = manager.dict()
-        mp.spawn(work, args=(free_port(), *args, results), nprocs=2)
-        return dict(results)
+    """Run ``work(rank, port, *args)`` in two processes; return the result of each by its rank."""
+    with tempfile.TemporaryDirectory() as folder:
+        mp.start_processes(_store, (work, free_port(), args, folder), nprocs=2, start_method="forkserver")
+        return [pickle.loads(Path(folder, str(rank)).read_bytes()) for rank in range(2)]
+
+
+def _store(rank, work, port, args, folder):
+    Path(folder, str(rank)).write_bytes(pickle.dumps(work(rank, port, *args)))

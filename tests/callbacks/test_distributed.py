@@ -40,9 +40,9 @@ def evaluate(folder, rollout_batch_size, *, strategy="auto", n_processes=1):
     return errors
 
 
-def work(rank, port, folder, results):
+def work(rank, port, folder):
     join(rank, port)
-    results[rank] = {
+    return {
         case: evaluate(f"{folder}/{size}" if rank == 0 else f"{folder}/other", size, strategy="ddp", n_processes=2)
         for case, size in CASES.items()
     }

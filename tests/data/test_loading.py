@@ -1,19 +1,16 @@
 """Batches that processes share out, and what two processes evaluate with them."""
 
 import itertools
-import json
-import socket
 
 import lightning as L
 import pytest
 import torch
-import torch.multiprocessing as mp
 from torch.utils.data import Dataset
 from torchmetrics import MeanMetric
 
 from fno_lightning.data import Batch, FieldDataModule, FieldSpec
 from fno_lightning.data.loading import shared_batches
-from tests.two_processes import join
+from tests.two_processes import join, results_of
 
 
 @pytest.mark.parametrize(("n_samples", "size"), [(1, 3), (3, 3), (7, 3), (9, 3), (0, 2)])
@@ -100,7 +97,7 @@ def train_and_test(make_trainer, **options):
     return module.sizes, validated, trainer.callback_metrics["mean"].item()
 
 
-def work(rank, port, folder):
+def work(rank, port):
     join(rank, port)
 
     def make_trainer(**options):
@@ -116,20 +113,15 @@ def work(rank, port, folder):
             **options,
         )
 
-    (folder / f"{rank}.json").write_text(json.dumps(train_and_test(make_trainer, num_workers=rank)))
+    return train_and_test(make_trainer, num_workers=rank)
 
 
-def test_two_processes_train_on_a_small_split_and_evaluate_every_sample_once(make_trainer, tmp_path):
+def test_two_processes_train_on_a_small_split_and_evaluate_every_sample_once(make_trainer):
     expected = sum(k**2 for k in range(7)) / 7
     sizes, validated, tested = train_and_test(make_trainer)
     assert sizes == [8]
     assert (validated, tested) == pytest.approx((expected, expected))
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    mp.spawn(work, args=(port, tmp_path), nprocs=2)
-    for rank in range(2):
-        sizes, *means = json.loads((tmp_path / f"{rank}.json").read_text())
+    for sizes, *means in results_of(work):
         assert sizes == [5]
         assert means == pytest.approx([expected, expected], rel=1e-6)
 

@@ -31,14 +31,13 @@ def train(strategy="auto", n_processes=1, batch_size=4):
     return module.seen
 
 
-def work(rank, port, results):
+def work(rank, port):
     join(rank, port)
-    results[rank] = train("ddp", n_processes=2)
+    return train("ddp", n_processes=2)
 
 
 def test_processes_share_out_the_samples(tmp_path):
-    results = results_of(work)
-    first, second = results[0], results[1]
+    first, second = results_of(work)
     alone = train()
     assert len(first) == len(second) == 4
     flat = [sorted(value for batch in batches for value in batch) for batches in (first, second, alone)]

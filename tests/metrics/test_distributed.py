@@ -29,15 +29,15 @@ def updated(metric, first, last):
     return metric
 
 
-def work(rank, port, shares, results):
+def work(rank, port, shares):
     dist.init_process_group("gloo", init_method=f"tcp://127.0.0.1:{port}", rank=rank, world_size=2)
     found = {}
     for share, ranges in shares.items():
         for name, factory in STANDARD_METRICS.items():
             metric = updated(factory(1), *ranges[rank])
             found[share, name] = metric.compute().tolist()
-    results[rank] = found
     dist.destroy_process_group()
+    return found
 
 
 @pytest.mark.filterwarnings("ignore:The ``compute`` method of metric")

@@ -37,9 +37,9 @@ def train(folder, steps_per_execution):
     return trainer.global_step, [weight.detach().numpy() for weight in module.parameters()]
 
 
-def work(rank, port, folder, results):
+def work(rank, port, folder):
     join(rank, port)
-    results[rank] = {steps: train(folder, steps) for steps in (None, 4)}
+    return {steps: train(folder, steps) for steps in (None, 4)}
 
 
 @pytest.mark.filterwarnings("ignore:Using `DistributedSampler` with the dataloaders")

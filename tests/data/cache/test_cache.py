@@ -8,7 +8,6 @@ import lightning as L
 import numpy as np
 import pytest
 import torch
-import torch.multiprocessing as mp
 from lightning.pytorch.callbacks import Callback
 
 from fno_lightning.data import Batch, MixedDataModule, WellDataModule, write_well_file
@@ -17,7 +16,7 @@ from fno_lightning.data.cache.policy import SplitCaches
 from fno_lightning.data.cache.shared_memory import RamFrames
 from fno_lightning.data.cache.store import DeviceFrames
 from fno_lightning.data.hdf5.dataset import WindowDataset
-from tests.two_processes import free_port, join
+from tests.two_processes import join, results_of
 
 TOO_MUCH = "25.3 kB are more than half of"
 CACHES = pytest.mark.parametrize("cache", ["ram", "device"])
@@ -191,7 +190,7 @@ def train_distributed(rank, port, root, folder):
 
 
 def test_distributed_processes_see_the_same(data_set, tmp_path):
-    mp.spawn(train_distributed, args=(free_port(), data_set(), tmp_path), nprocs=2)
+    results_of(train_distributed, data_set(), tmp_path)
     seen = {path.stem: json.loads(path.read_text()) for path in tmp_path.glob("*.json")}
     assert seen["none-0"] != seen["none-1"]
     for cache in ("ram", "device"):
