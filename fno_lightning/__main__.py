@@ -6,46 +6,64 @@ import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import FrameType
+
+from lightning.pytorch import Callback, LightningDataModule, LightningModule
+from lightning.pytorch.loggers import Logger
 
 from fno_lightning.cli import main, prepare_process
 from fno_lightning.commands import COMMANDS
+from fno_lightning.parser import TRACEBACK
+from fno_lightning.pdes import PDE
 
-TRACEBACK = "FNO_LIGHTNING_TRACEBACK"
-"""Environment variable that, if set, shows where an error was raised."""
+_CHOSEN = (LightningModule, LightningDataModule, PDE, Callback, Logger)
+"""Classes that a configuration names by their class path."""
 
 
 def run() -> None:
-    """Runs the command line; of an error in what the user gave, shows what the package says about it."""
+    """Run the command line; report what is wrong with the user's input in one line, without a traceback."""
     try:
         if sys.argv[1:2] and sys.argv[1] in COMMANDS:
             prepare_process()
             raise SystemExit(COMMANDS[sys.argv[1]](sys.argv[2:]))
         main()
     except Exception as error:
-        said = next((cause for cause in _chain(error) if _is_said_by_package(cause)), None)
+        said = next((cause for cause in _chain(error) if _concerns_the_input(cause)), None)
         if said is None or TRACEBACK in os.environ:
             raise
-        raise SystemExit(f"error: {said}\n({TRACEBACK}=1 shows where it was raised)") from None
+        raise SystemExit(f"error: {said}{_class_of(said)}\n({TRACEBACK}=1 shows where it was raised)") from None
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:
-    """An error and those that it was raised from."""
+    """Yield an error and those that it was raised from."""
     while error is not None:
         yield error
         error = error.__cause__ or error.__context__
 
 
-def _is_said_by_package(error: BaseException) -> bool:
-    """Whether an error was raised by this package's own checks, and not by what it calls."""
-    if (
-        not isinstance(error, ValueError | OSError | TypeError | ImportError | FloatingPointError)
-        or error.__traceback__ is None
-    ):
+def _concerns_the_input(error: BaseException) -> bool:
+    """Whether an error is about a missing package, or was raised by this package's own checks, not by what it calls."""
+    if isinstance(error, ModuleNotFoundError):
+        return True
+    if not isinstance(error, ValueError | OSError | TypeError | ImportError | FloatingPointError):
         return False
-    innermost = error.__traceback__
-    while innermost.tb_next is not None:
-        innermost = innermost.tb_next
-    return Path(innermost.tb_frame.f_code.co_filename).is_relative_to(Path(__file__).parent)
+    frames = _frames(error)
+    return bool(frames) and Path(frames[-1].f_code.co_filename).is_relative_to(Path(__file__).parent)
+
+
+def _class_of(error: BaseException) -> str:
+    """Return, in parentheses, the innermost class of a configuration in whose methods an error was raised."""
+    owners = [type(frame.f_locals["self"]) for frame in _frames(error) if "self" in frame.f_locals]
+    chosen = [owner for owner in owners if issubclass(owner, _CHOSEN)]
+    return f" ({chosen[-1].__name__})" if chosen else ""
+
+
+def _frames(error: BaseException) -> list[FrameType]:
+    frames, traceback = [], error.__traceback__
+    while traceback is not None:
+        frames.append(traceback.tb_frame)
+        traceback = traceback.tb_next
+    return frames
 
 
 if __name__ == "__main__":

@@ -23,6 +23,7 @@ from fno_lightning.data import FieldDataModule, FieldSpec, NotPreparedError
 from fno_lightning.malloc import keep_freed_memory
 from fno_lightning.modules import ForecastModule
 from fno_lightning.modules.compatibility import current_hparams
+from fno_lightning.parser import Parser
 from fno_lightning.version import __version__
 
 
@@ -44,7 +45,7 @@ class FNOCLI(LightningCLI):
     def init_parser(self, **kwargs: Any) -> LightningArgumentParser:
         """Make a parser whose ``--config`` also takes the name of a shipped configuration."""
         header = [f"fno_lightning=={__version__}, lightning=={lightning.__version__}"]
-        parser = LightningArgumentParser(**{"dump_header": header, **kwargs})
+        parser = self.parser_class(**{"dump_header": header, **kwargs})
         parser.add_argument(
             "-c", "--config", action=ConfigFile, help="a YAML file, or the name of one that fno-lightning configs lists"
         )
@@ -121,6 +122,10 @@ class FNOCLI(LightningCLI):
         return any(isinstance(callback, kind) for callback in callbacks)
 
 
+_SHARDED = ("meta.pt", ".metadata", "checkpoint")
+"""Entries of a checkpoint that is a folder: those of FSDP, of distributed tensors and of DeepSpeed."""
+
+
 def _spec_of(data: FieldDataModule) -> FieldSpec:
     """Return the description of the data, after they are downloaded where that is what they lack."""
     try:
@@ -141,6 +146,10 @@ def _check_checkpoint(subcommand: str, path: str | None) -> None:
         )
     if not Path(path).exists():
         raise SystemExit(f"--ckpt_path {path}: there is no such file")
+    if Path(path).is_dir() and not any((Path(path) / name).exists() for name in _SHARDED):
+        found = sorted(file for pattern in ("*.ckpt", "checkpoints/*.ckpt") for file in Path(path).glob(pattern))
+        hint = f", did you mean {found[0]}?" if found else ", and there is no checkpoint in it"
+        raise SystemExit(f"--ckpt_path {path}: this is a folder, not a checkpoint{hint}")
     if Path(path).is_file() and not zipfile.is_zipfile(path):
         raise SystemExit(f"--ckpt_path {path}: this is not a checkpoint, or only a part of one")
 
@@ -175,7 +184,9 @@ def main(args: ArgsType = None) -> FNOCLI:
         save_config_kwargs={"overwrite": True},
         seed_everything_default=0,
         auto_configure_optimizers=False,
+        parser_class=Parser,
         parser_kwargs={
+            "prog": "fno-lightning",
             "version": f"fno_lightning {__version__}",
             "description": "Trains and evaluates neural operators. Beside the subcommands below: check FILES..., which "
             "checks data sets; configs, which lists the configurations; generate, which makes data without training; "

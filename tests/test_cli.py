@@ -41,6 +41,8 @@ data:
     n_steps_input: 2
 """
 
+TENSORBOARD = "lightning.pytorch.loggers.TensorBoardLogger"
+
 USER_MODULE = '''
 from torch import nn
 from fno_lightning.modules import ForecastModule
@@ -122,6 +124,111 @@ def test_weights_that_are_not_there_are_noticed_before_data_are_made(here):
     with pytest.raises(SystemExit, match=r"initial_weights nowhere\.ckpt: there is no such file"):
         fit("--model.init_args.initial_weights=nowhere.ckpt")
     assert not Path("datasets").exists()
+
+
+@pytest.fixture
+def failing(here, monkeypatch, capsys):
+    """Runs ``fit`` with wrong options and returns the line that says so."""
+
+    def line(*options):
+        monkeypatch.setattr(sys, "argv", ["fno-lightning", "fit", "--config", "wave.yaml", *options])
+        with pytest.raises(SystemExit) as stopped:
+            run()
+        code = stopped.value.code
+        told = code if isinstance(code, str) else capsys.readouterr().err
+        (first, hint) = told.strip().splitlines()
+        assert "FNO_LIGHTNING_TRACEBACK=1 shows" in hint
+        return first
+
+    return line
+
+
+def test_a_missing_package_is_named_with_the_class_that_needs_it(failing):
+    Path("their_models.py").write_text("import no_such_package\n")
+    needs_it = "--model.init_args.network.class_path=their_models.UNet"
+    expected = "error: network.class_path 'their_models.UNet' cannot be imported: No module named 'no_such_package'"
+    assert failing("--model=NetworkModule", needs_it) == f"{expected} (NetworkModule)"
+    expected = "error: --model (their_models.UNet): No module named 'no_such_package'"
+    assert failing("--model=their_models.UNet") == expected
+    Path("their_logger.py").write_text(
+        "from lightning.pytorch.loggers import CSVLogger\n\nclass Log(CSVLogger):\n"
+        "    def __init__(self, save_dir: str = '.'):\n        import no_such_package\n"
+    )
+    assert failing("--trainer.logger=their_logger.Log") == "error: No module named 'no_such_package' (Log)"
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        ("--model.init_args.n_modes=[0]", "n_modes must be positive numbers, one for each axis, got (0,) (FNOModule)"),
+        ("--data.init_args.n_steps_output=0", "n_steps_output is 0, expected at least 1 (GeneratedDataModule)"),
+        (
+            "--model.init_args.n_modes=a",
+            "--model.init_args.n_modes (fno_lightning.modules.FNOModule): expected Sequence, got a",
+        ),
+        ("--trainer.max_epochs=x", "--trainer.max_epochs: expected int, got x"),
+        (
+            "--data.init_args.pde.init_args.grid=4.5",
+            "--data.init_args.pde.init_args.grid (tests.travelling_wave.TravellingWave): expected Sequence, got 4.5",
+        ),
+        (
+            "--data.init_args.pde=Burger",
+            "--data.init_args.pde (fno_lightning.data.GeneratedDataModule): there is no class Burger",
+        ),
+    ],
+)
+def test_a_wrong_value_is_named_with_option_and_class(option, message, failing):
+    assert failing(option) == f"error: {message}"
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        (
+            "--model.init_args.n_mods=4",
+            "--model.init_args.n_mods: fno_lightning.modules.FNOModule has no option n_mods, did you mean n_modes?",
+        ),
+        (
+            "--config={model: {init_args: {n_mods: 4}}}",
+            "--model.init_args.n_mods: fno_lightning.modules.FNOModule has no option n_mods, did you mean n_modes?",
+        ),
+        (
+            "--trainer.logger.init_args.sav_dir=x",
+            f"--trainer.logger.init_args.sav_dir: {TENSORBOARD} has no option sav_dir, did you mean save_dir?",
+        ),
+        ("--trainer.max_epoks=3", "there is no option --trainer.max_epoks, did you mean trainer.max_epochs?"),
+        (
+            "--config={trainer: {max_epoks: 3}}",
+            "there is no option --trainer.max_epoks, did you mean trainer.max_epochs?",
+        ),
+    ],
+)
+def test_the_near_name_of_a_wrong_option_is_suggested(option, message, failing):
+    assert failing(option) == f"error: {message}"
+
+
+def test_the_whole_message_is_shown_on_request(here, monkeypatch, capsys):
+    monkeypatch.setenv("FNO_LIGHTNING_TRACEBACK", "1")
+    with pytest.raises(SystemExit):
+        fit("--model.init_args.n_mods=4")
+    assert "Problem with given class_path 'fno_lightning.modules.FNOModule'" in capsys.readouterr().err
+
+
+def test_a_folder_is_no_checkpoint(here):
+    Path("run/checkpoints").mkdir(parents=True)
+    with pytest.raises(SystemExit, match="--ckpt_path run: this is a folder, not a checkpoint, and there is no"):
+        fit("--ckpt_path=run")
+    Path("run/checkpoints/best.ckpt").touch()
+    with pytest.raises(
+        SystemExit, match=r"this is a folder, not a checkpoint, did you mean run/checkpoints/best\.ckpt\?"
+    ):
+        main(["test", "--config", "wave.yaml", "--ckpt_path=run"])
+
+
+def test_help_names_the_program(here, capsys):
+    with pytest.raises(SystemExit):
+        main(["fit", "--help"])
+    assert capsys.readouterr().out.startswith("usage: fno-lightning [options] fit ")
 
 
 def test_a_fault_of_the_program_is_not_hidden(here, monkeypatch):

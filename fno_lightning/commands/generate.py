@@ -6,11 +6,10 @@ import logging
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from jsonargparse import ArgumentParser
-
 import fno_lightning.pdes  # noqa: F401 (short names of equations)
 from fno_lightning.config_files import ConfigFile
 from fno_lightning.data import FieldDataModule, MixedDataModule, WellDataModule
+from fno_lightning.parser import Parser
 
 logger = logging.getLogger(__name__)
 
@@ -46,8 +45,8 @@ def _stored(data: FieldDataModule) -> Iterator[WellDataModule]:
             yield from _stored(member)
 
 
-def _parser() -> ArgumentParser:
-    parser = ArgumentParser(
+def _parser() -> Parser:
+    parser = Parser(
         prog="fno-lightning generate",
         description="Makes the data of a configuration without training, e.g. generate --config darcy "
         "--data.init_args.n_train 32768 --data.init_args.n_processes 8",
