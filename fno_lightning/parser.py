@@ -26,6 +26,9 @@ _UNKNOWN_TO_PARSER = re.compile(
 )
 _FRAME = re.compile(r"Does not validate|Subtypes:|Errors:|Given value|Subclass types expect|a (?:class path|dict) |$")
 _ALTERNATIVE = re.compile(r"Expected a <class 'NoneType'>|Expected a (?:config )?path but")
+_TYPE = re.compile(
+    r"Expected an? (?P<type><class .*?>|typing\..*?\]|collections\..*?)(?:\. Got value: (?P<value>.*))?$"
+)
 _GIVEN = re.compile(r"Given value: (?:NestedArg\(key='[^']*', val=)?(?P<value>.*?)\)?$", re.M)
 
 
@@ -58,7 +61,8 @@ def explained(message: str, options: Iterable[str] = ()) -> str:
     if not causes:
         return message
     cause = max(causes, key=lambda found: (not _ALTERNATIVE.match(found.text), found.depth))  # the first of several
-    return cause.explained(_GIVEN.search(message))
+    types = [_TYPE.match(found.text) for found in causes if (found.option, found.depth) == (cause.option, cause.depth)]
+    return cause.explained([found for found in types if found], _GIVEN.search(message))
 
 
 @dataclass(frozen=True)
@@ -79,20 +83,33 @@ class _Cause:
     prefix: str = ""
     class_path: str = ""
 
-    def explained(self, given: re.Match[str] | None) -> str:
+    def explained(self, types: list[re.Match[str]], given: re.Match[str] | None) -> str:
+        """Return the cause in a line.
+
+        Args:
+            types: Types that the value could have.
+            given: The value.
+        """
         unknown = _UNKNOWN.search(self.text)
         if unknown is not None:
             name, chosen = unknown["name"], re.search(r"class_path='([^']+)'", self.text)
             prefix = f"{self.option}.init_args." if chosen else self.prefix
             owner = chosen[1] if chosen else self.class_path
             return f"--{prefix}{name}: {owner} has no option {name}{_near(name, _arguments(owner))}"
-        text = re.sub(r"a <class '(?:[\w.]+\.)?(\w+)'>", r"\1", self.text)
-        text = re.sub(r"Expected a dot import path string: (.*)", r"there is no class \1", text)
-        if given and text.startswith("Expected") and "Got value" not in text:
-            text += f", got {given['value']}"
-        text = text.replace(". Got value:", ", got").replace("Expected", "expected").rstrip(".")
+        text = re.sub(r"Expected a dot import path string: (.*)", r"there is no class \1", self.text)
+        if _TYPE.match(text):
+            names = dict.fromkeys(_type_name(found["type"]) for found in types)
+            value = types[0]["value"] or (given["value"] if given else "")
+            text = f"expected {' or '.join(name for name in names if name != 'NoneType')}, got {value}"
         owner = f" ({self.class_path})" if self.class_path else ""
         return f"--{self.option}{owner}: {text}" if self.option else text
+
+
+def _type_name(text: str) -> str:
+    """Return a type as a user calls it: ``int`` for ``<class 'int'>``, and the choices of a ``Literal``."""
+    text = re.sub(r"<class '(.*)'>", r"\1", text)
+    text = re.sub(r"typing\.Literal\[(.*)\]", r"one of \1", text)
+    return re.sub(r"^(?:\w+\.)+(\w+)", r"\1", text)
 
 
 def _causes(message: str) -> Iterator[_Cause]:

@@ -271,6 +271,21 @@ def test_an_optimizer_given_on_the_command_line_keeps_its_own_defaults(here):
     assert cli.trainer.optimizers[0].param_groups[0]["weight_decay"] == 0
 
 
+@pytest.mark.parametrize(
+    ("value", "modes"), [("false", []), ("true", [None]), ("reduce-overhead", ["reduce-overhead"])]
+)
+def test_the_compilers_mode_comes_from_the_command_line(value, modes, here, monkeypatch):
+    used = []
+    monkeypatch.setattr(torch.nn.Module, "compile", lambda self, mode=None: used.append(mode))
+    fit(f"--model.init_args.compile={value}", "--trainer.max_steps=0")
+    assert used == modes
+
+
+def test_an_unknown_mode_of_the_compiler_is_refused(failing):
+    told = failing("--model.init_args.compile=fast")
+    assert told.endswith("expected bool or one of 'default', 'reduce-overhead', 'max-autotune', got fast")
+
+
 def test_a_saved_configuration_replays(here):
     first = fit()
     second = main(["fit", "--config", "runs/wave/version_0/config.yaml"])

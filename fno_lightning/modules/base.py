@@ -80,7 +80,7 @@ class ForecastModule(L.LightningModule, ABC):
         optimizer: Makes the optimizer from the parameters; ``None``: AdamW, lr 1e-3, weight decay 1e-4, fused where
             there is a fused one.
         lr_scheduler: Makes the schedule from the optimizer; ``None``: constant learning rate.
-        compile: Compile the network with ``torch.compile``, in place.
+        compile: Compile the network with ``torch.compile``, in place; a name is its mode.
         activation_checkpointing: What training keeps for the backward pass: ``none``: everything; ``auto``: everything
             but what is as fast evaluated again (tiles of points of an FNO on a CPU); ``full``: only the inputs of each
             block (member of a ModuleList or Sequential, or the whole network), which is evaluated again, at the cost of
@@ -110,7 +110,7 @@ class ForecastModule(L.LightningModule, ABC):
         loss: Loss | None = None,
         optimizer: OptimizerCallable | None = None,
         lr_scheduler: LRSchedulerCallable | None = None,
-        compile: bool = False,  # noqa: A002 (torch's own name for it)
+        compile: bool | Literal["default", "reduce-overhead", "max-autotune"] = False,  # noqa: A002 (torch's own name)
         activation_checkpointing: ActivationCheckpointing = "auto",
         initial_weights: str | None = None,
         refit_normalization: bool = False,
@@ -352,7 +352,7 @@ class ForecastModule(L.LightningModule, ABC):
         freeze_parts(self.network, self.freeze_parts)
         checkpoint_activations(self.network, self.activation_checkpointing)
         if self.compile_network:
-            self.network.compile()
+            self.network.compile(mode=None if self.compile_network is True else self.compile_network)
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Return the optimizer and, if there is one, its schedule."""
