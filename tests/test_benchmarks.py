@@ -56,13 +56,19 @@ def test_contestants_take_turns_and_slow_ones_are_run_once():
             "b": Contestant(contestant("b", 1.5), rival="a"),
             "slow": Contestant(contestant("slow", 2.5), rival="a", warm_up=2),
         },
-        rounds=2,
+        rounds=range(2),
         scale=1e3,
         unit="ms",
     )
     assert order == ["a", "b", "slow", "slow", "a", "b", "slow", "a", "b"]
     assert series["a"] == Series("a", [1000.0, 1000.0], "ms")
     assert series["slow"].values == [2500.0]
+
+
+def test_rounds_end_at_the_deadline_but_for_the_first():
+    assert list(Settings().rounds(5)) == [0, 1, 2, 3, 4]
+    assert list(Settings(quick=True).rounds(7)) == [0, 1, 2]
+    assert list(Settings(deadline=0).rounds(5)) == [0]
 
 
 def test_ratio_is_the_median_of_ratios_of_the_same_round():

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
+import math
 import statistics
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -17,29 +18,38 @@ CPU = torch.device("cpu")
 
 @dataclass(frozen=True)
 class Settings:
-    """How a suite is run.
+    """Settings of a run of the suite.
 
     Args:
-        quick: Fewer rounds.
-        tiny: One round at the smallest sizes, with nothing compiled: whether everything runs, not how fast.
-        device: Where the networks run.
+        quick: Take fewer rounds, and leave out what takes long to compile and decides no ratio.
+        tiny: Take one round at the smallest sizes and compile nothing, to see whether everything runs.
+        device: Device of the networks.
+        deadline: Time, on :func:`time.perf_counter`, after which no further round is begun.
     """
 
     quick: bool = False
     tiny: bool = False
     device: torch.device = CPU
+    deadline: float = math.inf
 
     @property
     def compile(self) -> bool:
-        """Whether our networks are compiled."""
+        """Whether to compile our networks."""
         return not self.tiny
 
-    def rounds(self, full: int) -> int:
-        """Rounds of a comparison that has ``full`` of them when there is time."""
+    def n_rounds(self, full: int) -> int:
+        """Return the number of rounds of a comparison that has ``full`` of them when there is time."""
         return 1 if self.tiny else max(2, full // 2) if self.quick else full
 
+    def rounds(self, full: int) -> Iterator[int]:
+        """Yield the numbers of the rounds: at least one, and others until the deadline."""
+        for number in range(self.n_rounds(full)):
+            if number and time.perf_counter() > self.deadline:
+                return
+            yield number
+
     def size(self, full: int, tiny: int) -> int:
-        """A size, reduced in a tiny run."""
+        """Return a size, reduced in a tiny run."""
         return tiny if self.tiny else full
 
 
@@ -137,21 +147,23 @@ class Benchmark:
         rows: The rows.
         measure: Returns the measurement of each row by its name; a row whose peer cannot run is left out.
         peers: Modules that must be installed.
+        seconds: Time for the rows in a quick run on 2 cores: no further round is begun after it.
     """
 
     rows: Sequence[Row]
     measure: Callable[[Settings], Mapping[str, Measurement]]
     peers: Sequence[str] = ()
+    seconds: float = 20
 
 
 def interleave(
-    contestants: Mapping[str, Contestant], rounds: int, *, unit: str = "s", scale: float = 1.0
+    contestants: Mapping[str, Contestant], rounds: Iterable[int], *, unit: str = "s", scale: float = 1.0
 ) -> dict[str, Series]:
     """Measures all contestants in every round, so that other load on the machine meets all of them.
 
     Args:
         contestants: Who is measured, in this order.
-        rounds: How often.
+        rounds: Numbers of the rounds, from 0.
         unit: Of the measures.
         scale: The measures are multiplied by it.
     """
@@ -161,7 +173,7 @@ def interleave(
         for _ in range(contestant.warm_up):
             contestant.measure()
         logger.info("  %s: warm after %.1f s", name, time.perf_counter() - begin)
-    for number in range(rounds):
+    for number in rounds:
         for name, contestant in contestants.items():
             if number and contestant.rival and values[name][0] > 2 * values[contestant.rival][0]:
                 continue

@@ -60,7 +60,8 @@ def make_module(
 ) -> FNOModule:
     """An :class:`FNOModule` with its network and the normalisation of the data."""
     torch.manual_seed(seed)
-    module = FNOModule(spec=data.spec, n_steps_input=data.n_steps_input, compile=settings.compile, **network, **options)
+    options = {"compile": settings.compile} | options
+    module = FNOModule(spec=data.spec, n_steps_input=data.n_steps_input, **network, **options)
     module.fit_normalization(data.statistics)
     module.configure_model()
     return module

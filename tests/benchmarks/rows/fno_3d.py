@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 
 import torch
 
@@ -13,13 +14,8 @@ from tests.benchmarks.training_step import TrainingStep, check_steps, learnable_
 ROWS = {n: Row(f"fno_3d_{n}", f"step of the 3-D FNO, {n}³ points, batch 1, width 32, 12³ modes", 2) for n in (32, 64)}
 
 
-def measure(settings: Settings) -> Mapping[str, Measurement]:
-    return {row.name: step(settings, settings.size(n, n // 4)) for n, row in ROWS.items()}
-
-
-def step(settings: Settings, n: int) -> Measurement:
-    """Compares at one size; compiled code of the other is forgotten, or the compiler would generalise over sizes."""
-    torch.compiler.reset()
+def measure(full_size: int, settings: Settings) -> Mapping[str, Measurement]:
+    n = settings.size(full_size, full_size // 4)
     torch.manual_seed(0)
     x, y = learnable_data(1, 4, 1, (n, n, n), settings.device)
     modes = settings.size(12, 4)
@@ -31,7 +27,8 @@ def step(settings: Settings, n: int) -> Measurement:
         "ours, compiled": TrainingStep(ours.to(settings.device), x, y, compile=settings.compile),
     }
     series = interleave({name: Contestant(one.measure) for name, one in steps.items()}, settings.rounds(5))
-    return times_as_fast(series, ["ours, compiled"], ["neuralop"], check_steps(steps))
+    measurement = times_as_fast(series, ["ours, compiled"], ["neuralop"], check_steps(steps))
+    return {ROWS[full_size].name: measurement}
 
 
-BENCHMARK = Benchmark(tuple(ROWS.values()), measure, peers=("neuralop",))
+BENCHMARKS = tuple(Benchmark((row,), partial(measure, n), peers=("neuralop",)) for n, row in ROWS.items())

@@ -18,7 +18,7 @@ STEPS_PER_EXECUTION = 18  # divides the 1,746 batches of an epoch
 
 def measure(settings: Settings) -> Mapping[str, Measurement]:
     grid = settings.size(128, 8), settings.size(384, 12)
-    n_frames, n_files, n_epochs = settings.size(101, 9), settings.size(9, 2), settings.rounds(3) + 1
+    n_frames, n_files, n_epochs = settings.size(101, 9), settings.size(9, 2), settings.n_rounds(3) + 1
     n = settings.size(16, 4)
     network = {"n_modes": [n, n], "hidden_channels": settings.size(64, 8), "n_layers": 4}
     with tempfile.TemporaryDirectory() as folder:

@@ -27,22 +27,17 @@ def measure(settings: Settings) -> Mapping[str, Measurement]:
         write_smooth_pairs(Path(folder) / "pairs", 64, settings.size(512, 16))
         data = WellDataModule("pairs", folder, n_steps_input=1, batch_size=1)
         data.setup("fit")
-        modules = {
-            "bare loop": make_module(data, settings, network),
-            "executions": make_module(data, settings, network),
-            "ordinary": make_module(data, settings, network),
-        }
-        losses = {name: [loss_of_samples(module, data, 16)] for name, module in modules.items()}
+        module = make_module(data, settings, network)
+        losses = [loss_of_samples(module, data, 16)]
         contestants = {
-            "bare loop": Contestant(partial(bare_seconds, modules["bare loop"], data)),
-            "executions": Contestant(partial(fit_seconds, modules["executions"], data, settings, STEPS_PER_EXECUTION)),
-            "ordinary": Contestant(partial(fit_seconds, modules["ordinary"], data, settings)),
+            "bare loop": Contestant(partial(bare_seconds, module, data)),
+            "executions": Contestant(partial(fit_seconds, module, data, settings, STEPS_PER_EXECUTION)),
+            "ordinary": Contestant(partial(fit_seconds, module, data, settings)),
         }
         series = interleave(contestants, settings.rounds(7), unit="ms/step", scale=1e3)
-        for name, module in modules.items():
-            losses[name].append(loss_of_samples(module, data, 16))
-    require_falling(losses)
-    notes = ["one epoch a round, the same data module, network, normalisation and AdamW"]
+        losses.append(loss_of_samples(module, data, 16))
+    require_falling({"ours": losses})
+    notes = ["one epoch a round, each continues with the weights of the one before"]
     return {
         row.name: Measurement(
             [ratio - 1 for ratio in paired_ratios(series[name], series["bare loop"])],

@@ -60,7 +60,7 @@ def measure(settings: Settings) -> Mapping[str, Measurement]:
         loaded = WellDataModule(root.name, folder, **options)
         resident = ResidentDataModule(root.name, folder, cache="none", **options)
         resident.n_batches, resident.device = n_steps, settings.device
-        module = make_module(loaded, settings, network)
+        module = make_module(loaded, settings, network, compile=settings.compile and not settings.quick)
         losses = [loss_of_samples(module, resident, batch_size)]
 
         def seconds_per_step(data: WellDataModule) -> float:
@@ -73,7 +73,8 @@ def measure(settings: Settings) -> Mapping[str, Measurement]:
         losses.append(loss_of_samples(module, resident, batch_size))
     require_falling({"ours": losses})
     real, one = series.values()
-    notes = [f"inside Lightning, {n_steps - skip} steps a round, the loader's cache chosen by itself"]
+    notes = ["not compiled"] if settings.quick else []
+    notes += [f"inside Lightning, {n_steps - skip} steps a round, the loader's cache chosen by itself"]
     return {ROW.name: Measurement(paired_ratios(one, real), real, one, notes=notes)}
 
 

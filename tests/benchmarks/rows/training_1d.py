@@ -150,21 +150,24 @@ def measure(settings: Settings) -> Mapping[str, Measurement]:
 def compare(settings: Settings, data: WellDataModule, network: dict, n_epochs: int) -> Measurement:
     """Runs all trainings in turn."""
     n_steps = settings.size(STEPS_PER_EXECUTION, 2)
-    options = {
+    options: dict[str, dict[str, int]] = {
         f"ours, Lightning, {n_steps} steps per execution": {"steps_per_execution": n_steps},
         "ours, Lightning": {},
     }
+    if settings.quick:
+        del options["ours, Lightning"]
     modules = {name: make_module(data, settings, network) for name in options}
     first, *_ = modules.values()
     x, y = normalised_samples(data, first)
     jax_training = JAXTraining(first, x, y, data.batch_size, n_epochs)
-    neuralop = NeuralopTraining(x, y, data.batch_size, n_epochs, settings.device, **network)
     ours = {
         name: LightningTraining(module, data, settings, n_epochs, **options[name]) for name, module in modules.items()
     }
     contestants = {name: Contestant(training.measure) for name, training in ours.items()}
     contestants["JAX, lax.scan"] = Contestant(jax_training.measure)
-    contestants["neuralop's Trainer"] = Contestant(neuralop.measure)
+    if not settings.quick:
+        neuralop = NeuralopTraining(x, y, data.batch_size, n_epochs, settings.device, **network)
+        contestants["neuralop's Trainer"] = Contestant(neuralop.measure)
     series = interleave(contestants, settings.rounds(5), unit="ms/step", scale=1e3)
 
     losses = {name: training.losses for name, training in ours.items()} | {"JAX": jax_training.losses}
@@ -174,7 +177,9 @@ def compare(settings: Settings, data: WellDataModule, network: dict, n_epochs: i
     if len(steps) != 1:
         raise RuntimeError(f"the trainings had different numbers of steps: {steps}")
     counts = {name: parameter_count(training.module.network) for name, training in ours.items()}
-    counts |= {"JAX": jax_training.n_parameters, "neuralop": neuralop.n_parameters}
+    counts["JAX"] = jax_training.n_parameters
+    if not settings.quick:
+        counts["neuralop"] = neuralop.n_parameters
     notes = [
         require_equal_counts(counts),
         f"{steps.pop()} steps of AdamW, compilation before the measurement",
