@@ -16,13 +16,13 @@ torch.set_num_threads(1)  # the tests' tensors are tiny, and the tests run side 
 
 @pytest.fixture(autouse=True)
 def _no_command_line(monkeypatch):
-    """LightningCLI warns when it is given arguments in a process that has some of its own."""
+    """Hide pytest's arguments, of which LightningCLI would warn."""
     monkeypatch.setattr(sys, "argv", ["fno-lightning"])
 
 
 @pytest.fixture
 def make_data(tmp_path):
-    """Makes a datamodule of travelling waves on a given grid."""
+    """Make a datamodule of travelling waves on a given grid."""
 
     def make(grid=(16,), **options):
         options = {"n_steps_input": 2, "batch_size": 4, "n_train": 2, "base_path": str(tmp_path / "datasets")} | options
@@ -63,7 +63,7 @@ def make_trainer(tmp_path, logs_to_tensorboard):
 
 @pytest.fixture
 def compiler():
-    """Makes a test compile anew, without the run-time shape checks that the compiler would have to see through."""
+    """Compile anew, without the run-time shape checks, which the compiler would have to trace."""
     torch._dynamo.reset()
     jaxtyping.config.update("jaxtyping_disable", True)
     yield

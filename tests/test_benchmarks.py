@@ -1,4 +1,4 @@
-"""The harness of the benchmarks; nothing here is timed."""
+"""Harness and rows of the benchmarks, without timings."""
 
 import json
 

@@ -13,7 +13,7 @@ from fno_lightning.pdes import Trajectories
 
 @pytest.fixture
 def random_trajectories():
-    """Makes trajectories with every kind of field that the writer knows."""
+    """Make trajectories with every kind of field that the writer knows."""
 
     def make(grid, n_trajectories=2, n_frames=8, seed=0):
         generator = torch.Generator().manual_seed(seed)
@@ -34,7 +34,7 @@ def random_trajectories():
 
 @pytest.fixture
 def data_set(tmp_path, random_trajectories):
-    """Writes a data set with two files in each split; returns its folder."""
+    """Write a data set with two files in each split; return its folder."""
 
     def make(grid=(6, 4), n_trajectories=2, n_frames=8, name="waves"):
         root = tmp_path / name
@@ -49,7 +49,7 @@ def data_set(tmp_path, random_trajectories):
 
 
 def write_irregular_file(path, grid=(5, 4), n_trajectories=3, n_frames=9, **storage):
-    """Writes what the package's own writer never does: tensors, shared fields, fields constant along an axis."""
+    """Write a file unlike those of the package's own writer: tensors, shared fields, fields constant along an axis."""
     rng = np.random.default_rng(1)
     axes = list("xyz"[: len(grid)])
     n_dims = len(grid)

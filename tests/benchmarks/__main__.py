@@ -1,4 +1,4 @@
-"""Measures this package beside others.
+"""Measure this package beside its peers.
 
     python -m tests.benchmarks [--quick] [--gpu] [--rows NAME ...] [--out DIR]
 

@@ -1,4 +1,4 @@
-"""Checks that both sides of a comparison compute the same kind of result."""
+"""Check that both sides of a comparison compute the same kind of result."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from torch import nn
 
 
 class DifferentResultError(RuntimeError):
-    """What was timed is not comparable."""
+    """Results that are not comparable."""
 
 
 def parameter_count(network: nn.Module) -> int:
-    """Number of real parameters: a complex one counts twice."""
+    """Return the number of real parameters; a complex one counts twice."""
     return sum(p.numel() * (1 + p.is_complex()) for p in network.parameters())
 
 
 def require_equal_counts(counts: Mapping[str, int]) -> str:
-    """Checks that all contestants have equally many parameters; says how many.
+    """Check that all contestants have equally many parameters; return a remark with their number.
 
     Raises:
         DifferentResultError: if they do not.
@@ -29,7 +29,7 @@ def require_equal_counts(counts: Mapping[str, int]) -> str:
 
 
 def require_falling(losses: Mapping[str, Sequence[float]]) -> None:
-    """Checks that every contestant's losses are finite and that the last is smaller than the first.
+    """Check that every contestant's losses are finite and that the last is smaller than the first.
 
     Raises:
         DifferentResultError: if one's are not.
@@ -40,7 +40,7 @@ def require_falling(losses: Mapping[str, Sequence[float]]) -> None:
 
 
 def require_close(values: Mapping[str, float], tolerance: float, what: str) -> None:
-    """Checks that a value is the same for all contestants.
+    """Check that a value is the same for all contestants.
 
     Raises:
         DifferentResultError: if two differ by more than ``tolerance`` of the largest magnitude.

@@ -1,4 +1,4 @@
-"""Measures how many samples of Darcy flow are solved per second, against sparse direct solves one after the other.
+"""Measure the samples of Darcy flow that are solved per second, against sparse direct solves one by one.
 
 Both get the permeabilities of the FNO paper and give the pressure; drawing the permeability is measured apart, and
 assembling the sparse matrix counts for the direct solve. The methods take turns; times are medians.
@@ -45,7 +45,7 @@ def main() -> None:
 
 
 def measure(arguments: argparse.Namespace, n: int) -> None:
-    """Prints one row of the table."""
+    """Print one row of the table."""
     points = 2**18 if arguments.device == "cpu" else 2**22
     n_samples = arguments.batch or max(1, points // n**2)
     centres = [(torch.arange(n, dtype=torch.float64, device=arguments.device) + 0.5) / n] * 2
@@ -79,7 +79,7 @@ def measure(arguments: argparse.Namespace, n: int) -> None:
 
 
 def direct(k_x: np.ndarray, k_y: np.ndarray) -> np.ndarray:
-    """Assembles and solves one sample with scipy; the unit source is constant, the boundary half a cell away."""
+    """Assemble and solve one sample with scipy; the unit source is constant, the boundary half a cell away."""
     n_x, n_y = k_y.shape[0], k_x.shape[1]
     t_x, t_y = k_x * (n_x / n_y), k_y * (n_y / n_x)
     for edge in (t_x[0], t_x[-1], t_y[:, 0], t_y[:, -1]):
@@ -93,7 +93,7 @@ def direct(k_x: np.ndarray, k_y: np.ndarray) -> np.ndarray:
 
 
 def duration(method: Callable[[], object], device: str) -> float:
-    """Seconds of one call."""
+    """Return the seconds of one call."""
     synchronize(device)
     start = time.perf_counter()
     method()

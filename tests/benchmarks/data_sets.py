@@ -13,7 +13,7 @@ from fno_lightning.pdes import Trajectories
 def write_radiative_layers(
     root: Path, grid: tuple[int, int], n_trajectories: int, *, n_frames: int = 101, n_files: int = 1
 ) -> None:
-    """Writes random fields with the names and shapes of turbulent_radiative_layer_2D.
+    """Write random fields with the names and shapes of turbulent_radiative_layer_2D.
 
     Args:
         root: Folder of the data set.
@@ -40,7 +40,7 @@ def write_radiative_layers(
 
 
 def write_smooth_pairs(root: Path, n_points: int, n_samples: int) -> None:
-    """Writes pairs of a smooth random periodic function and its square, shifted: two frames of one field."""
+    """Write pairs of a smooth random periodic function and its square, shifted: two frames of one field."""
     generator = torch.Generator().manual_seed(0)
     waves = torch.arange(1, 7)
     coefficients = torch.randn(n_samples, len(waves), 2, generator=generator) / waves[:, None]

@@ -1,4 +1,4 @@
-"""Where and with what a benchmark was measured."""
+"""Hardware and versions of a measurement."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ DISTRIBUTIONS = ("torch", "lightning", "neuraloperator", "the_well", "jax", "opt
 
 
 def environment(device: torch.device) -> dict[str, object]:
-    """Hardware, versions, date and commit."""
+    """Return hardware, versions, date and commit."""
     record: dict[str, object] = {
         "date": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC"),
         "commit": _commit(),
@@ -33,7 +33,7 @@ def environment(device: torch.device) -> dict[str, object]:
 
 
 def summary(record: dict) -> str:
-    """The record as a sentence."""
+    """Return the record as a sentence."""
     versions = ", ".join(f"{name} {version}" for name, version in record["versions"].items())
     gpu = f"{record['gpu']}; " if "gpu" in record else ""
     return (

@@ -1,4 +1,4 @@
-"""Measures the speed of the Euler solver in cell updates per second (one cell, one full time step).
+"""Measure the speed of the Euler solver in cell updates per second (one cell, one full time step).
 
 Run: ``python tests/benchmarks/euler_throughput.py --resolution 64 192 --batch 5 --threads 1``
 """

@@ -1,4 +1,4 @@
-"""Runs contestants in turn and compares them round by round."""
+"""Measure contestants in turn, and compare them round by round."""
 
 from __future__ import annotations
 
@@ -74,9 +74,9 @@ class Series:
     """Measures of one contestant, one a round.
 
     Args:
-        contestant: Who was measured.
-        values: What was measured.
-        unit: Of the values.
+        contestant: Its name.
+        values: Measures.
+        unit: Unit of the measures.
     """
 
     contestant: str
@@ -96,12 +96,12 @@ class Series:
 
 @dataclass(frozen=True)
 class Measurement:
-    """What a row shows.
+    """Result of a row.
 
     Args:
         ratios: Figure that is compared with the target, one a round.
         ours: Our measures.
-        peer: What they are compared with; ``None`` where the target is an absolute figure.
+        peer: Measures of the peer; ``None`` where the target is an absolute figure.
         others: Measures of further contestants, for people to read.
         notes: Sizes, checks and other remarks.
     """
@@ -124,7 +124,7 @@ class Row:
 
     Args:
         name: Name on the command line and in the results.
-        what: What is compared.
+        what: Subject of the comparison.
         target: Figure to be reached.
         bound: Whether the figure has to be at least or at most the target.
     """
@@ -159,13 +159,13 @@ class Benchmark:
 def interleave(
     contestants: Mapping[str, Contestant], rounds: Iterable[int], *, unit: str = "s", scale: float = 1.0
 ) -> dict[str, Series]:
-    """Measures all contestants in every round, so that other load on the machine meets all of them.
+    """Measure all contestants in every round, so that other load on the machine affects all of them.
 
     Args:
-        contestants: Who is measured, in this order.
+        contestants: The contestants by name, in the order of their turns.
         rounds: Numbers of the rounds, from 0.
-        unit: Of the measures.
-        scale: The measures are multiplied by it.
+        unit: Unit of the scaled measures.
+        scale: Factor of the measures.
     """
     values: dict[str, list[float]] = {name: [] for name in contestants}
     for name, contestant in contestants.items():
@@ -185,26 +185,26 @@ def interleave(
 
 
 def paired_ratios(numerator: Series, denominator: Series) -> list[float]:
-    """Ratios of measures of the same round; rounds that only one of them has are left out."""
+    """Return the ratios of measures of the same round; leave out rounds that only one of them has."""
     return [n / d for n, d in zip(numerator.values, denominator.values, strict=False)]
 
 
 def fastest(series: Mapping[str, Series], names: Sequence[str]) -> Series:
-    """The series with the smallest median."""
+    """Return the series with the smallest median."""
     return min((series[name] for name in names), key=lambda one: one.median)
 
 
 def times_as_fast(
     series: Mapping[str, Series], ours: Sequence[str], peers: Sequence[str], notes: Sequence[str] = ()
 ) -> Measurement:
-    """Compares the fastest of ours with the fastest of the peers; the others are shown too."""
+    """Compare the fastest of ours with the fastest of the peers, and keep the others to be shown."""
     our_best, peer_best = fastest(series, ours), fastest(series, peers)
     others = [one for one in series.values() if one not in (our_best, peer_best)]
     return Measurement(paired_ratios(peer_best, our_best), our_best, peer_best, others, notes)
 
 
 def quartiles(values: Sequence[float]) -> tuple[float, float]:
-    """First and third quartile; of a single value, that value."""
+    """Return the first and third quartile; of a single value, that value."""
     if len(values) < 2:
         return values[0], values[0]
     first, _, third = statistics.quantiles(values, n=4, method="inclusive")
@@ -212,7 +212,7 @@ def quartiles(values: Sequence[float]) -> tuple[float, float]:
 
 
 def seconds(work: Callable[[], object], device: torch.device) -> float:
-    """Time of one call, until the device has done its work."""
+    """Return the seconds of one call, until the device has done its work."""
     synchronize(device)
     begin = time.perf_counter()
     work()
@@ -221,7 +221,7 @@ def seconds(work: Callable[[], object], device: torch.device) -> float:
 
 
 def with_tf32(measure: Callable[[], float]) -> float:
-    """Measures while PyTorch may use TF32 for float32 products, as JAX does by default on a GPU."""
+    """Measure while PyTorch may use TF32 for float32 products, as JAX does by default on a GPU."""
     before = torch.get_float32_matmul_precision()
     torch.set_float32_matmul_precision("high")
     try:
@@ -231,6 +231,6 @@ def with_tf32(measure: Callable[[], float]) -> float:
 
 
 def synchronize(device: torch.device) -> None:
-    """Waits until the device has done its work."""
+    """Wait until the device has done its work."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)

@@ -19,7 +19,7 @@ Parameters = dict[str, Any]
 
 
 def parameters_of(state: Mapping[str, Tensor], n_layers: int) -> Parameters:
-    """The weights of a one-dimensional :class:`~fno_lightning.models.FNO`, from its state dict."""
+    """Return the weights of a one-dimensional :class:`~fno_lightning.models.FNO`, from its state dict."""
     arrays = {name: jnp.array(tensor.detach().cpu().numpy()) for name, tensor in state.items()}
 
     def perceptron(prefix: str) -> list[dict[str, jax.Array]]:
@@ -42,12 +42,12 @@ def parameters_of(state: Mapping[str, Tensor], n_layers: int) -> Parameters:
 
 
 def parameter_count(parameters: Parameters) -> int:
-    """Number of real parameters."""
+    """Return the number of real parameters."""
     return sum(leaf.size for leaf in jax.tree_util.tree_leaves(parameters))
 
 
 def forward(parameters: Parameters, x: jax.Array) -> jax.Array:
-    """Maps ``(batch, point, in_channel)`` to ``(batch, point, out_channel)``."""
+    """Map ``(batch, point, in_channel)`` to ``(batch, point, out_channel)``."""
     position = jnp.broadcast_to(jnp.arange(x.shape[1])[:, None] / x.shape[1], (*x.shape[:2], 1))
     x = _perceptron(parameters["lifting"], jnp.concatenate([x, position.astype(x.dtype)], axis=-1))
     last = len(parameters["blocks"]) - 1
@@ -59,14 +59,14 @@ def forward(parameters: Parameters, x: jax.Array) -> jax.Array:
 
 
 def mean_squared_error(parameters: Parameters, x: jax.Array, y: jax.Array) -> jax.Array:
-    """Loss of a batch."""
+    """Return the loss of a batch."""
     return jnp.mean((forward(parameters, x) - y) ** 2)
 
 
 def make_training(
     x: jax.Array, y: jax.Array, *, batch_size: int, n_epochs: int, optimizer: optax.GradientTransformation
 ) -> Callable[..., Any]:
-    """Returns a compiled training of some epochs on data that stay on the device.
+    """Return a compiled training of some epochs on data that stay on the device.
 
     It maps parameters, state of the optimizer and a key to the new ones and the loss of every step
     ``(epoch, step)``. Each epoch has its own order of the samples.
@@ -92,7 +92,7 @@ def make_training(
 
 
 def _spectral_conv(kernel: jax.Array, x: jax.Array) -> jax.Array:
-    """Multiplies the modes of ``x`` by ``kernel``, ``(mode, in, out, part)``."""
+    """Multiply the modes of ``x`` by ``kernel``, ``(mode, in, out, part)``."""
     weight = jax.lax.complex(kernel[..., 0], kernel[..., 1])
     spectrum = jnp.fft.rfft(x, axis=1)[:, : len(weight)]
     mixed = jnp.einsum("bki,kio->bko", spectrum, weight)

@@ -18,7 +18,7 @@ WARM_UP_EXECUTIONS = 5  # the first ones of a training are taken step by step, t
 
 
 class Stopwatch(L.Callback):
-    """Times a training from its first batch on.
+    """Time a training from its first batch on.
 
     Args:
         skip: Optimizer steps at the beginning that are not timed.
@@ -58,7 +58,7 @@ class Stopwatch(L.Callback):
 def make_module(
     data: WellDataModule, settings: Settings, network: dict[str, Any], *, seed: int = 0, **options: Any
 ) -> FNOModule:
-    """An :class:`FNOModule` with its network and the normalisation of the data."""
+    """Return an :class:`FNOModule` with its network and the normalisation of the data."""
     torch.manual_seed(seed)
     options = {"compile": settings.compile} | options
     module = FNOModule(spec=data.spec, n_steps_input=data.n_steps_input, **network, **options)
@@ -69,7 +69,7 @@ def make_module(
 
 @torch.no_grad()
 def loss_of_samples(module: ForecastModule, data: WellDataModule, n_samples: int) -> float:
-    """Loss of the first samples of the train split, with the network as it is, not compiled."""
+    """Return the loss of the first samples of the train split, of the network without compilation."""
     dataset = data.dataset("train")
     batch = Batch(*(part.to(module.device) for part in dataset.__getitems__(list(range(n_samples)))))
     with torch.compiler.set_stance("force_eager"):

@@ -15,19 +15,19 @@ from fno_lightning.models import FNO, from_neuralop
 
 
 def pair(*, tfno: bool = False, seed: int = 0, **arguments: Any) -> tuple[nn.Module, FNO]:
-    """neuralop's FNO (or TFNO) of these arguments, and ours with the same weights."""
+    """Return neuralop's FNO (or TFNO) of these arguments, and ours with the same weights."""
     torch.manual_seed(seed)
     peer = (neuralop.TFNO if tfno else neuralop.FNO)(**arguments)
     return peer, from_neuralop(peer)
 
 
 def copies(network: nn.Module, n: int) -> list[nn.Module]:
-    """The network itself and copies with weights of their own."""
+    """Return the network itself and copies with weights of their own."""
     return [network, *(copy.deepcopy(network) for _ in range(n - 1))]
 
 
 class PlainFNO(nn.Module):
-    """The FNO as it is mostly written by hand: channels first, ``rfftn``, complex weights, 1x1 convolutions.
+    """FNO as it is mostly written by hand: channels first, ``rfftn``, complex weights, 1x1 convolutions.
 
     It has the layers of neuralop's FNO with its default options, so that it has as many parameters.
 
@@ -92,7 +92,7 @@ class _RFFTConv(nn.Module):
 
 
 def _signed(n_modes: int, n_points: int, device: torch.device) -> Tensor:
-    """Positions of the lowest modes of both signs in a spectrum of ``n_points``."""
+    """Return the positions of the lowest modes of both signs in a spectrum of ``n_points``."""
     return torch.arange(-(n_modes // 2), n_modes - n_modes // 2, device=device) % n_points
 
 

@@ -21,11 +21,11 @@ from fno_lightning.pdes import PDE, PseudoSpectralPDE, SteadyPDE
 
 
 class EnoughError(Exception):
-    """The time is over."""
+    """End of the time for a simulation."""
 
 
 def simulate(pde: PDE, n_samples: int, seconds: float) -> tuple[float, float]:
-    """Returns the time and the fraction that was done in it."""
+    """Return the time, and the fraction of the simulation that it took."""
     begin = last = time.perf_counter()
     done = 0.0
 
@@ -43,7 +43,7 @@ def simulate(pde: PDE, n_samples: int, seconds: float) -> tuple[float, float]:
 
 
 def check(pde: PDE, n_samples: int) -> str:
-    """Returns the figure of the check, recorded while the equation itself tests it."""
+    """Return the figure of the check, recorded while the equation tests it."""
     figures: list[float] = []
     seeds = list(range(n_samples))
     if isinstance(pde, SteadyPDE):
@@ -65,7 +65,7 @@ def check(pde: PDE, n_samples: int) -> str:
 
 
 def row(pde: PDE, seconds: float) -> str:
-    """Returns a line of the table."""
+    """Return a line of the table."""
     elapsed, done = simulate(pde, 1, seconds)
     n_samples = max(1, min(256, int(seconds * done / max(elapsed, 1e-3))))
     if done == 1 and n_samples > 1:
@@ -93,14 +93,14 @@ def main() -> None:
 
 
 def default_equations() -> list[PDE]:
-    """Every equation that can be made without arguments."""
+    """Return every equation that can be made without arguments."""
     classes = [getattr(pdes, name) for name in pdes.__all__]
     concrete = (c for c in classes if isinstance(c, type) and issubclass(c, PDE) and not c.__abstractmethods__)
     return [c() for c in concrete if getattr(c, "dataset_name", None)]
 
 
 def configured_equations() -> list[PDE]:
-    """The equation of every configuration."""
+    """Return the equation of every configuration."""
     from pathlib import Path
 
     import yaml

@@ -33,7 +33,7 @@ GPU_PRECISIONS = ("32-true", "32-true with TF32", "16-mixed", "bf16-mixed", "bf1
 
 
 def trained_error(data: FieldDataModule, precision: str, seed: int, n_epochs: int, accelerator: str) -> float:
-    """Trains in a precision; returns the error on the test split, computed in float32."""
+    """Train in a precision; return the error on the test split, computed in float32."""
     L.seed_everything(seed, verbose=False)
     torch.set_float32_matmul_precision("high" if "TF32" in precision else "highest")
     module = FNOModule(
@@ -65,7 +65,7 @@ def trained_error(data: FieldDataModule, precision: str, seed: int, n_epochs: in
 
 @torch.no_grad()
 def relative_l2(module: FNOModule, data: FieldDataModule) -> float:
-    """Mean over the test samples of ``|prediction - target| / |target|``."""
+    """Return the mean over the test samples of ``|prediction - target| / |target|``."""
     errors = []
     for batch in data.test_dataloader():
         prediction = module.forecast(batch.history, batch.constants, batch.scalars)
@@ -75,14 +75,14 @@ def relative_l2(module: FNOModule, data: FieldDataModule) -> float:
 
 @torch.no_grad()
 def error_of_the_mean(data: FieldDataModule) -> float:
-    """Error of predicting the mean field of the training data for every sample."""
+    """Return the error of predicting the mean field of the training data for every sample."""
     targets = torch.cat([batch.target for batch in data.train_dataloader()])
     test = torch.cat([batch.target for batch in data.test_dataloader()])
     return ((test - targets.mean(dim=0)).flatten(1).norm(dim=1) / test.flatten(1).norm(dim=1)).mean().item()
 
 
 def table(errors: dict[str, list[float]], baseline: float, reference: str) -> str:
-    """The Markdown table."""
+    """Return the Markdown table."""
     lines = [
         f"| precision | test error, mean of {len(errors[reference])} seeds | spread | over that of {reference} |",
         "|---|---|---|---|",

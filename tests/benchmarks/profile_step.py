@@ -1,4 +1,4 @@
-"""Where the time of a training step goes: the case of turbulent_radiative_layer_2D, ours beside neuralop's.
+"""Time of a training step by operator: the case of turbulent_radiative_layer_2D, ours beside neuralop's.
 
     python -m tests.benchmarks.profile_step [--bf16] [--eager] [--steps 5] [--out docs]
 
@@ -40,7 +40,7 @@ GROUPS = {
 
 
 def group_of(name: str) -> str:
-    """The first group that a word of the name belongs to."""
+    """Return the first group with a word of the name."""
     lower = name.lower()
     if "fused" in lower and "gelu" in lower and "triton_tem" not in lower:
         return "fused kernels of the compiler with GELU"
@@ -48,7 +48,7 @@ def group_of(name: str) -> str:
 
 
 def times_by_group(step: TrainingStep, n_steps: int) -> tuple[dict[str, float], list[tuple[str, float]]]:
-    """Milliseconds of a step by group, and of the ten most expensive operators."""
+    """Return the milliseconds of a step by group, and of the ten most expensive operators."""
     for _ in range(2):
         step.full_step()
     is_cuda = step.x.is_cuda
@@ -93,7 +93,7 @@ def main() -> None:
 
 
 def table(label: str, groups: dict[str, float], operators: list[tuple[str, float]]) -> str:
-    """The Markdown table of the groups, and the operators in a line below it."""
+    """Return the Markdown table of the groups, and the operators in a line below it."""
     total = sum(groups.values())
     lines = [f"| {label}: {total:.0f} ms a step | ms | share |", "|---|---|---|"]
     lines += [

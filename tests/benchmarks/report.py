@@ -14,7 +14,7 @@ SYMBOLS = {"at least": "≥", "at most": "≤"}
 
 
 def measured(row: Row, measurement: Measurement, environment: dict) -> dict[str, Any]:
-    """The record of a row that was measured."""
+    """Return the record of a measured row."""
     return _described(row, environment) | {
         "ratio": measurement.ratio,
         "ratios": list(measurement.ratios),
@@ -27,12 +27,12 @@ def measured(row: Row, measurement: Measurement, environment: dict) -> dict[str,
 
 
 def failed(row: Row, reason: str, environment: dict) -> dict[str, Any]:
-    """The record of a row that could not be measured."""
+    """Return the record of a row without a measurement."""
     return _described(row, environment) | {"failure": reason}
 
 
 def line(record: Mapping[str, Any]) -> str:
-    """``BENCH <name> <ratio> <target> ok|short``, or the reason why there is no ratio."""
+    """Return ``BENCH <name> <ratio> <target> ok|short``, or the reason why there is no ratio."""
     name, target = record["name"], f"{record['target']:g}"
     if "failure" in record:
         return f"BENCH {name} - {target} {record['failure'].splitlines()[0]}"
@@ -40,7 +40,7 @@ def line(record: Mapping[str, Any]) -> str:
 
 
 def table(records: Sequence[Mapping[str, Any]]) -> str:
-    """The Markdown table with what was measured where below it."""
+    """Return the Markdown table, with notes, hardware and versions below it."""
     lines = [
         "| row | what | ours | peer | ratio (quartiles) | target | |",
         "|---|---|---|---|---|---|---|",
@@ -57,7 +57,7 @@ def table(records: Sequence[Mapping[str, Any]]) -> str:
 
 
 def write_json(path: Path, records: Mapping[str, Mapping[str, Any]]) -> None:
-    """Writes the records, an older file replaced at once."""
+    """Write the records; replace an older file at once."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_suffix(".tmp")
     temporary.write_text(json.dumps(records, indent=1) + "\n")
@@ -65,12 +65,12 @@ def write_json(path: Path, records: Mapping[str, Mapping[str, Any]]) -> None:
 
 
 def read_json(path: Path) -> dict[str, dict[str, Any]]:
-    """Reads what :func:`write_json` wrote; nothing if there is no such file."""
+    """Read the records of :func:`write_json`; none if there is no such file."""
     return json.loads(path.read_text()) if path.is_file() else {}
 
 
 def put_between(path: Path, marker: str, content: str) -> None:
-    """Replaces what stands between the comments ``marker`` and ``end of marker``; what is around them stays.
+    """Replace the text between the comments ``marker`` and ``end of marker``, and keep the text around them.
 
     Raises:
         ValueError: if the file has only one of the comments.

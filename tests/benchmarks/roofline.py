@@ -1,4 +1,4 @@
-"""What the hardware can do: the rate of its largest products and of its memory."""
+"""Limits of the hardware: the rate of large products and of memory."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from tests.benchmarks.harness import Settings, seconds
 
 @dataclass(frozen=True)
 class Roofline:
-    """Rates that were measured.
+    """Measured rates.
 
     Args:
-        flops_per_second: Of a square bfloat16 product.
-        bytes_per_second: Read and written by adding a number to a large tensor.
+        flops_per_second: Rate of a square bfloat16 product.
+        bytes_per_second: Rate of reading and writing by adding a number to a large tensor.
     """
 
     flops_per_second: float
@@ -24,7 +24,7 @@ class Roofline:
 
     @property
     def description(self) -> str:
-        """For people."""
+        """Rates in words."""
         return (
             f"measured bfloat16 products {self.flops_per_second / 1e12:.3g} TFLOP/s, "
             f"memory {self.bytes_per_second / 1e12:.3g} TB/s"
@@ -32,7 +32,7 @@ class Roofline:
 
 
 def measure_roofline(settings: Settings) -> Roofline:
-    """Measures both rates, medians of several runs."""
+    """Measure both rates, medians of several runs."""
     device = settings.device
     n = settings.size(8192, 64)
     a, b = (torch.randn(n, n, device=device, dtype=torch.bfloat16) for _ in range(2))

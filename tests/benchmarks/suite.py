@@ -61,11 +61,11 @@ GPU = (
 def run(
     suite: Sequence[Benchmark], settings: Settings, names: Sequence[str], out: Path, kind: str, limit: float
 ) -> int:
-    """Measures rows, writes the results after each and ends with a line for each; returns 1 if a row failed.
+    """Measure rows, write the results after each, and log a line for each; return 1 if a row failed.
 
     Args:
         suite: The benchmarks.
-        settings: How they are run.
+        settings: Settings of the run.
         names: Rows to be measured.
         out: Folder of the results.
         kind: Distinguishes the results of different devices.
@@ -107,7 +107,7 @@ def run(
 
 
 def attempt(benchmark: Benchmark, settings: Settings, record: dict) -> Mapping[str, dict[str, Any]]:
-    """Measures the rows of a benchmark; one whose peer is missing or that crashes says so instead."""
+    """Return the records of the rows of a benchmark; one whose peer is missing or that crashes has the reason."""
     missing = [peer for peer in benchmark.peers if importlib.util.find_spec(peer) is None]
     if missing:
         reason = f"skipped: {', '.join(missing)} not installed"

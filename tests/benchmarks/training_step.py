@@ -19,7 +19,7 @@ class TrainingStep:
     Args:
         network: The network, on the device of the data.
         x: Input.
-        y: What it shall become.
+        y: Target.
         bf16: Whether forward runs under bfloat16 autocast.
         compile: Whether to compile the network.
         recompute: Whether our network evaluates its blocks again in the backward pass.
@@ -46,7 +46,7 @@ class TrainingStep:
             network.compile()
 
     def gradients(self) -> Tensor:
-        """Computes the gradients; returns the loss."""
+        """Compute the gradients; return the loss."""
         with torch.autocast(self.x.device.type, torch.bfloat16, enabled=self.bf16):
             prediction = self.network(self.x)
         loss = F.mse_loss(prediction.float(), self.y)
@@ -54,14 +54,14 @@ class TrainingStep:
         return loss.detach()
 
     def full_step(self) -> Tensor:
-        """A step with the optimizer; returns the loss."""
+        """Take a step with the optimizer; return the loss."""
         loss = self.gradients()
         self.optimizer.step()
         self.optimizer.zero_grad()
         return loss
 
     def measure(self) -> float:
-        """Returns the seconds that the gradients take."""
+        """Return the seconds of the gradients."""
         result: list[Tensor] = []
         elapsed = seconds(lambda: result.append(self.gradients()), self.x.device)
         self.losses.append(result[0].item())
@@ -73,13 +73,13 @@ class TrainingStep:
 def learnable_data(
     batch: int, in_channels: int, out_channels: int, grid: tuple[int, ...], device: torch.device
 ) -> tuple[Tensor, Tensor]:
-    """Random inputs, and targets that a network learns in a few steps."""
+    """Return random inputs, and targets that a network learns in a few steps."""
     x = torch.randn(batch, in_channels, *grid, device=device)
     return x, x[:, :out_channels].tanh() + 1
 
 
 def check_steps(steps: Mapping[str, TrainingStep], *, same_weights: bool = True) -> list[str]:
-    """Checks that all sides have equally many parameters and losses that fall and, from equal weights, are equal.
+    """Check that all sides have equally many parameters and losses that fall and, from equal weights, are equal.
 
     Returns:
         Remarks for the table.

@@ -1,4 +1,4 @@
-"""Compares simulated turbulent radiative layers with the published statistics of The Well's data set.
+"""Compare simulated turbulent radiative layers with the published statistics of The Well's data set.
 
 Run: ``python tests/benchmarks/trl2d_statistics.py --resolution 64 192``
 """
@@ -24,7 +24,7 @@ THE_WELL = {
 
 
 class Moments:
-    """Mean and standard deviation of channels over everything seen, in float64."""
+    """Mean and standard deviation of channels over all values so far, in float64."""
 
     def __init__(self) -> None:
         self.count = 0
@@ -32,7 +32,7 @@ class Moments:
         self.squares = torch.zeros(len(FIELDS), dtype=torch.float64)
 
     def update(self, values: Tensor) -> None:
-        """Adds values of shape ``(batch, time, field, x, y)``."""
+        """Add values of shape ``(batch, time, field, x, y)``."""
         for frame in values.unbind(1):
             frame = frame.double()
             self.count += frame[:, 0].numel()

@@ -49,7 +49,7 @@ LABELS = {"grid": "points along each axis", "modes": "modes along each axis", "w
 
 
 def measure(settings: Settings, deadline: float = float("inf")) -> dict[str, Any]:
-    """Seconds of a step for every case: sweep, size and contestant.
+    """Return the seconds of a step for every case: sweep, size and contestant.
 
     Args:
         settings: Of the suite.
@@ -75,7 +75,7 @@ def measure(settings: Settings, deadline: float = float("inf")) -> dict[str, Any
 
 
 def step(settings: Settings, case: Case) -> dict[str, dict[str, Any]]:
-    """Median and quartiles of both contestants, in seconds."""
+    """Return median and quartiles of both contestants, in seconds."""
     torch.compiler.reset()
     logger.info("  %s", case)
     torch.manual_seed(0)
@@ -93,7 +93,7 @@ def step(settings: Settings, case: Case) -> dict[str, dict[str, Any]]:
 
 
 def caption(result: Mapping[str, Any], picture: str) -> str:
-    """The picture in Markdown, with the sizes that a sweep leaves as they are."""
+    """Return the picture in Markdown, with the sizes that a sweep does not vary."""
     base = Case(**result["base"])
     return (
         f"![Seconds of a training step against grid, modes, width and batch]({picture})\n\n"
@@ -104,7 +104,7 @@ def caption(result: Mapping[str, Any], picture: str) -> str:
 
 
 def draw(result: Mapping[str, Any], path: Path) -> None:
-    """Draws four panels, one for each sweep, with logarithmic axes and the ratio at every size."""
+    """Draw four panels, one for each sweep, with logarithmic axes and the ratio at every size."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(11, 3.2), layout="constrained")

@@ -19,7 +19,7 @@ OURS_RECOMPUTED = "ours, compiled, blocks recomputed"
 
 
 def reference_case(settings: Settings) -> tuple[dict, tuple[int, int], int]:
-    """Arguments of the network, grid and batch of the case that the targets name."""
+    """Return the arguments of the network, the grid and the batch of the case in the targets."""
     n = settings.size(16, 4)
     arguments = {
         "n_modes": (n, n),

@@ -1,4 +1,4 @@
-"""GPU: training of a wide two-dimensional FNO, and how far from the floor of the hardware it is."""
+"""GPU: training of a wide two-dimensional FNO, and its distance from the floor of the hardware."""
 
 from __future__ import annotations
 
@@ -149,7 +149,7 @@ def fit_seconds(
 
 
 def floor_seconds(module: FNOModule, data: WellDataModule, settings: Settings, roofline: Roofline) -> float:
-    """The larger of two least times of a bfloat16 step: for its products, and for reading and writing its fields.
+    """Return the larger of two least times of a bfloat16 step: for its products, and for moving its fields.
 
     The products are counted. A block has to move its fields, ``points x width`` numbers each, at least 15 times: read
     by the analysis and by the skip, write and read the activation, write the result, and twice as often backward.

@@ -1,4 +1,4 @@
-"""What Lightning's loop adds to a step, in the smallest case."""
+"""Overhead of Lightning's loop on a step of the smallest case."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def measure(settings: Settings) -> Mapping[str, Measurement]:
 
 
 def bare_seconds(module: FNOModule, data: WellDataModule) -> float:
-    """Trains one epoch in a plain loop; returns the seconds of a step."""
+    """Train one epoch in a plain loop; return the seconds of a step."""
     module.train()
     optimizer = module.configure_optimizers()
     loader = data.train_dataloader()

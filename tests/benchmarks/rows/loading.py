@@ -44,7 +44,7 @@ def measure(settings: Settings) -> Mapping[str, Measurement]:
 
 
 def the_well(root: Path) -> Dataset:
-    """The data set of the_well, without normalisation as ours."""
+    """Return the data set of the_well, without normalisation as ours."""
     from the_well.data import WellDataset
 
     logging.getLogger("the_well").setLevel(logging.ERROR)
@@ -54,7 +54,7 @@ def the_well(root: Path) -> Dataset:
 def compare(
     settings: Settings, ours: Mapping[str, WellDataModule], theirs: Dataset, batch_size: int, n_batches: int
 ) -> Mapping[str, Measurement]:
-    """Loads the same samples in the same order with each."""
+    """Load the same samples in the same order with each loader."""
     generator = torch.Generator().manual_seed(0)
     order: list[int] = []
 
@@ -97,13 +97,13 @@ def compare(
 
 
 def consume(loader: DataLoader) -> None:
-    """Loads all batches, each replaced by the next."""
+    """Load all batches, and keep none."""
     for _ in loader:
         pass
 
 
 def require_same_batches(theirs: Mapping[str, torch.Tensor], ours: Mapping[str, Sequence[torch.Tensor]]) -> None:
-    """Checks that the batches hold the same numbers; the_well has the channels last.
+    """Check that the batches hold the same numbers; the_well has the channels last.
 
     Raises:
         DifferentResultError: if they do not.

@@ -52,7 +52,7 @@ def measure(settings: Settings) -> Mapping[str, Measurement]:
 
 
 def step_peak(step: TrainingStep) -> float:
-    """Bytes at the peak of a full step, what the step finds in memory included."""
+    """Return the bytes at the peak of a full step, including those allocated before it."""
     states = [value for state in step.optimizer.state.values() for value in state.values()]
     held = [*step.network.parameters(), *step.network.buffers(), step.x, step.y, *states]
     before = sum(tensor.untyped_storage().nbytes() for tensor in held if tensor.device == step.x.device)
@@ -60,7 +60,7 @@ def step_peak(step: TrainingStep) -> float:
 
 
 def peak_bytes(work: Callable[[], object], device: torch.device) -> int:
-    """Largest number of bytes that are allocated at once during a call, beyond those before it."""
+    """Return the largest number of bytes that are allocated at once during a call, beyond those before it."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
         before = torch.cuda.memory_allocated(device)

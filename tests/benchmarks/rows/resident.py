@@ -1,4 +1,4 @@
-"""Training with the real loader, against training on one batch that stays where it is."""
+"""Training with the real loader, against training on one resident batch."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ ROW = Row("resident", "training with the loader against training on one resident
 
 
 class OneBatch(IterableDataset):
-    """Yields the same batch again and again.
+    """Yield the same batch again and again.
 
     Args:
         batch: The batch, on the device.
-        n_batches: How often.
+        n_batches: Number of repetitions.
     """
 
     def __init__(self, batch: Batch, n_batches: int) -> None:
@@ -38,7 +38,7 @@ class OneBatch(IterableDataset):
 
 
 class ResidentDataModule(WellDataModule):
-    """Trains on the first batch of a data set only."""
+    """Train on the first batch of a data set only."""
 
     n_batches = 1
     device = torch.device("cpu")

@@ -68,7 +68,7 @@ def measure(settings: Settings) -> Mapping[str, Measurement]:
 
 @torch.no_grad()
 def plain_rollout(network: nn.Module, frames: Tensor, context: Tensor, n_steps: int) -> Tensor:
-    """Applies a network to its own output, ``(batch, time, field, *grid)``."""
+    """Apply a network to its own output, ``(batch, time, field, *grid)``."""
     network.eval()
     predictions = []
     for _ in range(n_steps):
@@ -79,7 +79,7 @@ def plain_rollout(network: nn.Module, frames: Tensor, context: Tensor, n_steps: 
 
 
 def require_same_forecast(ours: Tensor, theirs: Tensor) -> str:
-    """Checks that normalised forecasts agree to a thousandth, at the first step and at the last.
+    """Check that normalised forecasts agree to a thousandth, at the first step and at the last.
 
     Raises:
         DifferentResultError: if they do not.

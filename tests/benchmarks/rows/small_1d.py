@@ -44,7 +44,7 @@ def measure(settings: Settings) -> Mapping[str, Measurement]:
 
 
 def case(settings: Settings, folder: str, batch_size: int) -> Mapping[str, Series]:
-    """Trains with each, milliseconds a step."""
+    """Return the milliseconds of a step of each training."""
     torch.compiler.reset()
     data = WellDataModule("pairs", folder, n_steps_input=1, batch_size=batch_size, cache="device")
     network = {"n_modes": [settings.size(16, 8)], "hidden_channels": settings.size(64, 8), "n_layers": 4}
@@ -70,7 +70,7 @@ def case(settings: Settings, folder: str, batch_size: int) -> Mapping[str, Serie
 
 
 def has_jax_for(settings: Settings) -> bool:
-    """Whether JAX is installed and sees the kind of device that is measured."""
+    """Return whether JAX is installed and sees the kind of device that is measured."""
     if importlib.util.find_spec("jax") is None or importlib.util.find_spec("optax") is None:
         return False
     import jax
@@ -79,7 +79,7 @@ def has_jax_for(settings: Settings) -> bool:
 
 
 def worst(cases: Mapping[int, Mapping[str, Series]], peer: str) -> Measurement:
-    """The batch size at which we are least ahead; the others in the notes."""
+    """Return the measurement of the batch size with the smallest ratio, with the others in the notes."""
     measurements = {
         batch: Measurement(paired_ratios(series[peer], series[CAPTURED]), series[CAPTURED], series[peer])
         for batch, series in cases.items()

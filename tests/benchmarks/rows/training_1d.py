@@ -44,7 +44,7 @@ class LightningTraining:
         self.n_steps = 0
 
     def measure(self) -> float:
-        """Trains; returns the seconds of a step."""
+        """Train; return the seconds of a step."""
         stopwatch = fit(self.module, self.data, self.settings, max_epochs=self.n_epochs, **self.options)
         self.losses.append(self._loss())
         self.n_steps = stopwatch.n_steps_in_all
@@ -86,7 +86,7 @@ class JAXTraining:
         self.n_steps = 0
 
     def measure(self) -> float:
-        """Trains; returns the seconds of a step."""
+        """Train; return the seconds of a step."""
         state = self._optimizer.init(self._parameters)
         key = self._jax.random.key(self._n_trainings)
         self._n_trainings += 1
@@ -122,7 +122,7 @@ class NeuralopTraining:
         self.n_parameters = parameter_count(self._network)
 
     def measure(self) -> float:
-        """Trains; returns the seconds of a step."""
+        """Train; return the seconds of a step."""
         from neuralop.training import Trainer
 
         optimizer = torch.optim.AdamW(self._network.parameters(), lr=LEARNING_RATE, weight_decay=WEIGHT_DECAY)
@@ -148,7 +148,7 @@ def measure(settings: Settings) -> Mapping[str, Measurement]:
 
 
 def compare(settings: Settings, data: WellDataModule, network: dict, n_epochs: int) -> Measurement:
-    """Runs all trainings in turn."""
+    """Measure all trainings in turn."""
     n_steps = settings.size(STEPS_PER_EXECUTION, 2)
     options: dict[str, dict[str, int]] = {
         f"ours, Lightning, {n_steps} steps per execution": {"steps_per_execution": n_steps},
@@ -189,7 +189,7 @@ def compare(settings: Settings, data: WellDataModule, network: dict, n_epochs: i
 
 
 def normalised_samples(data: WellDataModule, module: FNOModule) -> tuple[Tensor, Tensor]:
-    """All samples of the train split as the network sees them, ``(sample, channel, *grid)``."""
+    """Return all samples of the train split as the network sees them, ``(sample, channel, *grid)``."""
     dataset = data.dataset("train")
     batch = dataset.__getitems__(list(range(len(dataset))))
     x, y = (module.normalizer.encode(part, batch.scalars).flatten(1, 2) for part in (batch.history, batch.target))
