@@ -1,8 +1,7 @@
 import pytest
-import torch
 
 from fno_lightning.callbacks import ResolutionErrors
-from fno_lightning.data import GeneratedDataModule, OnTheFlyDataModule, WellDataModule
+from fno_lightning.data import GeneratedDataModule, OnTheFlyDataModule, WellDataModule, collate
 from fno_lightning.metrics import nrmse
 from fno_lightning.modules import FNOModule
 from fno_lightning.pdes import Poisson
@@ -37,8 +36,8 @@ def test_one_test_run_gives_an_error_for_each_resolution(make_trainer, tmp_path,
         other = data.at_resolution(grid)
         samples = [other.dataset("test")[i] for i in range(3)]
         assert samples[0].target.shape[-2:] == grid
-        batch = [torch.stack(part) for part in zip(*samples, strict=True)]
-        expected = nrmse(module.forecast(batch), batch[3], n_dims=2).mean().item()
+        batch = collate(samples)
+        expected = nrmse(module.forecast(batch), batch.target, n_dims=2).mean().item()
         name = f"{grid[0]}x{grid[1]}"
         assert logged[f"test/resolution_{name}/nrmse"].item() == pytest.approx(expected, rel=1e-5)
         (row,) = (line for line in printed.splitlines() if line.startswith(f"│ {name}"))

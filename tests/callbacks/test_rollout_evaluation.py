@@ -104,7 +104,7 @@ def test_a_smaller_last_batch_is_filled_up(make_trainer):
     data = WaveData(rollout_batch_size=2, n_trajectories=3)
     module = make_module(data)
     sizes, forecast = [], module.forecast
-    module.forecast = lambda history, *rest: (sizes.append(len(history)), forecast(history, *rest))[1]
+    module.forecast = lambda batch, **options: (sizes.append(len(batch.target)), forecast(batch, **options))[1]
     make_trainer(RolloutEvaluation(n_pictures=0, metrics=VRMSE_ONLY)).fit(module, datamodule=data)
     assert sizes == [2, 2]
 

@@ -473,7 +473,7 @@ def test_the_arguments_of_a_subclass_are_hyper_parameters(tmp_path):
 
 
 def test_the_command_line_downloads_before_it_reads_the_spec(data_set, tmp_path, monkeypatch):
-    def download(base_path, name):
+    def download(base_path, name, alternative):
         data_set(name=f"datasets/{name}")
 
     monkeypatch.chdir(tmp_path)

@@ -4,8 +4,7 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from torch import nn
 from torch.utils.data import DataLoader
 
-from fno_lightning.data import FieldSpec
-from fno_lightning.data.base import collate
+from fno_lightning.data import FieldSpec, collate
 from fno_lightning.modules import FNOModule, ForecastModule, NetworkModule, TFNOModule, WarmupCosine
 
 
