@@ -103,10 +103,10 @@ class PeerTraining:
         from neuralop.models import FNO
 
         batch = data.dataset("train").__getitems__(list(range(data.batch_size)))
-        history, constants, scalars, target = (part.to(settings.device) for part in batch)
+        history, constants, scalars, target = (part.to(settings.device) for part in batch[:4])
         context = module.normalizer.context(constants, scalars)
-        self._x = torch.cat([module.normalizer.encode(history, scalars).flatten(1, 2), context], dim=1)
-        self._y = module.normalizer.encode(target, scalars)[:, 0]
+        self._x = torch.cat([module.normalizer.encode(history).flatten(1, 2), context], dim=1)
+        self._y = module.normalizer.encode(target)[:, 0]
         self._settings, self._n_steps = settings, n_steps
         self.network = FNO(in_channels=self._x.shape[1], out_channels=self._y.shape[1], **network).to(settings.device)
         self._optimizer = torch.optim.AdamW(self.network.parameters(), lr=1e-3, weight_decay=1e-4)

@@ -45,18 +45,18 @@ def measure(settings: Settings) -> Mapping[str, Measurement]:
     torch.manual_seed(0)
     peer = FNO(in_channels=module.in_channels, out_channels=module.out_channels, **network).to(settings.device)
     module.network.load_state_dict(convert_neuralop_state_dict(peer.state_dict(), network["n_modes"]))
-    frames = module.normalizer.encode(history, scalars)
+    frames = module.normalizer.encode(history)
     context = module.normalizer.context(constants, scalars)
 
     def ours() -> Tensor:
         return module.forecast(history, constants, scalars, n_steps)
 
     def theirs() -> Tensor:
-        return module.normalizer.decode(plain_rollout(peer, frames, context, n_steps), scalars)
+        return module.normalizer.decode(plain_rollout(peer, frames, context, n_steps))
 
     notes = [
         require_equal_counts({"ours": parameter_count(module.network), "neuralop": parameter_count(peer)}),
-        require_same_forecast(*(module.normalizer.encode(forecast(), scalars) for forecast in (ours, theirs))),
+        require_same_forecast(*(module.normalizer.encode(forecast()) for forecast in (ours, theirs))),
     ]
     contestants = {
         "neuralop": Contestant(lambda: seconds(theirs, settings.device)),

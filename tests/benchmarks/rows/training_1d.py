@@ -192,7 +192,7 @@ def normalised_samples(data: WellDataModule, module: FNOModule) -> tuple[Tensor,
     """Return all samples of the train split as the network sees them, ``(sample, channel, *grid)``."""
     dataset = data.dataset("train")
     batch = dataset.__getitems__(list(range(len(dataset))))
-    x, y = (module.normalizer.encode(part, batch.scalars).flatten(1, 2) for part in (batch.history, batch.target))
+    x, y = (module.normalizer.encode(part).flatten(1, 2) for part in (batch.history, batch.target))
     return x.cpu(), y.cpu()
 
 
