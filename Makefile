@@ -8,7 +8,9 @@ FNO := $(BIN)/python -m fno_lightning
 STAMP := $(VENV)/.installed
 PEERS := $(VENV)/.peers-installed
 
-.PHONY: help install demo test check format lint type layers bench bench-gpu tensorboard clean
+LOWEST := .venv-lowest
+
+.PHONY: help install demo test check format lint type layers lowest wheel bench bench-gpu tensorboard clean
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' | awk -F'|' '{printf "  %-12s %s\n", $$1, $$2}'
@@ -41,6 +43,23 @@ type: $(STAMP)
 layers: $(STAMP)
 	$(BIN)/lint-imports
 
+$(LOWEST)/.installed: pyproject.toml
+	rm -rf $(LOWEST) && $(PYTHON) -m venv $(LOWEST)
+	sed -nE 's/^ +"([A-Za-z0-9_.-]+)(\[[a-z]+\])?[>=]=([0-9.]+).*/\1==\3/p' pyproject.toml | sort -u > $(LOWEST)/lowest.txt
+	$(LOWEST)/bin/python -m pip install --quiet $(PIP_OPTIONS) --constraint $(LOWEST)/lowest.txt --editable '.[dev]'
+	@touch $@
+
+lowest: $(LOWEST)/.installed ## Run the tests with the lowest versions that pyproject.toml names
+	$(LOWEST)/bin/python -m pytest -n auto --dist worksteal
+
+wheel: ## Build source distribution and wheel, and train from an empty folder with nothing but the wheel
+	rm -rf dist .venv-wheel && $(PYTHON) -m venv .venv-wheel
+	.venv-wheel/bin/python -m pip install --quiet $(PIP_OPTIONS) build
+	.venv-wheel/bin/python -m build
+	.venv-wheel/bin/python -m pip install --quiet $(PIP_OPTIONS) --constraint $(CONSTRAINTS) dist/*.whl
+	cd "$$(mktemp -d)" && program="$(CURDIR)/.venv-wheel/bin/fno-lightning" \
+		&& "$$program" --help > help.txt && "$$program" configs && "$$program" fit --config trl2d --trainer.fast_dev_run true
+
 $(PEERS): $(STAMP)
 	$(BIN)/python -m pip install --quiet $(PIP_OPTIONS) --constraint $(CONSTRAINTS) --editable '.[dev,bench]'
 	@touch $@
@@ -59,4 +78,4 @@ tensorboard: $(STAMP) ## Look at the logs
 	$(BIN)/tensorboard --logdir runs
 
 clean: ## Remove what was installed and cached (not the data, not the runs)
-	rm -rf $(VENV) *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	rm -rf $(VENV) $(LOWEST) .venv-wheel dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
