@@ -1,4 +1,4 @@
-"""The command line: LightningCLI that links what the data know to what the module needs."""
+"""LightningCLI that links the specification of the data to the module."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI, SaveConfigCallback
 from lightning.pytorch.loggers import TensorBoardLogger
 
-# Imported so that their classes also have short names on the command line, as in `--model FNOModule`.
+# Imported so that equations have short names on the command line, as in `--data.pde Burgers`.
 import fno_lightning.pdes  # noqa: F401
 from fno_lightning.callbacks import ErrorTable, PredictionWriter
 from fno_lightning.config_files import ConfigFile
@@ -28,10 +28,10 @@ from fno_lightning.version import __version__
 
 
 class ConfigLogger(SaveConfigCallback):
-    """Saves the resolved configuration beside the logs and shows it in TensorBoard as text."""
+    """Save the resolved configuration beside the logs, and in TensorBoard as text."""
 
     def save_config(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Writes the configuration to TensorBoard, if that is the logger."""
+        """Write the configuration to TensorBoard, if that is the logger."""
         config = self.parser.dump(self.config, skip_none=True)
         indented = "\n".join(f"    {line}" for line in config.splitlines())
         for logger in trainer.loggers:
@@ -40,7 +40,7 @@ class ConfigLogger(SaveConfigCallback):
 
 
 class FNOCLI(LightningCLI):
-    """LightningCLI whose model learns from the data what they are."""
+    """LightningCLI whose module takes the specification of its fields from the data."""
 
     def init_parser(self, **kwargs: Any) -> LightningArgumentParser:
         """Make a parser whose ``--config`` also takes the name of a shipped configuration."""
@@ -52,12 +52,12 @@ class FNOCLI(LightningCLI):
         return parser
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
-        """Links the data set's specification and history to the module."""
+        """Link the data set's specification and history to the module."""
         parser.link_arguments("data", "model.init_args.spec", compute_fn=_spec_of, apply_on="instantiate")
         parser.link_arguments("data.n_steps_input", "model.init_args.n_steps_input", apply_on="instantiate")
 
     def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
-        """Parses the command line; refuses at once to evaluate what is not trained."""
+        """Parse the command line; refuse to evaluate a module that is not trained."""
         super().parse_arguments(parser, args)
         subcommand = self.config.get("subcommand")
         if subcommand:
@@ -100,20 +100,20 @@ class FNOCLI(LightningCLI):
             self.config = self.parser.parse_object({subcommand: {"model": options}}, self.config)
 
     def before_validate(self) -> None:
-        """Shows what matters."""
+        """Suppress Lightning's list of metrics if an ErrorTable prints its own."""
         self._print_one_table("validate")
 
     def before_test(self) -> None:
-        """Shows what matters."""
+        """Suppress Lightning's list of metrics if an ErrorTable prints its own."""
         self._print_one_table("test")
 
     def before_predict(self) -> None:
-        """Keeps forecasts out of memory where a PredictionWriter writes them to disk."""
+        """Keep forecasts out of memory if a PredictionWriter writes them to disk."""
         if self._has_callback(PredictionWriter):
             self.config_init["predict"]["return_predictions"] = False
 
     def _print_one_table(self, subcommand: str) -> None:
-        """Leaves out Lightning's list of every logged value where an ErrorTable shows those that matter."""
+        """Suppress Lightning's list of all logged values if an ErrorTable prints the important ones."""
         if self._has_callback(ErrorTable):
             self.config_init[subcommand]["verbose"] = False
 
@@ -136,7 +136,7 @@ def _spec_of(data: FieldDataModule) -> FieldSpec:
 
 
 def _check_checkpoint(subcommand: str, path: str | None) -> None:
-    """Stops, in plain words, where a checkpoint is needed and is not there."""
+    """Exit with an explanation if a checkpoint is needed and missing."""
     if subcommand == "fit" and path in (None, "best", "last", "hpc"):
         return
     if path is None:
@@ -155,21 +155,21 @@ def _check_checkpoint(subcommand: str, path: str | None) -> None:
 
 
 def _check_initial_weights(path: str | None) -> None:
-    """Stops before data are made if the weights to start from are not there."""
+    """Exit, before data are generated, if the initial weights are missing."""
     if path is not None and not Path(path).is_file():
         raise SystemExit(f"initial_weights {path}: there is no such file")
 
 
 def _quiet_evaluation() -> None:
-    """Leaves out what Lightning warns of in every evaluation, and what does not hold here."""
-    # it matters where a training is resumed; an evaluation has a folder of its own
+    """Suppress warnings of Lightning that every evaluation causes and that do not apply here."""
+    # applies to a resumed training; an evaluation has a folder of its own
     warnings.filterwarnings("ignore", message="The dirpath has changed from")
-    # our batches are as many as the processes need, and no sample is repeated
+    # does not apply: the samplers of FieldDataModule repeat no sample
     warnings.filterwarnings("ignore", message="Using `DistributedSampler` with the dataloaders")
 
 
 def main(args: ArgsType = None) -> FNOCLI:
-    """Runs ``fit``, ``validate``, ``test`` or ``predict``.
+    """Run ``fit``, ``validate``, ``test`` or ``predict``.
 
     Args:
         args: Arguments as on the command line; ``None``: those of the process.
@@ -188,19 +188,19 @@ def main(args: ArgsType = None) -> FNOCLI:
         parser_kwargs={
             "prog": "fno-lightning",
             "version": f"fno_lightning {__version__}",
-            "description": "Trains and evaluates neural operators. Beside the subcommands below: check FILES..., which "
-            "checks data sets; configs, which lists the configurations; generate, which makes data without training; "
-            "transfer, a transfer-learning study.",
+            "description": "Train and evaluate neural operators. Further commands: check FILES..., which checks data "
+            "sets; configs, which lists the configurations; generate, which simulates data without training; transfer, "
+            "a transfer-learning study.",
         },
         args=args,
     )
 
 
 def prepare_process() -> None:
-    """What only a program of its own may do: memory, import path, log lines, warnings."""
+    """Set up the process of a program: memory allocator, import path, logging and warnings; not for libraries."""
     keep_freed_memory()
     here = str(Path.cwd())
-    if here not in sys.path:  # the console script does not look for a user's own classes in the current directory
+    if here not in sys.path:  # a user's own classes, which a console script would not find
         sys.path.insert(0, here)
     logger = logging.getLogger("fno_lightning")
     if not logger.handlers:
@@ -208,7 +208,7 @@ def prepare_process() -> None:
         logger.setLevel(logging.INFO)
     # Lightning 2.6 on torch 2.13, in every run: lightning/pytorch/utilities/_pytree.py
     warnings.filterwarnings("ignore", message=r"`isinstance\(treespec, LeafSpec\)` is deprecated")
-    # the equations make tuples of lists themselves; jsonargparse cannot know inside MixedDataModule's members
+    # equations convert lists to tuples themselves; jsonargparse has no types for MixedDataModule's members
     warnings.filterwarnings(
         "ignore", message=r"\s*Dump of a value that does not round-trip: a tuple is serialized as list"
     )

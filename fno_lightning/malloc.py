@@ -1,4 +1,4 @@
-"""Memory of the C library between training steps on a CPU."""
+"""Tuning of the C library's memory allocator for training on a CPU."""
 
 from __future__ import annotations
 
@@ -10,15 +10,14 @@ _LARGEST = 2**31 - 1
 
 
 def keep_freed_memory() -> bool:
-    """Makes glibc keep freed memory for the next allocation instead of giving it back to the system.
+    """Make glibc keep freed memory for the next allocation instead of returning it to the system.
 
-    Every training step on a CPU allocates and frees the same large tensors, and the system clears each page anew: a
-    step on 128 × 384 points took 1.28 s with neuralop's FNO and 0.59 s with the compiled one here, and 1.03 s and
-    0.42 s with this (float32, one core, glibc 2.36). The process then keeps as much memory as it once needed. It holds
-    for the whole process, so it is for programs to call, as the command line does, and not for libraries.
+    Every training step on a CPU allocates and frees the same large tensors, and the system clears each new page. The
+    process then keeps as much memory as it once needed. The setting holds for the whole process, so it is for programs
+    to call, as the command line does, and not for libraries.
 
     Returns:
-        Whether the C library took the setting; others than glibc do not.
+        Whether the C library accepted the setting; only glibc does.
     """
     if not sys.platform.startswith("linux"):
         return False

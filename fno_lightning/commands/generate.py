@@ -1,4 +1,4 @@
-"""``fno-lightning generate``: makes the data of a configuration without training."""
+"""``fno-lightning generate``: simulate the data of a configuration without training."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ logger = logging.getLogger(__name__)
 
 
 def main(args: Sequence[str]) -> int:
-    """Prepares the data that a configuration names, statistics included, and says where they are.
+    """Prepare the data of a configuration, statistics included, and log where they are.
 
     Returns:
         The exit status, 0.
 
     Raises:
-        ValueError: if the data are made while training, and nothing is stored.
+        ValueError: if the data are simulated while training, and nothing is stored.
     """
     data: FieldDataModule = _parser().instantiate_classes(_parser().parse_args(list(args))).data
     stored = list(_stored(data))
@@ -37,7 +37,7 @@ def main(args: Sequence[str]) -> int:
 
 
 def _stored(data: FieldDataModule) -> Iterator[WellDataModule]:
-    """The data sets on disk that a data module uses."""
+    """Yield the data modules of the data sets on disk."""
     if isinstance(data, WellDataModule):
         yield data
     elif isinstance(data, MixedDataModule):
@@ -48,7 +48,7 @@ def _stored(data: FieldDataModule) -> Iterator[WellDataModule]:
 def _parser() -> Parser:
     parser = Parser(
         prog="fno-lightning generate",
-        description="Makes the data of a configuration without training, e.g. generate --config darcy "
+        description="Simulate the data of a configuration without training, e.g. generate --config darcy "
         "--data.init_args.n_train 32768 --data.init_args.n_processes 8",
     )
     parser.add_argument("--config", action=ConfigFile, help="a configuration, as for fit")
