@@ -63,8 +63,9 @@ class FNO(nn.Module):
             see :class:`~fno_lightning.layers.LowRankWeight`.
 
     Raises:
-        ValueError: if ``n_modes`` is empty or not positive, if ``bases`` or ``domain_padding`` do not have one entry
-            for each axis, or, in the forward pass, if the input has another number of dimensions or of channels.
+        ValueError: if ``n_modes`` is empty, if it or ``hidden_channels`` is not positive, if ``bases`` or
+            ``domain_padding`` do not have one entry for each axis, or, in the forward pass, if the input has another
+            number of dimensions or of channels.
 
     Good values: ``n_modes`` a quarter of the points of each axis at most, ``hidden_channels`` 32 to 128.
     Reference: Li et al. 2021, arXiv:2010.08895.
@@ -98,6 +99,8 @@ class FNO(nn.Module):
         implementation: Literal["factorized", "reconstructed"] = "factorized",
     ) -> None:
         super().__init__()
+        if hidden_channels < 1:
+            raise ValueError(f"hidden_channels is {hidden_channels}, expected at least 1")
         self.n_dims = len(n_modes)
         self.in_channels = in_channels
         self.out_channels = out_channels

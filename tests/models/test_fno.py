@@ -120,11 +120,19 @@ def test_refuses_inputs_of_another_shape(shape, found):
 
 @pytest.mark.parametrize(
     ("settings", "message"),
-    [({"domain_padding": (0.1,)}, "domain_padding"), ({"bases": ("fourier",)}, "one basis for each")],
+    [
+        ({"domain_padding": (0.1,)}, "domain_padding"),
+        ({"bases": ("fourier",)}, "one basis for each"),
+    ],
 )
 def test_refuses_settings_that_do_not_fit_the_axes(settings, message):
     with pytest.raises(ValueError, match=message):
         small(2, **settings)
+
+
+def test_refuses_to_have_no_channels():
+    with pytest.raises(ValueError, match="hidden_channels is 0, expected at least 1"):
+        FNO((4, 4), 3, 2, hidden_channels=0)
 
 
 def test_domain_padding_is_invisible_outside():
