@@ -3,6 +3,7 @@
 import importlib
 import inspect
 import pkgutil
+import sys
 from importlib import metadata
 
 import pytest
@@ -60,3 +61,11 @@ def test_every_public_class_of_a_kind_is_exported(name):
 
 def test_the_version_is_that_of_the_distribution():
     assert fno_lightning.__version__ == metadata.version("fno_lightning")
+
+
+@pytest.mark.parametrize("file", files_of(fno_lightning), ids=lambda file: file.__name__)
+def test_no_function_shadows_a_module(file):
+    hidden = [name for name in vars(file) if f"{file.__name__}.{name}" in sys.modules]
+    assert all(inspect.ismodule(getattr(file, name)) for name in hidden)
+    own_name = getattr(file, file.__name__.rpartition(".")[2], None)
+    assert getattr(own_name, "__module__", "") != file.__name__

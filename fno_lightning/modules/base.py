@@ -24,8 +24,8 @@ from fno_lightning.losses import MSE, Loss
 from fno_lightning.metrics import VRMSE, LogName
 from fno_lightning.modules.checkpointing import ActivationCheckpointing, checkpoint_activations
 from fno_lightning.modules.compatibility import (
+    class_path_hparams,
     complete_inputs,
-    how_to_rebuild,
     readable_checkpoint,
     require_same_fields,
     require_same_history,
@@ -122,7 +122,7 @@ class ForecastModule(L.LightningModule, ABC):
         super().__init__(**kwargs)
         self.spec = spec if isinstance(spec, FieldSpec) else FieldSpec.from_dict(spec)
         self.save_hyperparameters(ignore=("spec", *_RUN_TIME_ARGUMENTS))
-        self.save_hyperparameters({"spec": self.spec.to_dict(), **how_to_rebuild(type(self))})
+        self.save_hyperparameters({"spec": self.spec.to_dict(), **class_path_hparams(type(self))})
         if n_steps_input < 0:
             raise ValueError(f"n_steps_input counts past frames, so it is at least 0, got {n_steps_input}")
         self.n_steps_input = n_steps_input

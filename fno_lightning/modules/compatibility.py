@@ -89,7 +89,7 @@ def complete_inputs(
     return parts[0], parts[1], parts[2]
 
 
-def how_to_rebuild(module_class: type) -> dict[str, str]:
+def class_path_hparams(module_class: type) -> dict[str, str]:
     """Return the entries of a checkpoint that name its class, as LightningCLI writes them."""
     if "<locals>" in module_class.__qualname__:
         return {}

@@ -47,8 +47,8 @@ class EulerMultiQuadrants(CompressiblePDE):
     (zero gradient) boundaries are :class:`EulerMultiQuadrantsPeriodicBC` and :class:`EulerMultiQuadrantsOpenBC`.
 
     Trajectories have the layout and the gases of The Well's ``euler_multi_quadrants_*`` (Ohana et al., NeurIPS 2024).
-    The states of its rectangles are not published; the ranges here give about its means, and its spread of density and
-    momentum.
+    The states of its rectangles are not published; the ranges here give about its means, and its standard deviations
+    of density and momentum.
 
     Scalar fields: ``energy`` per volume, ``density`` and ``pressure``, ``(batch, time, x, y)``, averages over cells;
     vector field: ``momentum`` per volume, ``(batch, time, x, y, 2)``; scalar: ``gamma``. The first frame is the initial

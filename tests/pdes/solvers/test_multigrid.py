@@ -11,7 +11,7 @@ from scipy.sparse.linalg import spsolve
 from fno_lightning.pdes.inputs.permeability import ThresholdedGaussian
 from fno_lightning.pdes.solvers.multigrid import FaceCoefficients, harmonic_faces, solve_diffusion
 from fno_lightning.pdes.solvers.multigrid.coarsening import Spacing, coarsened
-from fno_lightning.pdes.solvers.multigrid.conductances import conductances, net_outflow
+from fno_lightning.pdes.solvers.multigrid.conductances import face_conductances, net_outflow
 from fno_lightning.pdes.solvers.multigrid.red_black import DiffusionOperator, RedBlackLayout
 
 
@@ -139,7 +139,7 @@ def test_flow_across_layers_is_exact():
     """Between layers across x, far from the sides, harmonic means give the flow of one dimension without error."""
     n = 8
     k = torch.tensor([1.0, 1, 1, 1000, 1000, 3, 3, 3], dtype=torch.float64)
-    t = conductances(harmonic_faces(k[None, :, None].expand(1, n, n).contiguous()), (1 / n, 1 / n))
+    t = face_conductances(harmonic_faces(k[None, :, None].expand(1, n, n).contiguous()), (1 / n, 1 / n))
     resistance = (1 / t.x[0, :, 0]).sum() / n
     assert resistance.item() == pytest.approx((1 / k).mean().item(), rel=1e-12)
 
@@ -200,7 +200,7 @@ def test_too_few_iterations_show_in_the_residual():
 def test_the_coloured_operator_is_the_matrix(n_x, n_y):
     k = torch.rand(3, n_x, n_y, dtype=torch.float64) + 0.1
     p = torch.randn(3, n_x, n_y, dtype=torch.float64)
-    t = conductances(harmonic_faces(k), (1 / n_x, 1 / n_y))
+    t = face_conductances(harmonic_faces(k), (1 / n_x, 1 / n_y))
     layout = RedBlackLayout(3, n_x, n_y)
     coloured = layout.merged(DiffusionOperator(layout, t)(layout.coloured(p)))
     for sample in range(3):
@@ -211,7 +211,8 @@ def test_the_coloured_operator_is_the_matrix(n_x, n_y):
 
 def test_coarse_conductances_of_a_constant_coefficient_are_those_of_the_coarse_grid():
     fine, coarse = (
-        conductances(harmonic_faces(torch.full((1, n, n), 3.0, dtype=torch.float64)), (1 / n, 1 / n)) for n in (8, 4)
+        face_conductances(harmonic_faces(torch.full((1, n, n), 3.0, dtype=torch.float64)), (1 / n, 1 / n))
+        for n in (8, 4)
     )
     grids = coarsened(fine, (True, True))
     torch.testing.assert_close(grids.t.x, coarse.x)

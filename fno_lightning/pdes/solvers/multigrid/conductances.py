@@ -58,7 +58,7 @@ def _harmonic_means(k: Tensor, axis: int) -> Tensor:
     return torch.cat([k.narrow(axis, 0, 1), inner, k.narrow(axis, n - 1, 1)], dim=axis)
 
 
-def conductances(faces: FaceCoefficients, spacing: tuple[float, float]) -> Conductances:
+def face_conductances(faces: FaceCoefficients, spacing: tuple[float, float]) -> Conductances:
     """Return conductances of cells with edges of the given lengths."""
     h_x, h_y = spacing
     result = Conductances(faces.x * (h_y / h_x), faces.y * (h_x / h_y))

@@ -11,7 +11,12 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from fno_lightning.pdes.solvers.multigrid.coarsening import Spacing
-from fno_lightning.pdes.solvers.multigrid.conductances import Conductances, FaceCoefficients, conductances, net_outflow
+from fno_lightning.pdes.solvers.multigrid.conductances import (
+    Conductances,
+    FaceCoefficients,
+    face_conductances,
+    net_outflow,
+)
 from fno_lightning.pdes.solvers.multigrid.cycle import Multigrid
 from fno_lightning.pdes.solvers.multigrid.red_black import Coloured, DiffusionOperator, RedBlackLayout
 
@@ -117,7 +122,7 @@ def solve_diffusion(
     parts = []
     for first in range(0, n_samples, size):
         piece = slice(first, first + size)
-        t = conductances(FaceCoefficients(k.x[piece], k.y[piece]), spacing)
+        t = face_conductances(FaceCoefficients(k.x[piece], k.y[piece]), spacing)
         parts.append(_solve(t, source[piece], spacing, tolerance, max_iterations))
     return DiffusionSolution(*(torch.cat(values) for values in zip(*parts, strict=True)))
 
