@@ -132,6 +132,7 @@ def failing(here, monkeypatch, capsys):
 
     def line(*options):
         monkeypatch.setattr(sys, "argv", ["fno-lightning", "fit", "--config", "wave.yaml", *options])
+        capsys.readouterr()  # what an earlier call has printed
         with pytest.raises(SystemExit) as stopped:
             run()
         code = stopped.value.code
