@@ -179,8 +179,9 @@ class _MultiStep(SuperBatches, Strategy):
         return checkpoint
 
     def _restore(self) -> None:
-        """Remove what this strategy has added to the trainer or changed in it."""
-        assert self._trainer is not None
+        """Remove what this strategy has added to the trainer or changed in it; nothing before the first setup."""
+        if self._trainer is None:
+            return
         callbacks: list[Any] = self._trainer.callbacks  # type: ignore[attr-defined]
         callbacks[:] = [callback for callback in callbacks if not isinstance(callback, StepsToLog)]
         if self._val_check_interval is not None:

@@ -357,6 +357,12 @@ def test_a_module_of_another_kind_is_refused(make_trainer):
         make_trainer(strategy=MultiStepStrategy(4)).fit(BoringModel())
 
 
+def test_an_error_before_the_training_is_the_one_that_is_raised(data, make_trainer):
+    module = FNOModule(data.spec, n_modes=(8,), n_steps_input=3)
+    with pytest.raises(ValueError, match="the module takes n_steps_input=3 past frames"):
+        make_trainer(strategy=MultiStepStrategy(4)).fit(module, data)
+
+
 def test_several_devices_are_refused(make_trainer):
     with pytest.raises(ValueError, match="the trainer has 2: set devices=1, or use MultiStepDDPStrategy"):
         make_trainer(strategy=MultiStepStrategy(4), devices=2)
