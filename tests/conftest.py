@@ -1,3 +1,4 @@
+import logging
 import sys
 
 import jaxtyping
@@ -11,6 +12,7 @@ from tests.travelling_wave import TravellingWave
 
 pytest_plugins = ["tests.well_files"]
 
+logging.getLogger("lightning.pytorch").propagate = True  # Lightning says no where no handler was there before it
 torch.set_num_threads(1)  # the tests' tensors are tiny, and the tests run side by side
 
 

@@ -187,4 +187,4 @@ def _place(kind: str, name: str, stores: Mapping[Split, FrameStore]) -> _Place:
 
 
 def _any_device() -> torch.device:
-    return torch.accelerator.current_accelerator() or torch.device("cpu")
+    return torch.accelerator.current_accelerator(check_available=True) or torch.device("cpu")

@@ -55,7 +55,9 @@ class RadiativeCooling:
         cooled = _logistic(fraction, time * self._rate(halfway))
         change = 1 / (self.gamma - 1) * pressure * torch.expm1(self._log_contrast * (cooled - fraction))
         mixed = (fraction > 0) & (fraction < 1)
-        return state._replace(energy=state.energy + torch.where(mixed, change, 0))
+        energy = state.energy + torch.where(mixed, change, 0)
+        # torch 2.11 cannot compile a _replace
+        return Conserved(state.density, state.momentum_x, state.momentum_y, energy)
 
     def _rate(self, fraction: Float[Tensor, "batch x y"]) -> Float[Tensor, "batch x y"]:
         """The rate r(x) for unit density and unit scale; it tends to a constant in either phase."""
