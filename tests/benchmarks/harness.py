@@ -37,6 +37,11 @@ class Settings:
         """Whether to compile our networks."""
         return not self.tiny
 
+    @property
+    def compile_unless_quick(self) -> bool:
+        """Whether to compile our networks in the rows that a quick run takes eagerly."""
+        return self.compile and not self.quick
+
     def n_rounds(self, full: int) -> int:
         """Return the number of rounds of a comparison that has ``full`` of them when there is time."""
         return 1 if self.tiny else max(2, full // 2) if self.quick else full

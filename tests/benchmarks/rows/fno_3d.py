@@ -22,11 +22,10 @@ def measure(full_size: int, settings: Settings) -> Mapping[str, Measurement]:
     peer, ours = pair(
         n_modes=(modes,) * 3, in_channels=4, out_channels=1, hidden_channels=settings.size(32, 8), n_layers=4
     )
-    compile = settings.compile and not settings.quick  # noqa: A001
     ours_name = "ours, eager" if settings.quick else "ours, compiled"
     steps = {
         "neuralop": TrainingStep(peer.to(settings.device), x, y),
-        ours_name: TrainingStep(ours.to(settings.device), x, y, compile=compile),
+        ours_name: TrainingStep(ours.to(settings.device), x, y, compile=settings.compile_unless_quick),
     }
     series = interleave({name: Contestant(one.measure) for name, one in steps.items()}, settings.rounds(5))
     measurement = times_as_fast(series, [ours_name], ["neuralop"], check_steps(steps))

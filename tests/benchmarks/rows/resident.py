@@ -60,7 +60,7 @@ def measure(settings: Settings) -> Mapping[str, Measurement]:
         loaded = WellDataModule(root.name, folder, **options)
         resident = ResidentDataModule(root.name, folder, cache="none", **options)
         resident.n_batches, resident.device = n_steps, settings.device
-        module = make_module(loaded, settings, network, compile=settings.compile and not settings.quick)
+        module = make_module(loaded, settings, network, compile=settings.compile_unless_quick)
         losses = [loss_of_samples(module, resident, batch_size)]
 
         def seconds_per_step(data: WellDataModule) -> float:

@@ -19,16 +19,19 @@ def measure(settings: Settings) -> Mapping[str, Measurement]:
     arguments, grid, batch = reference_case(settings)
     torch.manual_seed(0)
     x, y = learnable_data(batch, arguments["in_channels"], arguments["out_channels"], grid, settings.device)
-    compile = settings.compile and not settings.quick  # noqa: A001
     steps = {}
     for implementation in ("factorized", "reconstructed"):
         peer, ours = pair(tfno=True, rank=0.1, implementation=implementation, **arguments)
         steps[f"neuralop, {implementation}"] = TrainingStep(peer.to(settings.device), x, y)
         if implementation == "factorized" or not settings.quick:
-            steps[f"ours, {implementation}"] = TrainingStep(ours.to(settings.device), x, y, compile=compile)
+            steps[f"ours, {implementation}"] = TrainingStep(
+                ours.to(settings.device), x, y, compile=settings.compile_unless_quick
+            )
     if not settings.quick:
         recomputed = copy.deepcopy(steps["ours, factorized"].network)
-        steps["ours, factorized, blocks recomputed"] = TrainingStep(recomputed, x, y, compile=compile, recompute=True)
+        steps["ours, factorized, blocks recomputed"] = TrainingStep(
+            recomputed, x, y, compile=settings.compile_unless_quick, recompute=True
+        )
     series = interleave({name: Contestant(step.measure) for name, step in steps.items()}, settings.rounds(5))
     ours_names = [name for name in steps if name.startswith("ours")]
     notes = check_steps(steps) + (["not compiled"] if settings.quick else [])
