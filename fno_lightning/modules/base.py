@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any, Literal, Self, cast
 
-import lightning as L
 import torch
 from jaxtyping import Float, Int
 from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
@@ -31,6 +29,7 @@ from fno_lightning.modules.compatibility import (
     require_same_history,
 )
 from fno_lightning.modules.initial_weights import freeze_parts, load_weights, read_weights, require_same_options
+from fno_lightning.modules.lazy_network import LazyNetworkModule
 from fno_lightning.modules.normalization import Normalization, Normalizer, require_linear_steady
 from fno_lightning.modules.optimizers import default_optimizer, lightning_schedule
 
@@ -48,7 +47,7 @@ _RUN_TIME_ARGUMENTS = (
 )
 
 
-class ForecastModule(L.LightningModule, ABC):
+class ForecastModule(LazyNetworkModule):
     r"""LightningModule that learns to advance fields by one step, or to solve a steady problem.
 
     With :math:`\hat u` the normalised fields, the network :math:`G_\theta` sees :math:`n` past frames (time folded into
@@ -59,8 +58,9 @@ class ForecastModule(L.LightningModule, ABC):
     or, with ``residual=True``, :math:`\hat u^{k+1} = \hat u^k + (\sigma_\Delta / \sigma) \, G_\theta(\dots)`. Targets
     of several steps are reached autoregressively, and the loss compares all of them in normalised units.
 
-    A subclass defines the network: it stores its arguments and overrides :meth:`build_network`. Arguments that rebuild
-    the network are hyper-parameters and must be plain values; a checkpoint then reloads without data and without
+    A subclass defines the network: it stores its arguments and overrides :meth:`build_network`, which is called when
+    something first asks for the network, its parameters or its state. Arguments that rebuild the network are
+    hyper-parameters and must be plain values; a checkpoint then reloads without data and without
     arguments, and takes and returns physical units. The other arguments (``loss``, ``optimizer``, ``lr_scheduler``,
     ``compile``, ``activation_checkpointing``, ``initial_weights``, ``refit_normalization`` and ``freeze``) are choices
     of a run and are not stored.
@@ -97,8 +97,6 @@ class ForecastModule(L.LightningModule, ABC):
         ValueError: if ``n_steps_input`` is negative, or 0 when there is nothing else to predict from; when training
             starts, if ``initial_weights`` do not fit or ``freeze`` names no part of the network.
     """
-
-    network: nn.Module | None
 
     def __init__(
         self,
@@ -150,7 +148,6 @@ class ForecastModule(L.LightningModule, ABC):
         self.initial_weights = initial_weights
         self.refit_normalization = refit_normalization
         self.freeze_parts = freeze
-        self.network = None
         self._has_started = False
         if normalization == "source_norm":
             require_linear_steady(self.spec, n_steps_input)
@@ -159,10 +156,6 @@ class ForecastModule(L.LightningModule, ABC):
         self.val_vrmse, self.test_vrmse = VRMSE(n_dims=self.spec.n_dims), VRMSE(n_dims=self.spec.n_dims)
 
     # --- what a subclass overrides ---------------------------------------------------------------------------------
-
-    @abstractmethod
-    def build_network(self) -> nn.Module:
-        """Return a network ``(batch, in_channels, *grid) -> (batch, out_channels, *grid)``."""
 
     @property
     def in_channels(self) -> int:
@@ -247,7 +240,6 @@ class ForecastModule(L.LightningModule, ABC):
 
     def _next_frame(self, frames: Tensor, context: Tensor, member: Tensor | None) -> Tensor:
         """Apply the network once, to normalised frames ``(batch, T_in, field, *grid)``."""
-        assert self.network is not None
         output: Tensor = self.network(torch.cat((frames.flatten(1, 2), context), dim=1))
         return frames[:, -1] + self.normalizer.as_change(output, member) if self.residual else output
 
@@ -344,14 +336,15 @@ class ForecastModule(L.LightningModule, ABC):
         self._has_started = True
         rank_zero_info(f"starting from the weights in {self.initial_weights}")
 
+    def prepare_network(self, network: nn.Module) -> None:
+        """Freeze the parts of a new network that are not trained, and choose what it keeps for the backward pass."""
+        freeze_parts(network, self.freeze_parts)
+        checkpoint_activations(network, self.activation_checkpointing)
+
     def configure_model(self) -> None:
-        """Build the network once, and compile it if asked to; to be called where no Trainer does it."""
-        if self.network is not None:
-            return
-        self.network = self.build_network()
-        freeze_parts(self.network, self.freeze_parts)
-        checkpoint_activations(self.network, self.activation_checkpointing)
-        if self.compile_network:
+        """Build the network, and compile it if asked to, both once."""
+        super().configure_model()
+        if self.compile_network and self.network._compiled_call_impl is None:  # which a copy of a module lacks
             self.network.compile(mode=None if self.compile_network is True else self.compile_network)
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
