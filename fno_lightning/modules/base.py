@@ -32,6 +32,7 @@ from fno_lightning.modules.initial_weights import freeze_parts, load_weights, re
 from fno_lightning.modules.lazy_network import LazyNetworkModule
 from fno_lightning.modules.normalization import Normalization, Normalizer, require_linear_steady
 from fno_lightning.modules.optimizers import default_optimizer, lightning_schedule
+from fno_lightning.modules.precision import require_precision
 
 _RUN_TIME_ARGUMENTS = (
     "loss",
@@ -65,6 +66,9 @@ class ForecastModule(LazyNetworkModule):
     ``compile``, ``activation_checkpointing``, ``initial_weights``, ``refit_normalization`` and ``freeze``) are choices
     of a run and are not stored.
 
+    Fields are normalised in their own precision, float64 where the data are, and only then cast to that of the weights.
+    Fields that do not vary in the train split are predicted as their mean, and left out of means over the fields.
+
     Logs ``train/loss`` (with the first and the last batch of an epoch, and every ``log_every_n_steps``: logging takes
     long beside a short step), ``val/loss``, ``val/vrmse``, ``val/vrmse/<field>`` and the same for ``test``.
 
@@ -95,7 +99,8 @@ class ForecastModule(LazyNetworkModule):
 
     Raises:
         ValueError: if ``n_steps_input`` is negative, or 0 when there is nothing else to predict from; when training
-            starts, if ``initial_weights`` do not fit or ``freeze`` names no part of the network.
+            starts, if ``initial_weights`` do not fit or ``freeze`` names no part of the network; when a Trainer starts,
+            if its precision cannot hold the fields.
     """
 
     def __init__(
@@ -187,7 +192,7 @@ class ForecastModule(LazyNetworkModule):
         *,
         member: Int[Tensor, " batch"] | None = None,
     ) -> Float[Tensor, "batch T_out field *grid"]:
-        """Predict the frames that follow a history, in physical units.
+        """Predict the frames that follow a history, in physical units and the precision that they are given in.
 
         Args:
             history: Past frames, oldest first; ``None`` for a steady problem.
@@ -201,7 +206,7 @@ class ForecastModule(LazyNetworkModule):
         """
         self.configure_model()
         inputs = complete_inputs(self.spec, self.n_steps_input, history, constants, scalars)
-        return self.normalizer.decode(self._advance(*inputs, member, n_steps), member)
+        return self.normalizer.decode(self._advance(*inputs, member, n_steps), member, inputs[0].dtype)
 
     @torch.no_grad()
     def forecast(
@@ -232,23 +237,31 @@ class ForecastModule(LazyNetworkModule):
         finally:
             self.train(training)
 
+    @property
+    def _precision(self) -> torch.dtype:
+        """Precision of the weights, and of what the network sees."""
+        return cast("torch.dtype", self.dtype)
+
     def _advance(self, history: Tensor, constants: Tensor, scalars: Tensor, member: Tensor | None, n: int) -> Tensor:
-        """Predict ``n`` normalised frames from a history in physical units."""
-        history = self.normalizer.encode(history, member)
-        context = self.normalizer.context(constants, scalars, member)
+        """Predict ``n`` normalised frames, in the precision of the weights, from a history in physical units."""
+        history = self.normalizer.encode(history, member).to(self._precision)
+        context = self.normalizer.context(constants, scalars, member, self._precision)
         return rollout(lambda frames: self._next_frame(frames, context, member), history, n)
 
     def _next_frame(self, frames: Tensor, context: Tensor, member: Tensor | None) -> Tensor:
         """Apply the network once, to normalised frames ``(batch, T_in, field, *grid)``."""
         output: Tensor = self.network(torch.cat((frames.flatten(1, 2), context), dim=1))
-        return frames[:, -1] + self.normalizer.as_change(output, member) if self.residual else output
+        if self.residual:
+            return frames[:, -1] + self.normalizer.as_change(output, member)
+        return self.normalizer.as_frame(output, member)
 
     # --- training and evaluation -----------------------------------------------------------------------------------
 
     def step(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Return the loss and the normalised prediction ``(batch, T_out, field, *grid)`` of a batch."""
         prediction = self._advance(*batch[:3], batch.member, batch.target.shape[1])
-        return self.loss(prediction, self.normalizer.encode(batch.target, batch.member)), prediction
+        target = self.normalizer.encode(batch.target, batch.member)
+        return self.loss(prediction, target.to(torch.promote_types(self._precision, torch.float32))), prediction
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Return the loss of a batch."""
@@ -280,8 +293,8 @@ class ForecastModule(LazyNetworkModule):
 
     def _evaluation_step(self, batch: Batch, loss_name: str, mean_loss: MeanMetric, vrmse: VRMSE) -> dict[str, Tensor]:
         loss, prediction = self.step(batch)
-        prediction = self.normalizer.decode(prediction, batch.member)
-        vrmse.update(prediction, batch.target)
+        prediction = self.normalizer.decode(prediction, batch.member, batch.target.dtype)
+        vrmse.update(*(self.normalizer.in_spreads(frames, batch.member) for frames in (prediction, batch.target)))
         mean_loss.update(loss, weight=len(batch.target))  # processes and batches may differ in their numbers of samples
         self.log(loss_name, mean_loss, prog_bar=True, batch_size=len(batch.target))
         return {"loss": loss, "prediction": prediction}
@@ -297,7 +310,7 @@ class ForecastModule(LazyNetworkModule):
     def _log_vrmse(self, name: LogName, metric: VRMSE) -> None:
         by_field = metric.compute().mean(dim=0)
         metric.reset()
-        self.log(str(name), by_field.mean(), prog_bar=True, sync_dist=True)
+        self.log(str(name), self.normalizer.mean_over_fields(by_field), prog_bar=True, sync_dist=True)
         names = map(str, name.of_fields(self.spec.fields))
         self.log_dict(dict(zip(names, by_field, strict=True)), sync_dist=True)
 
@@ -309,8 +322,11 @@ class ForecastModule(LazyNetworkModule):
         if isinstance(data, FieldDataModule):
             require_same_fields(self.spec, data.spec, "the module")
             require_same_history(self.n_steps_input, data.n_steps_input, "the module")
-        if stage != "fit":
-            return
+        if stage == "fit":
+            self._find_normalization(data)
+        require_precision(str(self.trainer.precision), self.normalizer, self.spec)
+
+    def _find_normalization(self, data: object) -> None:
         if self.normalizer.is_fitted:
             rank_zero_info("the module keeps the normalisation that it has; fit_normalization() changes it")
         elif isinstance(data, FieldDataModule):
@@ -324,6 +340,12 @@ class ForecastModule(LazyNetworkModule):
     def fit_normalization(self, statistics: Statistics) -> None:
         """Take over the statistics of a train split; a Trainer with a datamodule does it, once."""
         self.normalizer.fit(statistics)
+        varies = self.normalizer.fields.varies.view(-1, len(self.spec.fields)).any(dim=0).tolist()
+        if still := [name for name, does in zip(self.spec.fields, varies, strict=True) if not does]:
+            rank_zero_info(
+                f"the fields {still} do not vary in the train split: they are predicted as their mean, and means over "
+                "the fields leave them out"
+            )
 
     def on_fit_start(self) -> None:
         """Load the initial weights, once, and not if a training is resumed."""

@@ -17,7 +17,8 @@ def test_a_constant_channel_is_shifted_but_not_blown_up():
     zscore = ZScore(1)
     zscore.fit(torch.tensor([5.0]), torch.tensor([0.0]))
     assert zscore.encode(torch.full((1, 1, 4), 5.0), n_dims=1).abs().max() == 0
-    assert zscore.std.item() == 1
+    assert zscore.std.item() == 5
+    assert zscore.varies.item() == 0
 
 
 def test_a_small_physical_scale_is_still_normalised():
