@@ -13,7 +13,7 @@ from fno_lightning.modules.normalization import Normalizer, ZScore
 _HALF = {"16-true": torch.float16, "bf16-true": torch.bfloat16}
 """Precisions of a Trainer that cast a batch before the module sees it."""
 
-_LARGEST_ERROR = 0.01
+_LARGEST_ERROR = 0.02
 """Largest acceptable rounding error, root mean square, as a fraction of a channel's spread."""
 
 _N_SPREADS = 8
@@ -32,7 +32,7 @@ def require_precision(precision: str, normalizer: Normalizer, spec: FieldSpec) -
         spec: Description of the data.
 
     Raises:
-        ValueError: if the values of a channel are out of range, or rounding exceeds 1 % of its spread.
+        ValueError: if the values of a channel are out of range, or rounding exceeds 2 % of its spread.
     """
     dtype = _HALF.get(precision)
     if dtype is None:
@@ -68,7 +68,7 @@ def _obstacle(zscore: ZScore, channel: int, dtype: torch.dtype) -> str | None:
             )
         if does_vary and error > _LARGEST_ERROR * spread:
             return (
-                f"{centre:.7g} ± {spread:.3g}: its rounding error of {error:.2g} is {error / spread:.0%} of the spread"
+                f"{centre:.7g} ± {spread:.3g}: its rounding error of {error:.2g} is {error / spread:.2g} of the spread"
             )
     return None
 
