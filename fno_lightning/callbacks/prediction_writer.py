@@ -79,7 +79,10 @@ def _as_trajectory(spec: FieldSpec, batch: Batch, prediction: Tensor, index: int
     grid = prediction.shape[3:]
     axes = axis_names(spec)
     extent = spec.extent or ((0.0, 1.0),) * len(grid)
-    values, constants, scalars = (part[index : index + 1].float().cpu() for part in (prediction, *batch[1:3]))
+    values, constants, scalars = (
+        part[index : index + 1].to(torch.promote_types(part.dtype, torch.float32)).cpu()
+        for part in (prediction, *batch[1:3])
+    )
     return Trajectories(
         time=(n_history + torch.arange(n_steps)) * (spec.time_step or 1.0),
         coordinates={
