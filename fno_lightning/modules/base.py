@@ -239,8 +239,9 @@ class ForecastModule(LazyNetworkModule):
 
     @property
     def _precision(self) -> torch.dtype:
-        """Precision of the weights, and of what the network sees."""
-        return cast("torch.dtype", self.dtype)
+        """Precision of the weights, and of what the network sees; ``self.dtype`` misses a network's own casts."""
+        floating = (weight.dtype for weight in self.network.parameters() if weight.dtype.is_floating_point)
+        return next(floating, torch.get_default_dtype())
 
     def _advance(self, history: Tensor, constants: Tensor, scalars: Tensor, member: Tensor | None, n: int) -> Tensor:
         """Predict ``n`` normalised frames, in the precision of the weights, from a history in physical units."""
