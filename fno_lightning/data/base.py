@@ -32,6 +32,7 @@ from fno_lightning.data.loading import (
 )
 from fno_lightning.data.spec import FieldSpec
 from fno_lightning.data.statistics import Statistics
+from fno_lightning.devices import held_dtype
 from fno_lightning.pdes import PDE
 
 
@@ -178,6 +179,11 @@ class FieldDataModule(LightningDataModule, ABC):
             drop_last=drop_last,
             limit=limit if isinstance(limit, int) else None,  # a fraction is of what the loader has
         )
+
+    def on_before_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
+        """Give float32 to a device that has no float64."""
+        device = batch.target.device if self.trainer is None else self.trainer.strategy.root_device
+        return Batch(*(part.to(held_dtype(part.dtype, device)) if part.is_floating_point() else part for part in batch))
 
     def _evaluation_loader(self, split: Split) -> DataLoader[Batch]:
         dataset = self.dataset(split)

@@ -236,7 +236,7 @@ class _Buffer(NamedTuple):
 
 
 class BatchBuffers:
-    """Provider of float32 tensors whose memory is taken again when the last tensor or array on it is gone.
+    """Provider of tensors whose memory is taken again when the last tensor or array on it is gone.
 
     The pages of a large fresh tensor are mapped by the system one at a time while it is first written, which takes as
     long as the copy itself. A batch that is kept keeps its memory: it is never handed out twice at once.
@@ -250,33 +250,35 @@ class BatchBuffers:
         self.pin_memory = pin_memory
         self._buffers: deque[_Buffer] = deque()
 
-    def empty(self, *shape: int) -> Tensor:
-        """Return a tensor with arbitrary values."""
+    def empty(self, *shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
+        """Return a tensor with arbitrary values, in float32 or float64."""
         if self.pin_memory and get_worker_info() is None:
-            return torch.empty(shape, pin_memory=True)
+            return torch.empty(shape, dtype=dtype, pin_memory=True)
         size = math.prod(shape)
         if size == 0:
-            return torch.empty(shape)
-        return torch.from_numpy(self._take(size)).view(shape)
+            return torch.empty(shape, dtype=dtype)
+        return torch.from_numpy(self._take(size, np.dtype(np.float64 if dtype == torch.float64 else np.float32))).view(
+            shape
+        )
 
-    def _take(self, size: int) -> np.ndarray:
-        values = self._free(size)
+    def _take(self, size: int, dtype: np.dtype) -> np.ndarray:
+        values = self._free(size, dtype)
         if values is None:
-            values = np.empty(size, np.float32)
+            values = np.empty(size, dtype)
         array = values[:]
         self._buffers.append(_Buffer(values, weakref.ref(array)))
         if len(self._buffers) > MAX_BUFFERS:
             self._buffers.popleft()
         return array
 
-    def _free(self, size: int) -> np.ndarray | None:
+    def _free(self, size: int, dtype: np.dtype) -> np.ndarray | None:
         """Take an unused buffer out of the queue; that is atomic, so threads cannot take the same."""
         for _ in range(len(self._buffers)):
             try:
                 buffer = self._buffers.popleft()
             except IndexError:
                 return None
-            if buffer.values.size == size and buffer.user() is None:
+            if (buffer.values.size, buffer.values.dtype) == (size, dtype) and buffer.user() is None:
                 return buffer.values
             self._buffers.append(buffer)
         return None

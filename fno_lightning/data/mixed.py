@@ -177,7 +177,7 @@ class MixedDataModule(FieldDataModule):
         for name in (field.name for field in fields(Statistics)):
             channels = self.spec.constant_fields if name.startswith("constant_") else self.spec.fields
             fallback = 1.0 if "std" in name else 0.0
-            tables[name] = torch.full((len(self.names), len(channels)), fallback)
+            tables[name] = torch.full((len(self.names), len(channels)), fallback, dtype=torch.float64)
             for member, statistics in own.items():
                 known = self.members[member].spec
                 present = known.constant_fields if name.startswith("constant_") else known.fields
@@ -231,14 +231,14 @@ class MixedDataModule(FieldDataModule):
     def _pooled_scalars(self, own: Mapping[str, Statistics], sizes: Sequence[int]) -> tuple[Tensor, Tensor]:
         """Mean and standard deviation of each scalar over the samples of all members; 0 where a member lacks it."""
         names = self.spec.scalars
-        mean, square = (torch.zeros(len(self.members), len(names), dtype=torch.float64) for _ in range(2))
+        mean, std = (torch.zeros(len(self.members), len(names), dtype=torch.float64) for _ in range(2))
         for row, (member, statistics) in enumerate(own.items()):
             columns = [names.index(name) for name in self.members[member].spec.scalars]
-            mean[row, columns] = statistics.scalar_mean.double()
-            square[row, columns] = statistics.scalar_mean.double().square() + statistics.scalar_std.double().square()
+            mean[row, columns] = statistics.scalar_mean
+            std[row, columns] = statistics.scalar_std
         weights = torch.tensor(sizes, dtype=torch.float64) / sum(sizes)
-        mean, square = weights @ mean, weights @ square
-        return mean.float(), (square - mean.square()).clamp(min=0).sqrt().float()
+        pooled = weights @ mean
+        return pooled, (weights @ (std.square() + (mean - pooled).square())).sqrt()
 
 
 def _union(groups: Any) -> tuple[str, ...]:

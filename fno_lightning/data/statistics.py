@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
+
+from fno_lightning.data.precision import significant
 
 
 class Moments:
@@ -50,7 +55,9 @@ class Moments:
 
 @dataclass(frozen=True)
 class Statistics:
-    """Mean and standard deviation of every channel over all trajectories, times and points of the train split, float32.
+    """Mean and standard deviation of every channel over all trajectories, times and points of the train split, float64.
+
+    A standard deviation is 0 where it is no more than rounding of the values.
 
     Attributes:
         mean: Mean of each field, ``(field,)``.
@@ -77,23 +84,45 @@ class Statistics:
     scalar_std: Tensor
 
 
+class StoredTypes(NamedTuple):
+    """Type that each channel of a data set is stored in.
+
+    Attributes:
+        fields: Of each field.
+        constants: Of each constant field.
+        scalars: Of each scalar.
+    """
+
+    fields: Sequence[np.dtype]
+    constants: Sequence[np.dtype]
+    scalars: Sequence[np.dtype]
+
+
 def statistics_from_moments(
     *,
     values: tuple[Tensor, Tensor],
     deltas: tuple[Tensor, Tensor],
     constants: tuple[Tensor, Tensor],
     scalars: tuple[Tensor, Tensor],
+    stored: StoredTypes,
 ) -> Statistics:
     """Return the statistics with given means and standard deviations; the root mean squares follow from them.
+
+    Standard deviations that are no more than rounding become 0.
 
     Args:
         values: Mean and standard deviation of each field.
         deltas: The same of the differences between successive steps of each field.
         constants: The same of each constant field.
         scalars: The same of each scalar.
+        stored: Types that they are stored in.
     """
-    mean, std, mean_delta, std_delta = (part.float() for part in (*values, *deltas))
-    constant_mean, constant_std, scalar_mean, scalar_std = (part.float() for part in (*constants, *scalars))
+    mean, std, mean_delta, std_delta = (part.double() for part in (*values, *deltas))
+    constant_mean, constant_std, scalar_mean, scalar_std = (part.double() for part in (*constants, *scalars))
+    std_delta = significant(std_delta, torch.hypot(mean, std), stored.fields)
+    std = significant(std, mean, stored.fields)
+    constant_std = significant(constant_std, constant_mean, stored.constants)
+    scalar_std = significant(scalar_std, scalar_mean, stored.scalars)
     return Statistics(
         mean=mean,
         std=std,

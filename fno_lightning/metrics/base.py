@@ -13,8 +13,9 @@ from torch import Tensor
 from torchmetrics import Metric
 from torchmetrics.utilities.distributed import gather_all_tensors
 
+from fno_lightning.devices import held_dtype
+
 EPSILON = 1e-7  # The Well's; keeps ratios finite where the target is constant or zero, in the square of a field's unit
-DEVICES_WITHOUT_FLOAT64 = ("mps",)
 
 
 class ErrorFunction(Protocol):
@@ -116,7 +117,7 @@ class FieldMetric(Metric):
 
 def _for_sums(values: Tensor) -> Tensor:
     """Convert values to the precision of sums."""
-    return values.to(torch.float32 if values.device.type in DEVICES_WITHOUT_FLOAT64 else torch.float64)
+    return values.to(held_dtype(torch.float64, values.device))
 
 
 def _sum(matrices: tuple[Tensor, ...]) -> Tensor:

@@ -97,12 +97,12 @@ def test_validation_and_test_are_all_windows_and_whole_trajectories():
 def test_statistics_are_those_of_training_trajectories():
     data = waves(n_statistics=16)
     trajectories = [data.rollout_dataset("train")[i] for i in range(16)]
-    frames = torch.stack([torch.cat((t.history, t.target)) for t in trajectories])
+    frames = torch.stack([torch.cat((t.history, t.target)) for t in trajectories]).double()
     torch.testing.assert_close(data.statistics.mean, frames.mean(dim=(0, 1, 3)))
     torch.testing.assert_close(data.statistics.std, frames.transpose(0, 2).flatten(1).std(dim=1, correction=0))
     delta = frames[:, 1:] - frames[:, :-1]
     torch.testing.assert_close(data.statistics.std_delta, delta.transpose(0, 2).flatten(1).std(dim=1, correction=0))
-    scalars = torch.stack([t.scalars for t in trajectories])
+    scalars = torch.stack([t.scalars for t in trajectories]).double()
     torch.testing.assert_close(data.statistics.scalar_mean, scalars.mean(dim=0))
     torch.testing.assert_close(data.statistics.scalar_std, scalars.std(dim=0, correction=0))
 

@@ -196,7 +196,7 @@ class NoFloat64(TorchDispatchMode):
 
 @pytest.mark.parametrize("name", metrics.STANDARD_METRICS)
 def test_devices_without_float64_are_not_asked_for_it(name, monkeypatch):
-    monkeypatch.setattr("fno_lightning.metrics.base.DEVICES_WITHOUT_FLOAT64", ("meta",))
+    monkeypatch.setattr("fno_lightning.devices.DEVICES_WITHOUT_FLOAT64", ("meta",))
     with NoFloat64():
         metric = metrics.STANDARD_METRICS[name](2).to("meta")
         for n_steps in (2, 3):

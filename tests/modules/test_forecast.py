@@ -64,7 +64,7 @@ def test_a_silent_residual_network_repeats_the_last_frame_plus_the_mean_incremen
     make_trainer(max_steps=0).fit(module, data)
     batch = next(iter(data.val_dataloader()))
     found = module.forecast(batch, n_steps=4)
-    drift = data.statistics.mean_delta.view(2, 1)
+    drift = data.statistics.mean_delta.float().view(2, 1)
     for k in range(4):
         torch.testing.assert_close(found[:, k], batch.history[:, -1] + (k + 1) * drift, rtol=1e-4, atol=1e-4)
 
@@ -75,7 +75,7 @@ def test_a_silent_plain_network_predicts_the_training_mean(make_data, make_train
     make_trainer(max_steps=0).fit(module, data)
     batch = next(iter(data.val_dataloader()))
     found = module.forecast(batch.history, batch.constants, batch.scalars)
-    torch.testing.assert_close(found, data.statistics.mean.view(1, 1, 2, 1).expand_as(found))
+    torch.testing.assert_close(found, data.statistics.mean.float().view(1, 1, 2, 1).expand_as(found))
 
 
 @pytest.mark.parametrize("name", MODULES)

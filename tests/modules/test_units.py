@@ -130,12 +130,15 @@ def test_units_and_offsets_of_doubles_change_round_off_only(results, precision, 
             )
         else:
             reference = expected
-        assert differences(found, reference) < TOLERANCE[precision]
+        assert differences(found, reference) < TOLERANCE[precision] + AMPLIFICATION * shift * 2.0**-53
         assert best_found == best
 
 
-TOLERANCE = {"32-true": 1e-4, "64-true": 1e-7, "bf16-mixed": 1e-2}
+TOLERANCE = {"32-true": 1e-4, "64-true": 1e-9, "bf16-mixed": 1e-2}
 """Largest difference that round-off of the normalised fields grows to in two epochs."""
+
+AMPLIFICATION = 1e4
+"""Growth, in two epochs, of the rounding of fields that are stored with an offset."""
 
 
 @pytest.mark.parametrize(

@@ -81,7 +81,7 @@ class CachedWindowDataset(Dataset[Batch]):
         """Return ``(*rows, *row)``; a part of a batch is dense, so that it can be sent to a device as it is."""
         if values.device.type != "cpu":
             return values.index_select(0, rows.flatten()).view(*rows.shape, *values.shape[1:])
-        out = self._buffers.empty(*rows.shape, *values.shape[1:])
+        out = self._buffers.empty(*rows.shape, *values.shape[1:], dtype=values.dtype)
         if out.numel():
             torch.index_select(values.flatten(1), 0, rows.flatten(), out=out.view(rows.numel(), -1))
         return out

@@ -48,9 +48,9 @@ class RamFrames(FrameStore):
 
     def _divide(self, memory: np.ndarray) -> CachedFrames:
         source = self.source
-        values = torch.from_numpy(memory[: source.n_bytes].view(np.float32))
-        n_frames = math.prod(source.frames_shape)
-        frames, constants = values[:n_frames], values[n_frames:]
+        values = torch.from_numpy(memory[: source.n_bytes])
+        frames = values[: math.prod(source.frames_shape) * source.frames_dtype.itemsize].view(source.frames_dtype)
+        constants = values[source.frames_bytes :].view(source.constants_dtype)
         return CachedFrames(frames.view(source.frames_shape), constants.view(source.constants_shape), source.scalars)
 
 

@@ -6,6 +6,7 @@ import hashlib
 import itertools
 import math
 from collections.abc import Callable, Sequence
+from functools import reduce
 from typing import NamedTuple
 
 import torch
@@ -25,7 +26,7 @@ PIECE_BYTES = 64 * 2**20
 
 
 class CachedFrames(NamedTuple):
-    """The trajectories of a split, one after the other, float32.
+    """The trajectories of a split, one after the other, each part in the precision of the files.
 
     Attributes:
         frames: ``(frame, field, *grid)``.
@@ -71,8 +72,10 @@ class FrameSource:
         """Number and first frame of each trajectory, by file and trajectory in it."""
         self.grid_stride = grid_stride
         self._reader = WellReader(files, fields, constant_fields, grid_stride)
+        self.frames_dtype, self.constants_dtype = self._reader.frames_dtype, self._reader.constants_dtype
         tables = [scalar_table(file, scalars) for file in files]
-        self.scalars = torch.stack([tables[key.file][key.trajectory] for key in self.trajectories])
+        dtype = reduce(torch.promote_types, (table.dtype for table in tables))
+        self.scalars = torch.stack([tables[key.file][key.trajectory].to(dtype) for key in self.trajectories])
 
     @property
     def frames_shape(self) -> tuple[int, ...]:
@@ -87,7 +90,12 @@ class FrameSource:
     @property
     def n_bytes(self) -> int:
         """Size of the frames and the constant fields."""
-        return 4 * (math.prod(self.frames_shape) + math.prod(self.constants_shape))
+        return self.frames_bytes + math.prod(self.constants_shape) * self.constants_dtype.itemsize
+
+    @property
+    def frames_bytes(self) -> int:
+        """Size of the frames, up to the next multiple of eight, where the constant fields may begin."""
+        return -(-math.prod(self.frames_shape) * self.frames_dtype.itemsize // 8) * 8
 
     @property
     def key(self) -> str:
@@ -97,7 +105,8 @@ class FrameSource:
         identities = [
             (str(file.path.resolve()), file.path.stat().st_size, file.path.stat().st_mtime_ns) for file in used
         ]
-        chosen = (identities, self.trajectories, self.fields, self.constant_fields, self.grid_stride)
+        dtypes = (self.frames_dtype, self.constants_dtype)
+        chosen = (identities, self.trajectories, self.fields, self.constant_fields, self.grid_stride, dtypes)
         return hashlib.sha256(repr(chosen).encode()).hexdigest()[:32]
 
     def read(self, frames: Tensor, constants: Tensor, report: Callable[[float], None]) -> None:
@@ -111,7 +120,7 @@ class FrameSource:
         Raises:
             ValueError: if a value is not finite; names its field, frame, trajectory and file.
         """
-        n_at_once = max(1, PIECE_BYTES // (4 * math.prod(self.frames_shape[1:])))
+        n_at_once = max(1, PIECE_BYTES // (self.frames_dtype.itemsize * math.prod(self.frames_shape[1:])))
         done = 0
         for row, key in enumerate(self.trajectories):
             self._read_constants(key, constants[row])
@@ -123,7 +132,7 @@ class FrameSource:
         self._reader.release()
 
     def _read_frames(self, key: TrajectoryKey, start: int, out: Tensor) -> None:
-        piece = out if out.device.type == "cpu" else torch.empty(out.shape)
+        piece = out if out.device.type == "cpu" else torch.empty(out.shape, dtype=self.frames_dtype)
         values = piece.numpy()
         self._reader.read_frames(key.file, key.trajectory, start, 1, values[:0], values)
         require_finite_frames(piece, range(start, start + len(piece)), self.fields, self._location(key))
@@ -131,7 +140,7 @@ class FrameSource:
             out.copy_(piece)
 
     def _read_constants(self, key: TrajectoryKey, out: Tensor) -> None:
-        piece = out if out.device.type == "cpu" else torch.empty(out.shape)
+        piece = out if out.device.type == "cpu" else torch.empty(out.shape, dtype=self.constants_dtype)
         self._reader.read_constants(key.file, key.trajectory, piece.numpy())
         require_finite_constants(piece, self.constant_fields, self._location(key))
         if piece is not out:

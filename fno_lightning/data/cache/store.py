@@ -14,6 +14,7 @@ from torch import Tensor
 
 from fno_lightning.data.cache.source import CachedFrames, FrameSource
 from fno_lightning.data.loading import process_rank
+from fno_lightning.devices import held_dtype
 from fno_lightning.progress import progress_bar
 
 SHOWN_BYTES = 2**30
@@ -76,10 +77,16 @@ class DeviceFrames(FrameStore):
 
     def _open(self) -> CachedFrames:
         source = self.source
-        frames = torch.empty(source.frames_shape, device=self.device)
-        constants = torch.empty(source.constants_shape, device=self.device)
+        frames, constants, scalars = (
+            torch.empty(shape, dtype=held_dtype(dtype, self.device), device=self.device)
+            for shape, dtype in (
+                (source.frames_shape, source.frames_dtype),
+                (source.constants_shape, source.constants_dtype),
+                (source.scalars.shape, source.scalars.dtype),
+            )
+        )
         self._read(frames, constants)
-        return CachedFrames(frames, constants, source.scalars.to(self.device))
+        return CachedFrames(frames, constants, scalars.copy_(source.scalars))
 
 
 def free_ram() -> int:

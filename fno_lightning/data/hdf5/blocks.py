@@ -9,6 +9,7 @@ import h5py
 import numpy as np
 
 from fno_lightning.data.hdf5.file import WellField
+from fno_lightning.data.precision import batch_dtype
 
 BLOCK_BYTES = 2**25
 """Size of the values that are read at a time."""
@@ -50,5 +51,7 @@ def frame_blocks(
         for start in range(0, n_frames, n_at_once):
             frames = slice(start, start + n_at_once + n_following)
             index = (trajectory,) * field.sample_varying + (frames,) * field.time_varying
-            values = np.asarray(dataset[index]).reshape(-1, field.frame_size // n_components, n_components)
+            values = np.asarray(dataset[index], batch_dtype([field.dtype])).reshape(
+                -1, field.frame_size // n_components, n_components
+            )
             yield FrameBlock(trajectory, start, min(n_at_once, n_frames - start), values)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import reduce
 
 import torch
 from torch.utils.data import Dataset
@@ -21,7 +22,10 @@ from fno_lightning.data.windows import Window, common_length
 
 
 class WindowDataset(Dataset[Batch]):
-    """Windows of trajectories, in physical units and float32, channels before the grid.
+    """Windows of trajectories, in physical units and the precision of the files, channels before the grid.
+
+    History and target are float64 where one of the fields is stored so, else float32, and so are constant fields and
+    scalars.
 
     The samples are those of ``the_well.data.WellDataset`` without normalisation, in the same order. A list of indices
     is read into one batch without a copy in between (``__getitems__``, which a ``DataLoader`` calls).
@@ -58,6 +62,7 @@ class WindowDataset(Dataset[Batch]):
         self.grid_shape = tuple(-(-n // grid_stride) for n in files[0].grid_shape)
         self._reader = WellReader(files, fields, constant_fields, grid_stride)
         self._scalars = [scalar_table(file, scalars) for file in files]
+        self._scalars_dtype = reduce(torch.promote_types, (table.dtype for table in self._scalars))
         self._buffers = buffers or BatchBuffers()
 
     def __len__(self) -> int:
@@ -83,12 +88,13 @@ class WindowDataset(Dataset[Batch]):
         return batch
 
     def _allocate(self, n_samples: int, n_steps_output: int) -> Batch:
-        empty, grid = self._buffers.empty, self.grid_shape
+        empty, grid, reader = self._buffers.empty, self.grid_shape, self._reader
+        n_fields, n_constants, n_scalars = len(self.fields), len(self.constant_fields), self._scalars[0].shape[1]
         return Batch(
-            history=empty(n_samples, self.n_steps_input, len(self.fields), *grid),
-            constants=empty(n_samples, len(self.constant_fields), *grid),
-            scalars=torch.empty(n_samples, self._scalars[0].shape[1]),
-            target=empty(n_samples, n_steps_output, len(self.fields), *grid),
+            history=empty(n_samples, self.n_steps_input, n_fields, *grid, dtype=reader.frames_dtype),
+            constants=empty(n_samples, n_constants, *grid, dtype=reader.constants_dtype),
+            scalars=torch.empty(n_samples, n_scalars, dtype=self._scalars_dtype),
+            target=empty(n_samples, n_steps_output, n_fields, *grid, dtype=reader.frames_dtype),
         )
 
     def _check_finite(self, batch: Batch, windows: Sequence[Window]) -> None:

@@ -156,6 +156,6 @@ def matching_stride(file: WellFile, resolution: Sequence[int]) -> int:
 
 
 def scalar_table(file: WellFile, names: Sequence[str]) -> Tensor:
-    """Return the scalars of each trajectory of a file, ``(trajectory, scalar)``."""
-    columns = [torch.from_numpy(file.scalars[name]) for name in names]
-    return torch.stack(columns, dim=1) if columns else torch.empty(file.n_trajectories, 0)
+    """Return the scalars of each trajectory of a file, ``(trajectory, scalar)``, in their own precision."""
+    columns = [file.scalars[name] for name in names]
+    return torch.from_numpy(np.stack(columns, axis=1)) if columns else torch.empty(file.n_trajectories, 0)

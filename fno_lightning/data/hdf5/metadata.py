@@ -10,6 +10,7 @@ import numpy as np
 from fno_lightning.data.hdf5.boundaries import read_boundaries
 from fno_lightning.data.hdf5.entry import Entry, open_hdf5
 from fno_lightning.data.hdf5.file import WellField, WellFile
+from fno_lightning.data.precision import batch_dtype
 
 
 def read_well_file(path: str | Path) -> WellFile:
@@ -109,8 +110,8 @@ def _fields(root: Entry, order: int, axes: tuple[str, ...], full_shape: tuple[in
 def _offset(entry: Entry) -> int | None:
     """Return the position of the values in the file, if they may be read without the HDF5 library."""
     dtype = entry.handle.dtype
-    if dtype.kind != "f":
-        raise entry.error(f"holds values of type {dtype}, expected real floating-point numbers")
+    if dtype.kind not in "fiub":
+        raise entry.error(f"holds values of type {dtype}, expected real numbers")
     position: int | None = entry.handle.id.get_offset()  # None if they are in chunks or were never written
     return position if dtype.isnative else None
 
@@ -128,5 +129,6 @@ def _scalars(group: Entry, n_trajectories: int) -> tuple[dict[str, np.ndarray], 
             entry.check_shape((n_trajectories,))
         elif values.size != 1:
             entry.check_shape(())
-        constant[name] = np.broadcast_to(values.reshape(-1), (n_trajectories,)).astype(np.float32)
+        dtype = batch_dtype([entry.handle.dtype])
+        constant[name] = np.broadcast_to(values.reshape(-1), (n_trajectories,)).astype(dtype)
     return constant, tuple(time_varying)

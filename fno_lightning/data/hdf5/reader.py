@@ -10,9 +10,11 @@ from typing import Any, NamedTuple
 
 import h5py
 import numpy as np
+import torch
 
 from fno_lightning.data.hdf5.chunks import ChunkCache, ChunkedFrames
 from fno_lightning.data.hdf5.file import WellField, WellFile
+from fno_lightning.data.precision import batch_dtype, torch_dtype
 
 MAX_OPEN_FILES = 128
 """Files that a process keeps open; the one unused for longest is closed first."""
@@ -78,6 +80,10 @@ class WellReader:
         self._varying = [_channels(file, fields, grid_stride, time_varying=True) for file in self.files]
         self._constant = [_channels(file, constant_fields, grid_stride, time_varying=False) for file in self.files]
         self._open = _OpenFiles()
+        self.frames_dtype = _dtype(self._varying)
+        """Precision of the time-dependent fields that are read: float64 where a file has one stored so."""
+        self.constants_dtype = _dtype(self._constant)
+        """Precision of the fields without time dependence that are read."""
 
     def read_frames(
         self, file: int, trajectory: int, start: int, dt_stride: int, history: np.ndarray, target: np.ndarray
@@ -161,6 +167,10 @@ def _source(file: WellFile, field: WellField, handle: h5py.File, chunks: ChunkCa
     if n_leading == 0:
         return dataset[()]
     return dataset if dataset.chunks is None else ChunkedFrames(dataset, chunks, n_leading)
+
+
+def _dtype(of_files: Sequence[Sequence[Channels]]) -> torch.dtype:
+    return torch_dtype(batch_dtype(channels.field.dtype for of_file in of_files for channels in of_file))
 
 
 def _channels(file: WellFile, names: Sequence[str], grid_stride: int, *, time_varying: bool) -> list[Channels]:

@@ -18,7 +18,7 @@ from fno_lightning.data.hdf5.blocks import frame_blocks
 from fno_lightning.data.hdf5.entry import EntryError
 from fno_lightning.data.hdf5.file import WellField, WellFile
 from fno_lightning.data.spec import FieldSpec
-from fno_lightning.data.statistics import Moments, Statistics, statistics_from_moments
+from fno_lightning.data.statistics import Moments, Statistics, StoredTypes, statistics_from_moments
 from fno_lightning.files import atomic_file
 from fno_lightning.progress import progress_bar
 
@@ -96,6 +96,7 @@ def _moments(
                 values.update(frames[: block.n_new].flatten(0, 1))
                 deltas.update((frames[dt_stride:] - frames[:-dt_stride]).flatten(0, 1))
                 require_finite(values.mean, name, file.path)
+                _require_squares(values.std, name, file.path)
                 count(frames[: block.n_new].numel())
     return values, deltas if first.time_varying else None
 
@@ -142,7 +143,18 @@ def load_statistics(
             _save(path, table, fields)
     else:
         logger.info("normalising with the statistics in %s", path)
-    return _select(table, fields, _scalars(files, trajectories, spec), spec)
+    stored = {component: field.dtype for field in files[0].fields for component in field.components}
+    types = StoredTypes(
+        fields=[stored[name] for name in spec.fields],
+        constants=[stored[name] for name in spec.constant_fields],
+        scalars=[files[0].scalars[name].dtype for name in spec.scalars],
+    )
+    return _select(table, fields, _scalars(files, trajectories, spec), spec, types)
+
+
+def _require_squares(std: Tensor, name: str, path: Path) -> None:
+    if not std.isfinite().all():
+        raise ValueError(f"'{name}' in {path} has values whose squares float64 cannot hold: store it in another unit")
 
 
 def _is_complete(table: Table, field: WellField) -> bool:
@@ -242,7 +254,9 @@ def _scalars(files: Sequence[WellFile], trajectories: Sequence[Sequence[int]] | 
     return torch.stack(rows) if rows else torch.zeros(0, 1, dtype=torch.float64)
 
 
-def _select(table: Table, fields: Mapping[str, WellField], scalars: Tensor, spec: FieldSpec) -> Statistics:
+def _select(
+    table: Table, fields: Mapping[str, WellField], scalars: Tensor, spec: FieldSpec, stored: StoredTypes
+) -> Statistics:
     """Pick the channels of a specification."""
 
     def channels(key: str, names: Sequence[str]) -> Tensor:
@@ -251,7 +265,7 @@ def _select(table: Table, fields: Mapping[str, WellField], scalars: Tensor, spec
             for name, entry in table.get(key, {}).items()
             for component, value in zip(fields[name].components, entry.tolist(), strict=True)
         }
-        return torch.tensor([values[name] for name in names])
+        return torch.tensor([values[name] for name in names], dtype=torch.float64)
 
     scalar_mean = scalars.mean(dim=1, keepdim=True)
     return statistics_from_moments(
@@ -259,4 +273,5 @@ def _select(table: Table, fields: Mapping[str, WellField], scalars: Tensor, spec
         deltas=(channels("mean_delta", spec.fields), channels("std_delta", spec.fields)),
         constants=(channels("mean", spec.constant_fields), channels("std", spec.constant_fields)),
         scalars=(scalar_mean[:, 0], (scalars - scalar_mean).square().mean(dim=1).sqrt()),
+        stored=stored,
     )

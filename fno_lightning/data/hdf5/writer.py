@@ -7,6 +7,7 @@ from pathlib import Path
 
 import h5py
 import numpy as np
+import torch
 from torch import Tensor
 
 from fno_lightning.files import atomic_file
@@ -16,7 +17,7 @@ from fno_lightning.pdes import Trajectories
 def trajectory_bytes(trajectories: Trajectories) -> int:
     """Return the size on disk of the trajectories' fields, in bytes."""
     groups = (trajectories.scalar_fields, trajectories.vector_fields, trajectories.constant_fields)
-    return sum(4 * field.numel() for group in groups for field in group.values())
+    return sum(field.numel() * _stored_dtype(field).itemsize for group in groups for field in group.values())
 
 
 def write_well_file(
@@ -31,7 +32,7 @@ def write_well_file(
 
     Args:
         path: The file; an older one is replaced.
-        trajectories: The trajectories; stored as float32 in one piece for each field.
+        trajectories: The trajectories; stored as float32, or float64 if they are, in one piece for each field.
         dataset_name: Name of the data set that the file is a part of.
         grid_type: Kind of coordinates, ``cartesian`` or ``spherical``.
         provenance: Origin of the data, one root attribute each; ``source`` is shown to people.
@@ -68,7 +69,7 @@ def _write_root(
 def _write_dimensions(group: h5py.Group, trajectories: Trajectories) -> None:
     group.attrs["spatial_dims"] = _names(trajectories.coordinates)
     for name, values in {"time": trajectories.time, **trajectories.coordinates}.items():
-        dataset = group.create_dataset(name, data=_float32(values))
+        dataset = group.create_dataset(name, data=_stored(values))
         dataset.attrs["sample_varying"] = False
         dataset.attrs["time_varying"] = name == "time"
 
@@ -91,7 +92,7 @@ def _write_boundaries(group: h5py.Group, trajectories: Trajectories) -> None:
 def _write_scalars(group: h5py.Group, trajectories: Trajectories) -> None:
     group.attrs["field_names"] = _names(trajectories.scalars)
     for name, value in trajectories.scalars.items():
-        dataset = group.create_dataset(name, data=_float32(value))
+        dataset = group.create_dataset(name, data=_stored(value))
         dataset.attrs["sample_varying"] = value.ndim == 1
         dataset.attrs["time_varying"] = False
 
@@ -102,7 +103,7 @@ def _write_fields(file: h5py.File, trajectories: Trajectories) -> None:
         group = file.create_group(f"t{order}_fields")
         group.attrs["field_names"] = _names(fields)
         for name, values in fields.items():
-            dataset = group.create_dataset(name, data=_float32(values))
+            dataset = group.create_dataset(name, data=_stored(values))
             dataset.attrs["sample_varying"] = True
             dataset.attrs["time_varying"] = name not in trajectories.constant_fields
             dataset.attrs["dim_varying"] = np.ones(len(trajectories.coordinates), dtype=bool)
@@ -118,6 +119,10 @@ def _names(names: object) -> np.ndarray:
     return np.array(list(names), dtype=h5py.string_dtype())  # type: ignore[call-overload]
 
 
-def _float32(values: Tensor) -> np.ndarray:
-    array: np.ndarray = values.detach().float().cpu().numpy()
+def _stored(values: Tensor) -> np.ndarray:
+    array: np.ndarray = values.detach().to(_stored_dtype(values)).cpu().numpy()
     return array
+
+
+def _stored_dtype(values: Tensor) -> torch.dtype:
+    return torch.float64 if values.dtype == torch.float64 else torch.float32

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
 from torch.utils.data import Dataset
 
 from fno_lightning.data.batch import Batch
-from fno_lightning.data.statistics import Statistics, statistics_from_moments
+from fno_lightning.data.statistics import Statistics, StoredTypes, statistics_from_moments
 from fno_lightning.data.windows import Window
 from fno_lightning.pdes import Trajectories
 
@@ -86,6 +87,7 @@ def tensor_statistics(trajectories: TrajectoryTensors) -> Statistics:
     """Compute the statistics of all trajectories, frames and points, by channel."""
     frames, constants, scalars = trajectories
     values = _moments(frames, channel=2)
+    types = ([np.dtype(np.float32)] * n for n in (frames.shape[2], constants.shape[1], scalars.shape[1]))
     deltas = torch.zeros_like(values[0]), torch.zeros_like(values[1])
     if frames.shape[1] > 1:
         deltas = _moments(frames[:, 1:] - frames[:, :-1], channel=2)
@@ -94,13 +96,14 @@ def tensor_statistics(trajectories: TrajectoryTensors) -> Statistics:
         deltas=deltas,
         constants=_moments(constants, channel=1),
         scalars=_moments(scalars, channel=1),
+        stored=StoredTypes(*types),
     )
 
 
 def _moments(values: Tensor, channel: int) -> tuple[Tensor, Tensor]:
     """Return mean and standard deviation of each channel."""
     if values.shape[channel] == 0:
-        return torch.zeros(0), torch.zeros(0)
+        return torch.zeros(0, dtype=torch.float64), torch.zeros(0, dtype=torch.float64)
     by_channel = values.cpu().movedim(channel, 0).flatten(1).double()
     variance, mean = torch.var_mean(by_channel, dim=1, correction=0)
-    return mean.float(), variance.sqrt().float()
+    return mean, variance.sqrt()

@@ -1,4 +1,5 @@
 import pickle
+from dataclasses import replace
 
 import h5py
 import numpy as np
@@ -8,7 +9,8 @@ from the_well.data import WellDataset
 from the_well.utils.dummy_data import write_dummy_data
 from torch.utils.data import DataLoader
 
-from fno_lightning.data import WindowDataset, collate, read_well_file, write_well_file
+from fno_lightning.check import check_file
+from fno_lightning.data import WellDataModule, WindowDataset, collate, read_well_file, write_well_file
 from fno_lightning.data.windows import SlidingWindows, TrajectoryKey, whole_trajectories
 
 
@@ -104,19 +106,89 @@ def test_axes_without_variation_may_be_absent(tmp_path, irregular_file):
         assert all(torch.equal(part, same) for part, same in zip(sample, expected, strict=True))
 
 
-def test_double_precision_and_foreign_byte_order_are_read_as_float32(tmp_path, random_trajectories):
+STORED = {
+    "<f8": torch.float64,
+    ">f8": torch.float64,
+    ">f4": torch.float32,
+    "<f2": torch.float32,
+    "longdouble": torch.float64,
+    "?": torch.float32,
+    "<i1": torch.float32,
+    ">u2": torch.float32,
+    "<i8": torch.float64,
+}
+"""Precision of a batch by the type on disk."""
+
+
+@pytest.mark.parametrize(("stored", "dtype"), STORED.items())
+@pytest.mark.parametrize("layout", [{}, {"chunks": True}, {"chunks": True, "compression": "gzip"}], ids=str)
+@pytest.mark.parametrize("name", ["pressure", "mask"])
+def test_every_type_of_number_is_read_alike(tmp_path, random_trajectories, stored, dtype, layout, name):
+    path = tmp_path / "waves" / "data" / "train" / "a.hdf5"
+    write_well_file(path, random_trajectories((6, 4)), dataset_name="waves")
+    with h5py.File(path, "r+") as file:
+        field = file["t0_fields"]
+        values, attributes = (1000 * field[name][()]).astype(stored), dict(field[name].attrs)
+        del field[name]
+        field.create_dataset(name, data=values, **layout).attrs.update(attributes)
+    expected = torch.from_numpy(values.astype(np.float64))
+    for cache in ("none", "ram"):
+        data = WellDataModule("waves", str(tmp_path), n_steps_input=2, cache=cache)
+        sample = data.dataset("train")[0]
+        found, part = (sample.constants, sample.constants) if name == "mask" else (sample.history[:, 0], sample.history)
+        assert part.dtype == dtype
+        assert sample.target.dtype == sample.history.dtype
+        assert torch.equal(found.double(), expected[0][None] if name == "mask" else expected[0, :2])
+    statistics = data.statistics
+    mean = statistics.constant_mean if name == "mask" else statistics.mean
+    std = statistics.constant_std if name == "mask" else statistics.std
+    torch.testing.assert_close(mean[0], expected.mean(), rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(std[0], expected.std(correction=0), rtol=1e-12, atol=0)
+    assert not [issue for issue in check_file(path) if issue.severity == "error"]
+
+
+@pytest.mark.parametrize("stored", ["<f4", ">f8", "<i8"])
+def test_scalars_keep_their_precision(tmp_path, random_trajectories, stored):
+    path = tmp_path / "waves" / "data" / "train" / "a.hdf5"
+    write_well_file(path, random_trajectories((6, 4)), dataset_name="waves")
+    values = np.array([1e9 + 1, 1e9 + 3] if stored == "<i8" else [1e-3, 1e30] if stored == "<f4" else [1e51, 1e-47])
+    with h5py.File(path, "r+") as file:
+        attributes = dict(file["scalars/forcing"].attrs)
+        del file["scalars/forcing"]
+        file["scalars"].create_dataset("forcing", data=values.astype(stored)).attrs.update(attributes)
+    data = WellDataModule("waves", str(tmp_path), n_steps_input=2)
+    samples = [data.rollout_dataset("train")[number] for number in range(2)]
+    column = data.spec.scalars.index("forcing")
+    found = torch.stack([sample.scalars[column] for sample in samples])
+    assert torch.equal(found.double(), torch.from_numpy(values.astype(stored).astype(np.float64)))
+
+
+@pytest.mark.parametrize(("dtype", "rounding"), [(torch.float32, 1e-8), (torch.float64, 1e-16)])
+def test_a_spread_of_no_more_than_rounding_is_none(tmp_path, random_trajectories, dtype, rounding):
     trajectories = random_trajectories((6, 4))
-    expected = trajectories.scalar_fields["pressure"]
-    for name, dtype in (("double", "<f8"), ("big", ">f4")):
-        write_well_file(tmp_path / name / "a.hdf5", trajectories, dataset_name="some", provenance={})
-        with h5py.File(tmp_path / name / "a.hdf5", "r+") as file:
-            attributes = dict(file["t0_fields/pressure"].attrs)
-            del file["t0_fields/pressure"]
-            file["t0_fields/pressure"] = expected.numpy().astype(dtype)
-            file["t0_fields/pressure"].attrs.update(attributes)
-        sample = windows_of(tmp_path / name, 2)[0]
-        assert sample.history.dtype == torch.float32
-        assert torch.equal(sample.history[:, 0], expected[0, :2])
+    noise = trajectories.scalar_fields["density"].double()
+    fields = {
+        "still": (101325 * (1 + rounding * noise)).to(dtype),
+        "moving": (101325 * (1 + 1e3 * rounding * noise)).to(dtype),
+        "medium": noise[:, :1].expand_as(noise).to(dtype).contiguous(),
+    }
+    path = tmp_path / "waves" / "data" / "train" / "a.hdf5"
+    changed = replace(trajectories, scalar_fields=fields, vector_fields={})
+    write_well_file(path, changed, dataset_name="waves")
+    statistics = WellDataModule("waves", str(tmp_path), n_steps_input=2).statistics
+    assert statistics.std[0] == 0
+    assert statistics.std[1] > 0
+    assert statistics.std[2] > 0
+    assert (statistics.std_delta > 0).tolist() == [False, True, False]
+
+
+def test_values_whose_squares_overflow_are_named(tmp_path, random_trajectories):
+    trajectories = random_trajectories((6, 4))
+    fields = {"energy": 1e200 * trajectories.scalar_fields["density"].double()}
+    path = tmp_path / "waves" / "data" / "train" / "a.hdf5"
+    write_well_file(path, replace(trajectories, scalar_fields=fields), dataset_name="waves")
+    with pytest.raises(ValueError, match=r"'energy' in .*a.hdf5 has values whose squares .*: store it in another unit"):
+        _ = WellDataModule("waves", str(tmp_path), n_steps_input=2).statistics
 
 
 @pytest.mark.parametrize("field", ["density", "velocity_y", "mask"])

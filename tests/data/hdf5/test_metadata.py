@@ -78,7 +78,7 @@ def replace(path, name, values):
     ("name", "values", "parts"),
     [
         ("t0_fields/density", np.zeros((2, 8, 6, 5), np.float32), ["(2, 8, 6, 5)", "(2, 8, 6, 4)"]),
-        ("t0_fields/density", np.zeros((2, 8, 6, 4), np.int32), ["int32", "floating-point"]),
+        ("t0_fields/density", np.zeros((2, 8, 6, 4), np.complex64), ["complex64", "real numbers"]),
         ("t1_fields/velocity", np.zeros((2, 8, 6, 4, 3), np.float32), ["(2, 8, 6, 4, 3)", "(2, 8, 6, 4, 2)"]),
         ("scalars/forcing", np.zeros(3), ["(3,)", "(2,)"]),
         ("scalars/viscosity", np.float32(np.nan), ["not finite"]),

@@ -94,10 +94,10 @@ def test_the_file_that_is_written_serves_the_wells_normalization(data_set):
     table = yaml.safe_load((root / "stats.yaml").read_text())
     theirs = ZScoreNormalization(table, ["pressure", "density", "velocity"], ["mask"])
     statistics = module_of(root).statistics
-    torch.testing.assert_close(theirs.flattened_means["variable"], statistics.mean)
-    torch.testing.assert_close(theirs.flattened_stds["variable"], statistics.std)
-    torch.testing.assert_close(theirs.flattened_stds_delta["variable"], statistics.std_delta)
-    torch.testing.assert_close(theirs.flattened_means["constant"], statistics.constant_mean)
+    torch.testing.assert_close(theirs.flattened_means["variable"], statistics.mean.float())
+    torch.testing.assert_close(theirs.flattened_stds["variable"], statistics.std.float())
+    torch.testing.assert_close(theirs.flattened_stds_delta["variable"], statistics.std_delta.float())
+    torch.testing.assert_close(theirs.flattened_means["constant"], statistics.constant_mean.float())
 
 
 def table_of(**changes):
@@ -204,11 +204,11 @@ def test_trajectories_that_are_left_out_do_not_count(data_set, subsample):
     assert len(windows) == 6 // subsample
     frames = torch.stack([torch.cat((window.history, window.target)) for window in windows]).double()
     statistics = data.statistics
-    torch.testing.assert_close(statistics.mean, frames.mean(dim=(0, 1, 3, 4)).float())
-    torch.testing.assert_close(statistics.std, frames.transpose(0, 2).flatten(1).std(dim=1, correction=0).float())
-    scalars = torch.stack([window.scalars for window in windows])
+    torch.testing.assert_close(statistics.mean, frames.mean(dim=(0, 1, 3, 4)))
+    torch.testing.assert_close(statistics.std, frames.transpose(0, 2).flatten(1).std(dim=1, correction=0))
+    scalars = torch.stack([window.scalars for window in windows]).double()
     torch.testing.assert_close(statistics.scalar_mean, scalars.mean(dim=0))
-    constants = torch.stack([window.constants for window in windows])
+    constants = torch.stack([window.constants for window in windows]).double()
     torch.testing.assert_close(statistics.constant_mean, constants.mean(dim=(0, 2, 3)))
     assert (root / f"stats_subsample_{subsample}.yaml").exists()
     assert not torch.equal(WellDataModule(root.name, str(root.parent)).statistics.mean, statistics.mean)

@@ -135,10 +135,11 @@ def test_a_folder_that_is_a_file(tmp_path, trajectories):
         write_well_file(tmp_path / "data" / "a.hdf5", trajectories, dataset_name="some", provenance={})
 
 
-def test_double_precision_is_stored_as_float32(tmp_path, trajectories):
-    fields = {"density": torch.full((2, 8, 6, 4), 1 / 3, dtype=torch.float64)}
+@pytest.mark.parametrize(("dtype", "stored"), [(torch.float64, np.float64), (torch.float16, np.float32)])
+def test_double_precision_stays_and_half_precision_is_stored_as_float32(tmp_path, trajectories, dtype, stored):
+    fields = {"density": torch.full((2, 8, 6, 4), 1 / 3, dtype=dtype)}
     trajectories = replace(trajectories, scalar_fields=fields)
     write_well_file(tmp_path / "a.hdf5", trajectories, dataset_name="some", provenance={})
     with h5py.File(tmp_path / "a.hdf5") as file:
-        assert file["t0_fields/density"].dtype == np.float32
-        assert file["t0_fields/density"][0, 0, 0, 0] == np.float32(1 / 3)
+        assert file["t0_fields/density"].dtype == stored
+        assert file["t0_fields/density"][0, 0, 0, 0] == fields["density"].flatten()[0].item()
