@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
-import h5py
 import numpy as np
 import torch
 import yaml
@@ -17,6 +16,7 @@ from fno_lightning.data.finite import require_finite
 from fno_lightning.data.hdf5.blocks import frame_blocks
 from fno_lightning.data.hdf5.entry import EntryError
 from fno_lightning.data.hdf5.file import WellField, WellFile
+from fno_lightning.data.hdf5.opening import open_hdf5
 from fno_lightning.data.spec import FieldSpec
 from fno_lightning.data.statistics import Moments, Statistics, statistics_from_moments
 from fno_lightning.files import atomic_file
@@ -90,8 +90,8 @@ def _moments(
     values, deltas = Moments(len(first.components)), Moments(len(first.components))
     for file, kept in zip(files, trajectories, strict=True):
         field = file.field(name)
-        with h5py.File(file.path, "r") as handle:
-            for block in frame_blocks(handle[field.path], field, dt_stride, kept):
+        with open_hdf5(file.path) as root:
+            for block in frame_blocks(root.dataset(field.path), field, dt_stride, kept):
                 frames = torch.from_numpy(block.frames.astype(np.float64))
                 values.update(frames[: block.n_new].flatten(0, 1))
                 deltas.update((frames[dt_stride:] - frames[:-dt_stride]).flatten(0, 1))
