@@ -97,4 +97,5 @@ def _candidates(dataset: h5py.Dataset, name: str, variable: str, *, beside: bool
         yield Path(prefix.replace("${ORIGIN}", str(folder))) / name
     if beside:
         yield folder / name
+        yield Path(dataset.file.filename).resolve().parent / name
     yield Path(name)
