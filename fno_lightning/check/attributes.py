@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from typing import Any
 
 import h5py
@@ -14,18 +15,15 @@ from fno_lightning.data.hdf5.entry import Entry, EntryError
 
 def are_numbers(entry: Entry, report: Report) -> bool:
     """Whether a data set holds real numbers."""
-    dtype = entry.handle.dtype
-    if dtype.kind in "fiub":
-        return True
-    report.error(entry.location, f"holds values of type {dtype}, expected real numbers")
-    return False
+    return report.attempt(_numbers, entry) is not None
 
 
 def checked_listing(group: Entry, report: Report) -> list[Entry]:
     """Check ``field_names``; return the data sets that it names, or all if it is not readable."""
     names = checked_names(group, "field_names", report)
     if names is None:
-        return [Entry(group.path, child) for child in group.handle.values() if isinstance(child, h5py.Dataset)]
+        found = [report.attempt(group.dataset, name) for name, kind in _kinds(group) if kind is h5py.Dataset]
+        return [entry for entry in found if entry is not None]
     for name, count in Counter(names).items():
         if count > 1:
             report.error(group.location, f"names '{name}' {count} times in field_names: name it once")
@@ -61,6 +59,20 @@ def checked_flag(entry: Entry, name: str, report: Report) -> bool | None:
 def checked_flags(entry: Entry, name: str, n_flags: int | None, report: Report) -> tuple[bool, ...] | None:
     """Return an attribute that must be a list of as many flags; ``n_flags`` is ``None`` if that is not known."""
     return report.attempt(_flags, entry, name, n_flags, report)
+
+
+def _numbers(entry: Entry) -> tuple[int, ...]:
+    entry.require_numbers()
+    return entry.shape
+
+
+def _kinds(group: Entry) -> Iterator[tuple[str, type | None]]:
+    """Yield the name and the kind of each entry of a group; ``None`` for one that cannot be opened."""
+    for name in group.handle:
+        try:
+            yield name, group.handle.get(name, getclass=True)
+        except (OSError, RuntimeError):
+            yield name, None
 
 
 def _text(entry: Entry, name: str, report: Report) -> str:

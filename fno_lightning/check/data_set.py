@@ -7,14 +7,15 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-import h5py
 import numpy as np
 
 from fno_lightning.check.file import check_file
 from fno_lightning.check.report import Issue, Severity
 from fno_lightning.check.statistics import check_statistics
-from fno_lightning.data.hdf5 import WellField, WellFile, read_well_file, split_files
+from fno_lightning.data.hdf5 import WellField, WellFile, WellFormatError, read_well_file, split_files
 from fno_lightning.data.hdf5.agreement import Difference, differences
+from fno_lightning.data.hdf5.entry import Entry
+from fno_lightning.data.hdf5.opening import open_hdf5
 from fno_lightning.progress import part_of, progress_bar
 
 
@@ -116,7 +117,11 @@ def split_paths(folder: Path) -> dict[str, list[Path]]:
 def _missing(folder: Path, split: str) -> Issue:
     message = "holds no .hdf5 or .h5 file, expected at least one"
     if not (folder / "data" / split).is_dir():
-        others = sorted(path.name for path in (folder / "data").glob("*") if path.is_dir() and path.name not in SPLITS)
+        others = sorted(
+            path.name
+            for path in (folder / "data").glob("*")
+            if path.is_dir() and path.name not in SPLITS and path.name[0] != "."
+        )
         hint = f"; there is {', '.join(others)}, and names count" if others else ""
         message = f"is missing, expected a folder with .hdf5 or .h5 files{hint}"
     return Issue(folder, f"data/{split}", SPLITS[split], message)
@@ -161,29 +166,31 @@ def _digests(file: WellFile) -> list[bytes]:
     """Return a hash of each trajectory's parameters and first frame; none if the file stores one or is damaged."""
     try:
         return list(_hashes(file))
-    except (OSError, RuntimeError):  # its issues are listed
+    except (WellFormatError, OSError):  # its issues are listed
         return []
 
 
 def _hashes(file: WellFile) -> Iterator[bytes]:
     if not any(field.sample_varying and field.time_varying for field in file.fields):
         return
-    with h5py.File(file.path, "r") as handle:
+    with open_hdf5(file.path) as root:
         for trajectory in range(file.n_trajectories):
             digest = hashlib.blake2b(digest_size=16)
             for name, values in sorted(file.scalars.items()):
                 digest.update(f"{name}={float(values[trajectory])!r};".encode())
-            frames = [(field, _frame(handle, field, trajectory, 0)) for field in file.fields]
+            frames = [(field, _frame(root, field, trajectory, 0)) for field in file.fields]
             if not any(field.time_varying and np.ptp(values) > 0 for field, values in frames):  # all is at rest
-                frames += [(field, _frame(handle, field, trajectory, -1)) for field in file.fields]
+                frames += [(field, _frame(root, field, trajectory, -1)) for field in file.fields]
             for field, values in frames:
                 digest.update(field.name.encode())
                 digest.update(np.ascontiguousarray(values).tobytes())
             yield digest.digest()
 
 
-def _frame(handle: h5py.File, field: WellField, trajectory: int, frame: int) -> np.ndarray:
-    return np.asarray(handle[field.path][(trajectory,) * field.sample_varying + (frame,) * field.time_varying])
+def _frame(root: Entry, field: WellField, trajectory: int, frame: int) -> np.ndarray:
+    return np.asarray(
+        root.dataset(field.path).read((trajectory,) * field.sample_varying + (frame,) * field.time_varying)
+    )
 
 
 def check_agreement(files: Sequence[WellFile]) -> list[Issue]:

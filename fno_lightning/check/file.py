@@ -11,7 +11,9 @@ from fno_lightning.check.fields import check_fields, check_scalars
 from fno_lightning.check.report import Issue, Report
 from fno_lightning.check.values import check_values
 from fno_lightning.data.hdf5 import WellFormatError, read_well_file
-from fno_lightning.data.hdf5.entry import Entry, open_hdf5
+from fno_lightning.data.hdf5.entry import Entry
+from fno_lightning.data.hdf5.failures import reading_failure
+from fno_lightning.data.hdf5.opening import open_hdf5
 
 
 def check_file(path: str | Path, progress: Callable[[float], None] | None = None) -> list[Issue]:
@@ -41,7 +43,7 @@ def _check_readable(path: Path, report: Report, progress: Callable[[float], None
     except FileNotFoundError:
         raise
     except (OSError, RuntimeError) as error:  # RuntimeError: how h5py reports damaged metadata
-        raise WellFormatError(f"cannot be read on ({error}): delete the file, then download or simulate it") from error
+        raise WellFormatError(reading_failure(error)) from error
 
 
 def _check_root(root: Entry, report: Report, progress: Callable[[float], None]) -> None:

@@ -19,6 +19,7 @@ from fno_lightning.data.hdf5 import (
     WindowDataset,
     download_well,
     file_spec,
+    is_data_file,
     load_statistics,
     long_trajectories,
     matching_stride,
@@ -228,7 +229,7 @@ class WellDataModule(FieldDataModule):
     @property
     def _needs_download(self) -> bool:
         """Whether there are no files of the data set yet, and ``prepare_data`` downloads them."""
-        return self.source == "download" and not any(self.root.glob("data/*/*.h*5"))
+        return self.source == "download" and not any(map(is_data_file, self.root.glob("data/[!.]*/*")))
 
     @cached_property
     def _reference(self) -> WellFile:

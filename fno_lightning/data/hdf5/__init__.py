@@ -6,7 +6,13 @@ from fno_lightning.data.hdf5.entry import WellFormatError
 from fno_lightning.data.hdf5.file import WellField, WellFile, file_spec, matching_stride
 from fno_lightning.data.hdf5.metadata import read_well_file
 from fno_lightning.data.hdf5.reader import WellReader
-from fno_lightning.data.hdf5.split import long_trajectories, read_split, selected_components, split_files
+from fno_lightning.data.hdf5.split import (
+    is_data_file,
+    long_trajectories,
+    read_split,
+    selected_components,
+    split_files,
+)
 from fno_lightning.data.hdf5.statistics import load_statistics
 from fno_lightning.data.hdf5.writer import trajectory_bytes, write_well_file
 
@@ -18,6 +24,7 @@ __all__ = [
     "WindowDataset",
     "download_well",
     "file_spec",
+    "is_data_file",
     "load_statistics",
     "long_trajectories",
     "matching_stride",

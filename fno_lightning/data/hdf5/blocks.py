@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-import h5py
 import numpy as np
 
+from fno_lightning.data.hdf5.entry import Entry
 from fno_lightning.data.hdf5.file import WellField
 from fno_lightning.data.precision import batch_dtype
 
@@ -32,15 +32,18 @@ class FrameBlock(NamedTuple):
 
 
 def frame_blocks(
-    dataset: h5py.Dataset, field: WellField, n_following: int = 1, trajectories: Sequence[int] | None = None
+    entry: Entry, field: WellField, n_following: int = 1, trajectories: Sequence[int] | None = None
 ) -> Iterator[FrameBlock]:
     """Yield the frames of a field in order, one trajectory after the other.
 
     Args:
-        dataset: The open data set of the field.
+        entry: The open data set of the field.
         field: Its flags and shape.
         n_following: Frames that a block has in common with those that follow it, for differences in time.
         trajectories: Trajectories to read; all unless given. A field that all share is read if there is at least one.
+
+    Raises:
+        EntryError: if HDF5 fails to read; names the file and the field.
     """
     n_frames = field.shape[field.sample_varying] if field.time_varying else 1
     n_components = len(field.components)
@@ -51,7 +54,6 @@ def frame_blocks(
         for start in range(0, n_frames, n_at_once):
             frames = slice(start, start + n_at_once + n_following)
             index = (trajectory,) * field.sample_varying + (frames,) * field.time_varying
-            values = np.asarray(dataset[index], batch_dtype([field.dtype])).reshape(
-                -1, field.frame_size // n_components, n_components
-            )
+            values = np.asarray(entry.read(index), batch_dtype([field.dtype]))
+            values = values.reshape(-1, field.frame_size // n_components, n_components)
             yield FrameBlock(trajectory, start, min(n_at_once, n_frames - start), values)

@@ -8,7 +8,7 @@ from types import ModuleType
 
 import yaml
 
-from fno_lightning.data.hdf5.entry import WellFormatError
+from fno_lightning.data.hdf5.entry import UnreadableError, WellFormatError
 from fno_lightning.data.hdf5.metadata import read_well_file
 
 logger = logging.getLogger(__name__)
@@ -25,6 +25,7 @@ def download_well(base_path: Path, dataset_name: str, alternative: str = "") -> 
     Raises:
         ImportError: if the_well, whose downloader this is, is not installed.
         ValueError: if The Well has no such data set.
+        UnreadableError: if a file that is there cannot be read at present.
         ConnectionError: if a file is still missing or incomplete afterwards.
     """
     downloader = _downloader(base_path / dataset_name)
@@ -71,6 +72,8 @@ def _incomplete(files: dict[Path, str]) -> list[Path]:
 def _is_complete(path: Path) -> bool:
     try:
         read_well_file(path)
+    except UnreadableError:  # in use, locked, forbidden: another download does not help
+        raise
     except (OSError, WellFormatError):
         return False
     return True

@@ -5,11 +5,14 @@ from __future__ import annotations
 import itertools
 from pathlib import Path
 
+import h5py
 import numpy as np
 
 from fno_lightning.data.hdf5.boundaries import read_boundaries
-from fno_lightning.data.hdf5.entry import Entry, open_hdf5
+from fno_lightning.data.hdf5.entry import Entry
 from fno_lightning.data.hdf5.file import WellField, WellFile
+from fno_lightning.data.hdf5.links import is_within
+from fno_lightning.data.hdf5.opening import open_hdf5
 from fno_lightning.data.precision import batch_dtype
 
 
@@ -77,7 +80,7 @@ def read_field(entry: Entry, order: int, axes: tuple[str, ...], full_shape: tupl
     Raises:
         EntryError: if they do not fit each other, or the values are not real numbers.
     """
-    dim_varying = tuple(bool(flag) for flag in np.atleast_1d(entry.attribute("dim_varying")))
+    dim_varying = entry.flags("dim_varying")
     if len(dim_varying) != len(axes):
         raise entry.error(f"has {len(dim_varying)} entries in dim_varying for the axes {axes}")
     sample_varying, time_varying = entry.flag("sample_varying"), entry.flag("time_varying")
@@ -112,8 +115,16 @@ def _offset(entry: Entry) -> int | None:
     dtype = entry.handle.dtype
     if dtype.kind not in "fiub":
         raise entry.error(f"holds values of type {dtype}, expected real numbers")
-    position: int | None = entry.handle.id.get_offset()  # None if they are in chunks or were never written
-    return position if dtype.isnative else None
+    low = entry.handle.id
+    is_plain = (
+        low.get_create_plist().get_layout() == h5py.h5d.CONTIGUOUS
+        and not entry.handle.external
+        and low.get_space_status() == h5py.h5d.SPACE_STATUS_ALLOCATED
+        and low.get_type() == h5py.h5t.py_create(dtype)  # h5py widens some types of other tools as it reads them
+        and dtype.isnative
+    )
+    position: int | None = low.get_offset() if is_plain and is_within(entry.handle, entry.path) else None
+    return position
 
 
 def _scalars(group: Entry, n_trajectories: int) -> tuple[dict[str, np.ndarray], tuple[str, ...]]:

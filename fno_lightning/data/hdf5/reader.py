@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-import os
-from collections import OrderedDict
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
-import h5py
 import numpy as np
 import torch
 
-from fno_lightning.data.hdf5.chunks import ChunkCache, ChunkedFrames
 from fno_lightning.data.hdf5.file import WellField, WellFile
+from fno_lightning.data.hdf5.open_files import OpenFiles
 from fno_lightning.data.precision import batch_dtype, torch_dtype
-
-MAX_OPEN_FILES = 128
-"""Files that a process keeps open; the one unused for longest is closed first."""
 
 
 class Channels(NamedTuple):
@@ -57,10 +50,11 @@ class Channels(NamedTuple):
 class WellReader:
     """Reader of chosen components of the fields of a list of files, channels before the grid.
 
-    Files are opened on first use, once for each process, so that a reader can be sent to worker processes. No metadata
-    are read again. Fields that lie in a file in one piece are mapped into memory and copied once, from the system's
-    page cache to the batch; all others are read through the HDF5 library, chunks being decoded once for the windows
-    that share them (:class:`~fno_lightning.data.hdf5.chunks.ChunkedFrames`).
+    Files are opened on first use, once for each process, so that a reader can be sent to worker processes; all readers
+    of a process share its file descriptors (:class:`~fno_lightning.data.hdf5.open_files.OpenFiles`). No metadata are
+    read again. Fields that lie in a file in one piece are mapped into memory and copied once, from the system's page
+    cache to the batch; all others are read through the HDF5 library, chunks being decoded once for the windows that
+    share them (:class:`~fno_lightning.data.hdf5.chunks.ChunkedFrames`).
 
     Args:
         files: Metadata of the files.
@@ -79,7 +73,7 @@ class WellReader:
         self.files = tuple(files)
         self._varying = [_channels(file, fields, grid_stride, time_varying=True) for file in self.files]
         self._constant = [_channels(file, constant_fields, grid_stride, time_varying=False) for file in self.files]
-        self._open = _OpenFiles()
+        self._open = OpenFiles()
         self.frames_dtype = _dtype(self._varying)
         """Precision of the time-dependent fields that are read: float64 where a file has one stored so."""
         self.constants_dtype = _dtype(self._constant)
@@ -98,11 +92,11 @@ class WellReader:
             history: First part of the window, ``(T_in, field, *grid)``.
             target: Second part, ``(T_out, field, *grid)``.
         """
-        sources = self._open.sources(self.files[file])
+        opened = self._open.get(self.files[file])
         n_steps_input = len(history)
         frames = slice(start, start + dt_stride * (n_steps_input + len(target) - 1) + 1, dt_stride)
         for channels in self._varying[file]:
-            source = sources[channels.field.path]
+            source = opened.sources[channels.field.path]
             stored = source[trajectory, frames] if channels.field.sample_varying else source[frames]
             values = channels.arrange(stored, 1)
             for number, channel in enumerate(range(channels.channels.start, channels.channels.stop)):
@@ -113,60 +107,15 @@ class WellReader:
         """Fill ``constants`` with the fields without time dependence, ``(constant_field, *grid)``."""
         if not self._constant[file]:
             return
-        sources = self._open.sources(self.files[file])
+        opened = self._open.get(self.files[file])
         for channels in self._constant[file]:
-            source = sources[channels.field.path]
+            source = opened.sources[channels.field.path]
             stored = source[trajectory] if channels.field.sample_varying else source
             constants[channels.channels] = channels.arrange(stored, 0)
 
     def release(self) -> None:
         """Close the files and drop decoded chunks; both come back with the next read."""
         self._open.close()
-
-
-class _OpenFiles:
-    """Open files of this process; a copy in another process begins with none."""
-
-    def __init__(self) -> None:
-        self._forget()
-
-    def _forget(self) -> None:
-        self._process: int | None = os.getpid()
-        self._opened: OrderedDict[Path, tuple[h5py.File, dict[str, Any]]] = OrderedDict()
-        self._chunks = ChunkCache()
-
-    def sources(self, file: WellFile) -> dict[str, Any]:
-        """Return the array or data set of each field, by its path in the file."""
-        if self._process != os.getpid():
-            self._forget()
-        if file.path not in self._opened:
-            if len(self._opened) >= MAX_OPEN_FILES:
-                self._opened.popitem(last=False)[1][0].close()
-            handle = h5py.File(file.path, "r")
-            sources = {field.path: _source(file, field, handle, self._chunks) for field in file.fields}
-            self._opened[file.path] = handle, sources
-        self._opened.move_to_end(file.path)
-        return self._opened[file.path][1]
-
-    def close(self) -> None:
-        """Close the files that this process has opened."""
-        if self._process == os.getpid():
-            for handle, _ in self._opened.values():
-                handle.close()
-        self._forget()
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {"_process": None}
-
-
-def _source(file: WellFile, field: WellField, handle: h5py.File, chunks: ChunkCache) -> Any:
-    if field.offset is not None:
-        return np.memmap(file.path, field.dtype, "r", field.offset, field.shape)
-    dataset = handle[field.path]
-    n_leading = field.sample_varying + field.time_varying
-    if n_leading == 0:
-        return dataset[()]
-    return dataset if dataset.chunks is None else ChunkedFrames(dataset, chunks, n_leading)
 
 
 def _dtype(of_files: Sequence[Sequence[Channels]]) -> torch.dtype:

@@ -17,8 +17,16 @@ from fno_lightning.data.windows import TrajectoryKey
 logger = logging.getLogger(__name__)
 
 
+def is_data_file(path: Path) -> bool:
+    """Whether a path is that of data: it ends in ``.hdf5`` or ``.h5``, in small letters or capitals, and is not hidden.
+
+    Folders are none. A link to a file that is missing counts, so that reading it says so.
+    """
+    return path.suffix.lower() in (".hdf5", ".h5") and not path.name.startswith(".") and not path.is_dir()
+
+
 def split_files(folder: Path, include_filters: Sequence[str] = (), exclude_filters: Sequence[str] = ()) -> list[Path]:
-    """Return the sorted paths of a split's files.
+    """Return the sorted paths of a split's files, of which hidden ones are none (``._a.hdf5``, ``.nfs0001.hdf5``).
 
     Args:
         folder: The split's folder.
@@ -32,7 +40,7 @@ def split_files(folder: Path, include_filters: Sequence[str] = (), exclude_filte
         raise FileNotFoundError(
             f"there is no folder {folder}, expected one with .hdf5 or .h5 files: check base_path and dataset_name"
         )
-    paths = sorted(path for pattern in ("*.hdf5", "*.h5") for path in folder.glob(pattern))
+    paths = sorted(path for path in folder.iterdir() if is_data_file(path))
     chosen = [
         path
         for path in paths

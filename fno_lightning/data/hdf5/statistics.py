@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
-import h5py
 import numpy as np
 import torch
 import yaml
@@ -17,6 +16,7 @@ from fno_lightning.data.finite import require_finite
 from fno_lightning.data.hdf5.blocks import frame_blocks
 from fno_lightning.data.hdf5.entry import EntryError
 from fno_lightning.data.hdf5.file import WellField, WellFile
+from fno_lightning.data.hdf5.opening import open_hdf5
 from fno_lightning.data.spec import FieldSpec
 from fno_lightning.data.statistics import Moments, Statistics, StoredTypes, statistics_from_moments
 from fno_lightning.files import atomic_file
@@ -90,8 +90,8 @@ def _moments(
     values, deltas = Moments(len(first.components)), Moments(len(first.components))
     for file, kept in zip(files, trajectories, strict=True):
         field = file.field(name)
-        with h5py.File(file.path, "r") as handle:
-            for block in frame_blocks(handle[field.path], field, dt_stride, kept):
+        with open_hdf5(file.path) as root:
+            for block in frame_blocks(root.dataset(field.path), field, dt_stride, kept):
                 frames = torch.from_numpy(block.frames.astype(np.float64))
                 values.update(frames[: block.n_new].flatten(0, 1))
                 deltas.update((frames[dt_stride:] - frames[:-dt_stride]).flatten(0, 1))
@@ -167,11 +167,16 @@ def read_entries(path: Path) -> dict[str, dict[str, Any]]:
     """Read the entries of a ``stats.yaml`` as they stand, by statistic and field.
 
     Raises:
-        EntryError: if it is not a table of statistics.
+        EntryError: if it cannot be read, or is not a table of statistics.
     """
     try:
-        content = yaml.safe_load(path.read_text())
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise EntryError(path, "", f"cannot be read ({error.strerror}): change its permissions, or {REPAIR}") from error
+    except UnicodeDecodeError as error:
+        found = f"is not text in UTF-8 ({error.reason} at byte {error.start}): save it as UTF-8, or {REPAIR}"
+        raise EntryError(path, "", found) from error
+    except (yaml.YAMLError, ValueError) as error:  # ValueError: dates that there are not
         raise EntryError(path, "", f"is not YAML ({' '.join(str(error).split())}): {REPAIR}") from error
     if not isinstance(content, dict) or not all(isinstance(entries, dict) for entries in content.values()):
         raise EntryError(path, "", f"does not list statistics by field: {REPAIR}")
@@ -199,7 +204,9 @@ def read_entry(path: Path, key: str, field: WellField, entry: Any) -> Tensor:
     n_dims = _n_dims(field)
     try:
         values = np.asarray(entry)
-    except ValueError:  # lists of different lengths
+        if values.dtype.kind == "U":  # PyYAML takes numbers such as 1e-30, without a point, for text
+            values = values.astype(np.float64)
+    except ValueError:  # lists of different lengths, or text
         values = np.asarray(None)
     if values.dtype.kind not in "fiu" or values.shape != (n_dims,) * field.order or not np.isfinite(values).all():
         expected = (
@@ -231,14 +238,14 @@ def _read(path: Path, fields: Mapping[str, WellField]) -> Table:
 
 def _save(path: Path, table: Table, fields: Mapping[str, WellField]) -> None:
     """Add the entries to the file, a vector's as a list and a tensor's as a list of rows."""
-    content = yaml.safe_load(path.read_text()) if path.exists() else {}
+    content = read_entries(path) if path.exists() else {}
     for key, entries in table.items():
         for name, values in entries.items():
             shape = (_n_dims(fields[name]),) * fields[name].order
             content.setdefault(key, {})[name] = values.reshape(shape).tolist()
     try:
         with atomic_file(path) as temporary:
-            temporary.write_text(yaml.safe_dump(content, default_flow_style=None))
+            temporary.write_text(yaml.safe_dump(content, default_flow_style=None), encoding="utf-8")
         logger.info("statistics written to %s", path)
     except OSError as error:
         logger.warning("statistics are kept in memory only: %s", error)

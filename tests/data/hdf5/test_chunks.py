@@ -32,7 +32,7 @@ def decoded(monkeypatch):
             counts.append(values.size)
             return values
 
-    monkeypatch.setattr("fno_lightning.data.hdf5.reader.ChunkedFrames", Counted)
+    monkeypatch.setattr("fno_lightning.data.hdf5.open_files.ChunkedFrames", Counted)
     return counts
 
 

@@ -245,11 +245,11 @@ def test_workers_read_the_same_batches(tmp_path, irregular_file, context):
 
 
 def test_few_files_stay_open(tmp_path, random_trajectories, monkeypatch):
-    monkeypatch.setattr("fno_lightning.data.hdf5.reader.MAX_OPEN_FILES", 2)
+    monkeypatch.setattr("fno_lightning.data.hdf5.open_files.descriptor_limit", lambda: 2)
     for number in range(4):
         trajectories = random_trajectories((4,), seed=number)
         write_well_file(tmp_path / f"{number}.hdf5", trajectories, dataset_name="some", provenance={})
     data = windows_of(tmp_path, 2)
     once = [sample.history for sample in data]
-    assert len(data._reader._open._opened) == 2
+    assert len(data._reader._open.opened) == 2
     assert all(torch.equal(sample.history, first) for sample, first in zip(data, once, strict=True))

@@ -1,0 +1,101 @@
+"""Other places and files that the entries of an HDF5 file lead to: links, virtual data sets, external storage."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import h5py
+
+from fno_lightning.data.hdf5.failures import reason
+from fno_lightning.data.hdf5.text import decoded
+
+
+def has_link(group: h5py.Group, name: str) -> bool:
+    """Whether a group has an entry of a name, whether or not that can be opened."""
+    try:
+        return bool(group.id.links.exists(name.encode()))
+    except (KeyError, OSError, RuntimeError):
+        return False
+
+
+def link_target(group: h5py.Group, name: str) -> str:
+    """Return the target of a soft or an external link (``FILE:PATH``); empty if there is no such link in a group."""
+    links, encoded = group.id.links, name.encode()
+    try:
+        kind = links.get_info(encoded).type
+        if kind == h5py.h5l.TYPE_SOFT:
+            return decoded(links.get_val(encoded))
+        if kind == h5py.h5l.TYPE_EXTERNAL:
+            return ":".join(decoded(part) for part in links.get_val(encoded))
+    except (KeyError, OSError, RuntimeError):
+        pass
+    return ""
+
+
+def missing_source(dataset: h5py.Dataset) -> str:
+    """Explain which part of a data set lies elsewhere and cannot be read; empty if all is in place.
+
+    HDF5 itself reads the parts of a virtual data set that are missing as zeros, without an error.
+
+    Args:
+        dataset: The open data set.
+    """
+    for name, _, _ in dataset.external or ():
+        if not any(path.exists() for path in _candidates(dataset, name, "HDF5_EXTFILE_PREFIX", beside=False)):
+            return (
+                f"is stored in the file {name}, which does not exist: put it there, and where the path is relative, "
+                "start in that folder or set HDF5_EXTFILE_PREFIX"
+            )
+    for name, path in dict.fromkeys((source.file_name, source.dset_name) for source in _virtual_sources(dataset)):
+        if why := _cannot_open(dataset, name, path):
+            return f"is a virtual data set of {name}:{path}, which cannot be read ({why}): put the source in its place"
+    return ""
+
+
+def files_of(dataset: h5py.Dataset) -> set[str]:
+    """Return the names of the files that HDF5 holds open for a data set, beside that through which it is reached."""
+    names = {source.file_name for source in _virtual_sources(dataset)} - {"."}
+    return names | {dataset.file.filename}
+
+
+def is_within(dataset: h5py.Dataset, path: Path) -> bool:
+    """Whether a data set lies in a file itself, not in one that a link leads to."""
+    try:
+        return Path(dataset.file.filename).samefile(path)
+    except OSError:
+        return False
+
+
+def _virtual_sources(dataset: h5py.Dataset) -> list[h5py._hl.vds.VDSmap]:
+    return dataset.virtual_sources() if dataset.is_virtual else []
+
+
+def _cannot_open(dataset: h5py.Dataset, name: str, path: str) -> str:
+    """Return why a source of a virtual data set cannot be read; empty if it can, or its name is a pattern."""
+    if "%" in name + path:
+        return ""
+    try:
+        if name == ".":
+            _ = dataset.file[path]
+            return ""
+        files = [file for file in _candidates(dataset, name, "HDF5_VDS_PREFIX", beside=True) if file.exists()]
+        if not files:
+            return "there is no such file"
+        with h5py.File(files[0], "r") as file:
+            _ = file[path]
+    except (KeyError, OSError, RuntimeError) as error:
+        return reason(error)
+    return ""
+
+
+def _candidates(dataset: h5py.Dataset, name: str, variable: str, *, beside: bool) -> Iterator[Path]:
+    """Yield the paths where HDF5 looks for a file: below a prefix, beside the file that names it, from here."""
+    folder = Path(dataset.file.filename).absolute().parent
+    if prefix := os.environ.get(variable):
+        yield Path(prefix.replace("${ORIGIN}", str(folder))) / name
+    if beside:
+        yield folder / name
+        yield Path(dataset.file.filename).resolve().parent / name
+    yield Path(name)
