@@ -16,7 +16,7 @@ from fno_lightning.data.finite import (
     require_finite_frames,
     trajectory_location,
 )
-from fno_lightning.data.hdf5 import WellFile, WellReader
+from fno_lightning.data.hdf5 import Resampling, WellFile, WellReader
 from fno_lightning.data.hdf5.file import scalar_table
 from fno_lightning.data.windows import TrajectoryKey
 
@@ -48,6 +48,7 @@ class FrameSource:
         constant_fields: Components of the fields without time dependence, in the order of the files.
         scalars: Names of the scalars that are constant in time.
         grid_stride: Distance between successive grid points.
+        resampling: Resampling of the stored points before that; ``None``: there is none.
     """
 
     def __init__(
@@ -58,6 +59,7 @@ class FrameSource:
         constant_fields: Sequence[str],
         scalars: Sequence[str],
         grid_stride: int = 1,
+        resampling: Resampling | None = None,
     ) -> None:
         self.trajectories = tuple(trajectories)
         self.fields = tuple(fields)
@@ -70,7 +72,8 @@ class FrameSource:
         }
         """Number and first frame of each trajectory, by file and trajectory in it."""
         self.grid_stride = grid_stride
-        self._reader = WellReader(files, fields, constant_fields, grid_stride)
+        self.resampled_axes = () if resampling is None else resampling.axes
+        self._reader = WellReader(files, fields, constant_fields, grid_stride, resampling)
         tables = [scalar_table(file, scalars) for file in files]
         self.scalars = torch.stack([tables[key.file][key.trajectory] for key in self.trajectories])
 
@@ -97,7 +100,8 @@ class FrameSource:
         identities = [
             (str(file.path.resolve()), file.path.stat().st_size, file.path.stat().st_mtime_ns) for file in used
         ]
-        chosen = (identities, self.trajectories, self.fields, self.constant_fields, self.grid_stride)
+        points = (self.grid_stride, self.resampled_axes)
+        chosen = (identities, self.trajectories, self.fields, self.constant_fields, points)
         return hashlib.sha256(repr(chosen).encode()).hexdigest()[:32]
 
     def read(self, frames: Tensor, constants: Tensor, report: Callable[[float], None]) -> None:

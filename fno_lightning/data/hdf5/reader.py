@@ -13,6 +13,7 @@ import numpy as np
 
 from fno_lightning.data.hdf5.chunks import ChunkCache, ChunkedFrames
 from fno_lightning.data.hdf5.file import WellField, WellFile
+from fno_lightning.data.hdf5.resampling import Resampling
 
 MAX_OPEN_FILES = 128
 """Files that a process keeps open; the one unused for longest is closed first."""
@@ -26,12 +27,14 @@ class Channels(NamedTuple):
         components: Numbers of the chosen components.
         channels: The channels that they fill.
         grid_stride: Distance between successive grid points.
+        resampling: Resampling of the stored points before that.
     """
 
     field: WellField
     components: list[int]
     channels: slice
     grid_stride: int
+    resampling: Resampling | None = None
 
     def arrange(self, values: np.ndarray, n_leading: int) -> np.ndarray:
         """Bring stored values into the order of a batch.
@@ -45,6 +48,8 @@ class Channels(NamedTuple):
         """
         values = values.reshape(*values.shape[:n_leading], *self.field.grid, len(self.field.components))
         values = np.moveaxis(values, -1, n_leading)
+        if self.resampling is not None:
+            values = self.resampling.apply(values, n_leading + 1)
         index: Any = (..., *(slice(None, None, self.grid_stride),) * len(self.field.grid))
         values = values[index]
         if len(self.components) == len(self.field.components):
@@ -65,6 +70,7 @@ class WellReader:
         fields: Components of time-dependent fields, in the order of the files.
         constant_fields: Components of the fields without time dependence, in the order of the files.
         grid_stride: Distance between successive grid points.
+        resampling: Resampling of the stored points before that; ``None``: there is none.
     """
 
     def __init__(
@@ -73,10 +79,12 @@ class WellReader:
         fields: Sequence[str],
         constant_fields: Sequence[str],
         grid_stride: int = 1,
+        resampling: Resampling | None = None,
     ) -> None:
         self.files = tuple(files)
-        self._varying = [_channels(file, fields, grid_stride, time_varying=True) for file in self.files]
-        self._constant = [_channels(file, constant_fields, grid_stride, time_varying=False) for file in self.files]
+        points = (grid_stride, resampling)
+        self._varying = [_channels(file, fields, *points, time_varying=True) for file in self.files]
+        self._constant = [_channels(file, constant_fields, *points, time_varying=False) for file in self.files]
         self._open = _OpenFiles()
 
     def read_frames(
@@ -163,13 +171,16 @@ def _source(file: WellFile, field: WellField, handle: h5py.File, chunks: ChunkCa
     return dataset if dataset.chunks is None else ChunkedFrames(dataset, chunks, n_leading)
 
 
-def _channels(file: WellFile, names: Sequence[str], grid_stride: int, *, time_varying: bool) -> list[Channels]:
+def _channels(
+    file: WellFile, names: Sequence[str], grid_stride: int, resampling: Resampling | None, *, time_varying: bool
+) -> list[Channels]:
     wanted = set(names)
     result: list[Channels] = []
     first = 0
     for field in file.fields:
         components = [number for number, name in enumerate(field.components) if name in wanted]
         if field.time_varying is time_varying and components:
-            result.append(Channels(field, components, slice(first, first + len(components)), grid_stride))
+            channels = slice(first, first + len(components))
+            result.append(Channels(field, components, channels, grid_stride, resampling))
             first += len(components)
     return result
