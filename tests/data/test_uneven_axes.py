@@ -259,7 +259,7 @@ def test_uneven_times_may_be_ignored(data_set, caplog):
     assert data.spec.time_step == pytest.approx(7**1.5 / 7)
     assert "a.hdf5 has frames at uneven times" in caplog.text
     assert "uneven_time is 'ignore'" in caplog.text
-    assert "(and 1 more files)" in caplog.text
+    assert "(and 1 more)" in caplog.text
 
 
 @pytest.mark.parametrize("n_frames", [1, 2, 8])

@@ -91,7 +91,7 @@ def require_one_time_step(files: Sequence[WellFile], uneven_time: UnevenTime = "
     if not uneven:
         return
     file, text = uneven[0]
-    others = f" (and {len(uneven) - 1} more files)" if len(uneven) > 1 else ""
+    others = f" (and {len(uneven) - 1} more)" if len(uneven) > 1 else ""
     found = f"{file.path} has {text}{others}, and one network cannot step them all, whatever dt_stride is"
     if uneven_time == "ignore":
         logger.warning("%s: uneven_time is 'ignore', so each frame is learned as the next of the one before", found)
