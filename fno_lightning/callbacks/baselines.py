@@ -21,6 +21,8 @@ class ErrorsWithBaselines:
     ``persistence`` repeats the last frame of the history; ``mean`` predicts the mean of each field over the train
     split, everywhere. A steady problem has no history and so no persistence.
 
+    Fields are compared as multiples of their spread over the train split, so that errors do not depend on their units.
+
     Args:
         metrics: Metrics by log name.
         module: Author of the forecasts, with the specification and the mean of the fields.
@@ -38,13 +40,16 @@ class ErrorsWithBaselines:
     def update(self, prediction: Float[Tensor, "batch time field *grid"], batch: Batch) -> None:
         """Add samples: predictions of the batch's target, or of its first frames."""
         target = batch.target[:, : prediction.shape[1]]
-        mean = self._normalizer.decode(torch.zeros_like(target), batch.member)
+        mean = self._normalizer.decode(torch.zeros_like(target), batch.member, target.dtype)
         forecasts: dict[Forecaster, Tensor] = {"model": prediction, "mean": mean}
         if "persistence" in self._errors:
-            forecasts["persistence"] = batch.history[:, -1:].expand_as(target)
+            forecasts["persistence"] = batch.history[:, -1:]
+        unit = self._normalizer.spread(batch.member)
+        target = self._normalizer.in_spreads(target, batch.member)
         for forecaster, errors in self._errors.items():
+            forecast = self._normalizer.in_spreads(forecasts[forecaster], batch.member).expand_as(target)
             for error in errors.values():
-                error.update(forecasts[forecaster], target)
+                error.update(forecast, target, unit)
 
     def compute(self) -> dict[Forecaster, dict[str, Float[Tensor, "time field"]]]:
         """Return each error of each forecaster, the mean over the samples of all processes."""
@@ -55,12 +60,13 @@ class ErrorsWithBaselines:
 
 
 def log_values(
-    errors: Float[Tensor, "time field"], fields: tuple[str, ...], name: LogName
+    errors: Float[Tensor, "time field"], module: ForecastModule, name: LogName
 ) -> dict[str, Float[Tensor, ""]]:
-    """Return the log entries of an error: its mean, and its mean over time for each field."""
-    by_field = errors.mean(dim=0).float()
-    names = map(str, name.of_fields(fields))
-    return {str(name): by_field.mean(), **dict(zip(names, by_field, strict=True))}
+    """Return the log entries of an error: its mean over the fields that vary, and its mean over time for each field."""
+    by_field = errors.mean(dim=0)
+    names = map(str, name.of_fields(module.spec.fields))
+    entries = {str(name): module.normalizer.mean_over_fields(by_field), **dict(zip(names, by_field, strict=True))}
+    return {entry: error.float() for entry, error in entries.items()}
 
 
 def log_reduced(module: LightningModule, values: Mapping[str, Float[Tensor, ""]]) -> None:

@@ -73,8 +73,8 @@ def forecast_trajectories(
 ) -> Iterator[tuple[Batch, Tensor]]:
     """Yield trajectories, batch by batch on the module's device, with their forecasts ``(batch, time, field, *grid)``.
 
-    Every batch is filled up to the size of the first, so that a compiled network is compiled once. The forecast runs in
-    the trainer's precision; the reference keeps its own.
+    Every batch is filled up to the size of the first, so that a compiled network is compiled once. The network runs in
+    the trainer's precision; histories are normalised in their own.
 
     Args:
         trainer: Supplies device and precision.
@@ -88,7 +88,7 @@ def forecast_trajectories(
         batch = batch._replace(target=batch.target[:, :max_steps])
         n_trajectories, n_steps = batch.target.shape[:2]
         size = size or n_trajectories
-        inputs: Batch = trainer.precision_plugin.convert_input(Batch(*(_filled_up(part, size) for part in batch)))
+        inputs = Batch(*(_filled_up(part, size) for part in batch))
         with trainer.precision_plugin.forward_context():
             prediction = module.forecast(inputs, n_steps=n_steps)
         yield batch, prediction[:n_trajectories].to(batch.target.dtype)

@@ -64,11 +64,11 @@ class OneStepErrors(Callback):
     def _log(self, stage: Stage, pl_module: LightningModule) -> None:
         if self._errors is None:
             return
-        fields = forecast_module(pl_module).spec.fields
+        module = forecast_module(pl_module)
         values: dict[str, Tensor] = {}
         for forecaster, by_metric in self._errors.compute().items():
             for metric, errors in by_metric.items():
                 if (forecaster, metric) != ("model", "vrmse"):
-                    values |= log_values(errors, fields, LogName(stage, metric, forecaster))
+                    values |= log_values(errors, module, LogName(stage, metric, forecaster))
         log_reduced(pl_module, values)
         self._errors = None

@@ -86,10 +86,16 @@ def _as_trajectory(spec: FieldSpec, batch: Batch, prediction: Tensor, index: int
     n_history, n_steps = batch.history.shape[1], prediction.shape[1]
     grid = prediction.shape[3:]
     axes = axis_names(spec)
-    values, constants, scalars = (part[index : index + 1].float().cpu() for part in (prediction, *batch[1:3]))
+    values, constants, scalars = (
+        part[index : index + 1].to(torch.promote_types(part.dtype, torch.float32)).cpu()
+        for part in (prediction, *batch[1:3])
+    )
     return Trajectories(
         time=(n_history + torch.arange(n_steps)) * (spec.time_step or 1.0),
-        coordinates={axis: torch.tensor(points) for axis, points in zip(axes, spec.points(grid), strict=True)},
+        coordinates={
+            axis: torch.tensor(points, dtype=torch.float64)
+            for axis, points in zip(axes, spec.points(grid), strict=True)
+        },
         boundaries=dict(zip(axes, boundaries(spec), strict=True)),
         scalars={name: scalars[:, i] for i, name in enumerate(spec.scalars)},
         scalar_fields={name: values[:, :, i] for i, name in enumerate(spec.fields)},

@@ -89,7 +89,7 @@ class ResolutionErrors(Callback):
         values: dict[str, Tensor] = {}
         for forecaster, by_metric in errors.compute().items():
             for metric, error in by_metric.items():
-                values |= log_values(error, module.spec.fields, LogName("test", metric, forecaster, group))
+                values |= log_values(error, module, LogName("test", metric, forecaster, group))
         return values
 
     @rank_zero_only

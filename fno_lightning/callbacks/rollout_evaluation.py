@@ -167,7 +167,7 @@ class RolloutEvaluation(Callback):
             if n_steps > 1:
                 pictures.draw_errors(by_forecaster, module.spec, name, windows)
         self._is_animated |= animation
-        values = _values(errors, module.spec.fields, windows, stage)
+        values = _values(errors, module, windows, stage)
         return values | {str(LogName(stage, "diverged", group=ROLLOUT)): diverged / total}
 
     def _draws_animation(self, trainer: Trainer) -> bool:
@@ -196,7 +196,7 @@ def _ends_epoch(trainer: Trainer) -> bool:
 
 
 def _values(
-    errors: Mapping[Forecaster, Mapping[str, Tensor]], fields: tuple[str, ...], windows: Sequence[Window], stage: Stage
+    errors: Mapping[Forecaster, Mapping[str, Tensor]], module: ForecastModule, windows: Sequence[Window], stage: Stage
 ) -> dict[str, Tensor]:
     """Return each error over the whole forecast and over each window."""
     values: dict[str, Tensor] = {}
@@ -204,7 +204,7 @@ def _values(
         for metric, error in by_metric.items():
             for window in (None, *windows):
                 shown = error if window is None else error[slice(*window)]
-                values |= log_values(shown, fields, LogName(stage, metric, forecaster, ROLLOUT, window))
+                values |= log_values(shown, module, LogName(stage, metric, forecaster, ROLLOUT, window))
     return values
 
 

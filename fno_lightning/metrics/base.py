@@ -13,7 +13,7 @@ from torch import Tensor
 from torchmetrics import Metric
 from torchmetrics.utilities.distributed import gather_all_tensors
 
-EPSILON = 1e-7  # The Well's; keeps ratios finite where the target is constant or zero
+EPSILON = 1e-7  # The Well's; keeps ratios finite where the target is constant or zero, in the square of a field's unit
 DEVICES_WITHOUT_FLOAT64 = ("mps",)
 
 
@@ -29,10 +29,12 @@ class FieldMetric(Metric):
 
     A subclass sets :attr:`function`, or overrides :meth:`evaluate` for an error with options of its own.
 
-    ``update(prediction, target)`` takes ``(batch, time, field, *grid)`` in physical units, on any grid. Trajectories
-    may differ in length: the mean at a lead time is over the samples that reach it. Sums are kept in float64, or in
-    float32 on devices without it. ``compute`` adds them over the processes, which may have seen different numbers of
-    batches, or none.
+    ``update(prediction, target, unit)`` takes ``(batch, time, field, *grid)``, on any grid. Fields are given in
+    physical units, or as multiples of a unit of each field, such as its spread in the train split: then no square
+    overflows, the ε in a ratio is small beside a field of any size, and errors that have a unit are still physical.
+    Trajectories may differ in length: the mean at a lead time is over the samples that reach it. Sums are kept in
+    float64, or in float32 on devices without it. ``compute`` adds them over the processes, which may have seen
+    different numbers of batches, or none.
 
     A sample whose error is not a number, because the prediction has diverged, counts as infinitely bad (``inf``, or
     ``-inf`` where higher is better). So a mean is never ``nan``, and a diverging model never has the best checkpoint.
@@ -42,12 +44,14 @@ class FieldMetric(Metric):
 
     Attributes:
         function: The error of a field, as a static method.
+        degree: Power of the fields' unit that the error has: 0 for a ratio, 1 for a difference.
 
     Raises:
         ValueError: from ``update``, if prediction and target differ in shape or do not have ``n_dims`` grid axes.
     """
 
     function: ClassVar[ErrorFunction]
+    degree: int = 0
     higher_is_better = False
     is_differentiable = False
     full_state_update = True  # states grow with the longest trajectory, so they cannot be merged by adding
@@ -68,9 +72,18 @@ class FieldMetric(Metric):
         return self.function(prediction, target, self.n_dims)
 
     def update(
-        self, prediction: Float[Tensor, "batch time field *grid"], target: Float[Tensor, "batch time field *grid"]
+        self,
+        prediction: Float[Tensor, "batch time field *grid"],
+        target: Float[Tensor, "batch time field *grid"],
+        unit: Float[Tensor, "*batch field"] | None = None,
     ) -> None:
-        """Add samples to the mean; half precision is evaluated in float32."""
+        """Add samples to the mean; half precision is evaluated in float32.
+
+        Args:
+            prediction: Predicted fields.
+            target: The fields themselves.
+            unit: What the values of each field, perhaps of each sample, are multiples of; ``None``: physical units.
+        """
         if prediction.shape != target.shape or target.ndim != 3 + self.n_dims:
             raise ValueError(
                 f"prediction and target must have the same shape (batch, time, field, *grid) with {self.n_dims} grid "
@@ -78,6 +91,8 @@ class FieldMetric(Metric):
             )
         dtype = torch.promote_types(target.dtype, torch.float32)
         errors = _for_sums(self.evaluate(prediction.to(dtype), target.to(dtype)))
+        if unit is not None and self.degree:
+            errors = errors * _for_sums(unit).unsqueeze(-2) ** self.degree
         worst = float("-inf" if self.higher_is_better else "inf")
         errors = errors.nan_to_num(nan=worst, posinf=torch.inf, neginf=-torch.inf)
         self.total = _sum((self.total, errors.sum(dim=0)))

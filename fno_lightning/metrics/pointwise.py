@@ -109,12 +109,14 @@ class MAE(FieldMetric):
     """Mean over samples of :func:`mae`."""
 
     function = staticmethod(mae)
+    degree = 1
 
 
 class RMSE(FieldMetric):
     """Mean over samples of :func:`rmse`."""
 
     function = staticmethod(rmse)
+    degree = 1
 
 
 class NRMSE(FieldMetric):
@@ -133,6 +135,7 @@ class LInfinity(FieldMetric):
     """Mean over samples of :func:`l_infinity`."""
 
     function = staticmethod(l_infinity)
+    degree = 1
 
 
 class Pearson(FieldMetric):

@@ -122,6 +122,7 @@ class SpectralError(FieldMetric):
         super().__init__(n_dims)
         self.band = ("low", "mid", "high").index(band)
         self.normalized = normalized
+        self.degree = 0 if normalized else 2
 
     def evaluate(
         self, prediction: Float[Tensor, "batch time field *grid"], target: Float[Tensor, "batch time field *grid"]

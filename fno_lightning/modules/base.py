@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any, ClassVar, Literal, Self, cast
 
-import lightning as L
 import torch
 from jaxtyping import Float, Int
 from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
@@ -32,8 +30,10 @@ from fno_lightning.modules.compatibility import (
     require_same_history,
 )
 from fno_lightning.modules.initial_weights import freeze_parts, load_weights, read_weights, require_same_options
+from fno_lightning.modules.lazy_network import LazyNetworkModule
 from fno_lightning.modules.normalization import Normalization, Normalizer, require_linear_steady
 from fno_lightning.modules.optimizers import default_optimizer, lightning_schedule
+from fno_lightning.modules.precision import require_precision
 
 _RUN_TIME_ARGUMENTS = (
     "loss",
@@ -49,7 +49,7 @@ _RUN_TIME_ARGUMENTS = (
 )
 
 
-class ForecastModule(L.LightningModule, ABC):
+class ForecastModule(LazyNetworkModule):
     r"""LightningModule that learns to advance fields by one step, or to solve a steady problem.
 
     With :math:`\hat u` the normalised fields, the network :math:`G_\theta` sees :math:`n` past frames (time folded into
@@ -60,11 +60,15 @@ class ForecastModule(L.LightningModule, ABC):
     or, with ``residual=True``, :math:`\hat u^{k+1} = \hat u^k + (\sigma_\Delta / \sigma) \, G_\theta(\dots)`. Targets
     of several steps are reached autoregressively, and the loss compares all of them in normalised units.
 
-    A subclass defines the network: it stores its arguments and overrides :meth:`build_network`. Arguments that rebuild
-    the network are hyper-parameters and must be plain values; a checkpoint then reloads without data and without
+    A subclass defines the network: it stores its arguments and overrides :meth:`build_network`, which is called when
+    something first asks for the network, its parameters or its state. Arguments that rebuild the network are
+    hyper-parameters and must be plain values; a checkpoint then reloads without data and without
     arguments, and takes and returns physical units. The other arguments (``loss``, ``optimizer``, ``lr_scheduler``,
     ``compile``, ``activation_checkpointing``, ``initial_weights``, ``refit_normalization`` and ``freeze``) are choices
     of a run and are not stored.
+
+    Fields are normalised in their own precision, float64 where the data are, and only then cast to that of the weights.
+    Fields that do not vary in the train split are predicted as their mean, and left out of means over the fields.
 
     Logs ``train/loss`` (with the first and the last batch of an epoch, and every ``log_every_n_steps``: logging takes
     long beside a short step), ``val/loss``, ``val/vrmse``, ``val/vrmse/<field>`` and the same for ``test``.
@@ -97,13 +101,12 @@ class ForecastModule(L.LightningModule, ABC):
     Raises:
         ValueError: if the points of the data are not even and the class has ``needs_even_axes``; if ``n_steps_input``
             is negative, or 0 when there is nothing else to predict from; when training starts, if ``initial_weights``
-            do not fit or ``freeze`` names no part of the network.
+            do not fit or ``freeze`` names no part of the network; when a Trainer starts, if its precision cannot hold
+            the fields.
     """
 
     needs_even_axes: ClassVar[bool] = False
     """Whether data are refused whose points are not evenly spaced; otherwise there is a warning."""
-
-    network: nn.Module | None
 
     def __init__(
         self,
@@ -156,7 +159,6 @@ class ForecastModule(L.LightningModule, ABC):
         self.initial_weights = initial_weights
         self.refit_normalization = refit_normalization
         self.freeze_parts = freeze
-        self.network = None
         self._has_started = False
         if normalization == "source_norm":
             require_linear_steady(self.spec, n_steps_input)
@@ -165,10 +167,6 @@ class ForecastModule(L.LightningModule, ABC):
         self.val_vrmse, self.test_vrmse = VRMSE(n_dims=self.spec.n_dims), VRMSE(n_dims=self.spec.n_dims)
 
     # --- what a subclass overrides ---------------------------------------------------------------------------------
-
-    @abstractmethod
-    def build_network(self) -> nn.Module:
-        """Return a network ``(batch, in_channels, *grid) -> (batch, out_channels, *grid)``."""
 
     @property
     def in_channels(self) -> int:
@@ -200,7 +198,7 @@ class ForecastModule(L.LightningModule, ABC):
         *,
         member: Int[Tensor, " batch"] | None = None,
     ) -> Float[Tensor, "batch T_out field *grid"]:
-        """Predict the frames that follow a history, in physical units.
+        """Predict the frames that follow a history, in physical units and the precision that they are given in.
 
         Args:
             history: Past frames, oldest first; ``None`` for a steady problem.
@@ -214,7 +212,7 @@ class ForecastModule(L.LightningModule, ABC):
         """
         self.configure_model()
         inputs = complete_inputs(self.spec, self.n_steps_input, history, constants, scalars)
-        return self.normalizer.decode(self._advance(*inputs, member, n_steps), member)
+        return self.normalizer.decode(self._advance(*inputs, member, n_steps), member, inputs[0].dtype)
 
     @torch.no_grad()
     def forecast(
@@ -245,24 +243,32 @@ class ForecastModule(L.LightningModule, ABC):
         finally:
             self.train(training)
 
+    @property
+    def _precision(self) -> torch.dtype:
+        """Precision of the weights, and of what the network sees; ``self.dtype`` misses a network's own casts."""
+        floating = (weight.dtype for weight in self.network.parameters() if weight.dtype.is_floating_point)
+        return next(floating, torch.get_default_dtype())
+
     def _advance(self, history: Tensor, constants: Tensor, scalars: Tensor, member: Tensor | None, n: int) -> Tensor:
-        """Predict ``n`` normalised frames from a history in physical units."""
-        history = self.normalizer.encode(history, member)
-        context = self.normalizer.context(constants, scalars, member)
+        """Predict ``n`` normalised frames, in the precision of the weights, from a history in physical units."""
+        history = self.normalizer.encode(history, member).to(self._precision)
+        context = self.normalizer.context(constants, scalars, member, self._precision)
         return rollout(lambda frames: self._next_frame(frames, context, member), history, n)
 
     def _next_frame(self, frames: Tensor, context: Tensor, member: Tensor | None) -> Tensor:
         """Apply the network once, to normalised frames ``(batch, T_in, field, *grid)``."""
-        assert self.network is not None
         output: Tensor = self.network(torch.cat((frames.flatten(1, 2), context), dim=1))
-        return frames[:, -1] + self.normalizer.as_change(output, member) if self.residual else output
+        if self.residual:
+            return frames[:, -1] + self.normalizer.as_change(output, member)
+        return self.normalizer.as_frame(output, member)
 
     # --- training and evaluation -----------------------------------------------------------------------------------
 
     def step(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Return the loss and the normalised prediction ``(batch, T_out, field, *grid)`` of a batch."""
         prediction = self._advance(*batch[:3], batch.member, batch.target.shape[1])
-        return self.loss(prediction, self.normalizer.encode(batch.target, batch.member)), prediction
+        target = self.normalizer.encode(batch.target, batch.member)
+        return self.loss(prediction, target.to(torch.promote_types(self._precision, torch.float32))), prediction
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Return the loss of a batch."""
@@ -294,8 +300,8 @@ class ForecastModule(L.LightningModule, ABC):
 
     def _evaluation_step(self, batch: Batch, loss_name: str, mean_loss: MeanMetric, vrmse: VRMSE) -> dict[str, Tensor]:
         loss, prediction = self.step(batch)
-        prediction = self.normalizer.decode(prediction, batch.member)
-        vrmse.update(prediction, batch.target)
+        prediction = self.normalizer.decode(prediction, batch.member, batch.target.dtype)
+        vrmse.update(*(self.normalizer.in_spreads(frames, batch.member) for frames in (prediction, batch.target)))
         mean_loss.update(loss, weight=len(batch.target))  # processes and batches may differ in their numbers of samples
         self.log(loss_name, mean_loss, prog_bar=True, batch_size=len(batch.target))
         return {"loss": loss, "prediction": prediction}
@@ -311,7 +317,7 @@ class ForecastModule(L.LightningModule, ABC):
     def _log_vrmse(self, name: LogName, metric: VRMSE) -> None:
         by_field = metric.compute().mean(dim=0)
         metric.reset()
-        self.log(str(name), by_field.mean(), prog_bar=True, sync_dist=True)
+        self.log(str(name), self.normalizer.mean_over_fields(by_field), prog_bar=True, sync_dist=True)
         names = map(str, name.of_fields(self.spec.fields))
         self.log_dict(dict(zip(names, by_field, strict=True)), sync_dist=True)
 
@@ -325,8 +331,11 @@ class ForecastModule(L.LightningModule, ABC):
                 check_axes(data.spec, type(self))
             require_same_fields(self.spec, data.spec, "the module")
             require_same_history(self.n_steps_input, data.n_steps_input, "the module")
-        if stage != "fit":
-            return
+        if stage == "fit":
+            self._find_normalization(data)
+        require_precision(str(self.trainer.precision), self.normalizer, self.spec)
+
+    def _find_normalization(self, data: object) -> None:
         if self.normalizer.is_fitted:
             rank_zero_info("the module keeps the normalisation that it has; fit_normalization() changes it")
         elif isinstance(data, FieldDataModule):
@@ -340,6 +349,12 @@ class ForecastModule(L.LightningModule, ABC):
     def fit_normalization(self, statistics: Statistics) -> None:
         """Take over the statistics of a train split; a Trainer with a datamodule does it, once."""
         self.normalizer.fit(statistics)
+        varies = self.normalizer.fields.varies.view(-1, len(self.spec.fields)).any(dim=0).tolist()
+        if still := [name for name, does in zip(self.spec.fields, varies, strict=True) if not does]:
+            rank_zero_info(
+                f"the fields {still} do not vary in the train split: they are predicted as their mean, and means over "
+                "the fields leave them out"
+            )
 
     def on_fit_start(self) -> None:
         """Load the initial weights, once, and not if a training is resumed."""
@@ -352,14 +367,15 @@ class ForecastModule(L.LightningModule, ABC):
         self._has_started = True
         rank_zero_info(f"starting from the weights in {self.initial_weights}")
 
+    def prepare_network(self, network: nn.Module) -> None:
+        """Freeze the parts of a new network that are not trained, and choose what it keeps for the backward pass."""
+        freeze_parts(network, self.freeze_parts)
+        checkpoint_activations(network, self.activation_checkpointing)
+
     def configure_model(self) -> None:
-        """Build the network once, and compile it if asked to; to be called where no Trainer does it."""
-        if self.network is not None:
-            return
-        self.network = self.build_network()
-        freeze_parts(self.network, self.freeze_parts)
-        checkpoint_activations(self.network, self.activation_checkpointing)
-        if self.compile_network:
+        """Build the network, and compile it if asked to, both once."""
+        super().configure_model()
+        if self.compile_network and self.network._compiled_call_impl is None:  # which a copy of a module lacks
             self.network.compile(mode=None if self.compile_network is True else self.compile_network)
 
     def configure_optimizers(self) -> OptimizerLRScheduler:

@@ -2,24 +2,44 @@
 
 from __future__ import annotations
 
-from typing import Literal, TypeAlias
+from collections.abc import Callable
+from typing import Any, Literal, Self, TypeAlias
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from fno_lightning.data import FieldSpec, Statistics
 
-_SMALLEST_RELATIVE_STD = 1e-6
+
+class _Statistics(nn.Module):
+    """Module whose buffers keep their precision when the weights change theirs.
+
+    A pressure of 101325 ± 100 Pa is a constant to bfloat16. Devices without float64 get float32.
+    """
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
+        super()._apply(lambda buffer: _moved(buffer, fn), recurse)  # type: ignore[no-untyped-call]
+        return self
 
 
-class ZScore(nn.Module):
+def _moved(buffer: Tensor, fn: Callable[[Tensor], Tensor]) -> Tensor:
+    """Return a buffer where ``fn`` moves it, in its own precision."""
+    try:
+        moved = fn(buffer)
+    except TypeError:  # the device has no float64
+        return fn(buffer.float())
+    return moved if moved.dtype == buffer.dtype else buffer.to(moved.device)
+
+
+class ZScore(_Statistics):
     r"""Map physical units to zero mean and unit variance, channel by channel, and back.
 
     .. math:: \hat u_c = (u_c - \mu_c) / \sigma_c
 
-    The statistics are buffers, so they are saved with the weights. Until :meth:`fit` is called the map is the identity.
-    A channel that does not vary (σ below 1e-6 of its mean) is only shifted.
+    The statistics are float64 buffers, so they are saved with the weights. They act in the precision of the fields,
+    float32 at least. Until :meth:`fit` is called the map is the identity. A channel that does not vary (σ is no more
+    than rounding of μ) is measured in multiples of \|μ\|, or in its own unit where μ is 0.
 
     Args:
         n_channels: Number of channels.
@@ -28,41 +48,54 @@ class ZScore(nn.Module):
 
     mean: Tensor
     std: Tensor
+    varies: Tensor
+    """1 for a channel that varies in the train split, 0 for one that does not."""
 
     def __init__(self, n_channels: int, n_members: int = 0) -> None:
         super().__init__()
         shape = (n_members, n_channels) if n_members else (n_channels,)
-        self.register_buffer("mean", torch.zeros(shape))
-        self.register_buffer("std", torch.ones(shape))
+        self.register_buffer("mean", torch.zeros(shape, dtype=torch.float64))
+        self.register_buffer("std", torch.ones(shape, dtype=torch.float64))
+        self.register_buffer("varies", torch.ones(shape, dtype=torch.float64))  # bool cannot be averaged as weights are
 
     def fit(self, mean: Float[Tensor, "*member channel"], std: Float[Tensor, "*member channel"]) -> None:
         """Take over the statistics of the train split."""
+        size = mean.abs()
+        varies = std > torch.finfo(std.dtype).eps * size
         self.mean.copy_(mean)
-        varies = std > _SMALLEST_RELATIVE_STD * mean.abs()
-        self.std.copy_(torch.where(varies, std, torch.ones_like(std)))
+        self.std.copy_(torch.where(varies, std, torch.where(size > 0, size, torch.ones_like(size))))
+        self.varies.copy_(varies)
 
     def encode(
         self, fields: Float[Tensor, ...], n_dims: int, member: Int[Tensor, " batch"] | None = None
     ) -> Float[Tensor, ...]:
-        """Normalise ``(..., channel, *grid)`` with ``n_dims`` grid axes.
+        """Normalise ``(..., channel, *grid)`` with ``n_dims`` grid axes, in the precision of the fields.
 
         Args:
             fields: Fields to normalise; with ``member``, the first axis is that of the samples.
             n_dims: Number of grid axes.
             member: Number of the data set of each sample, if the data sets have statistics of their own.
         """
-        return (fields - over_grid(self.mean, fields, n_dims, member)) / over_grid(self.std, fields, n_dims, member)
+        mean, std = (over_grid(statistic, fields, n_dims, member) for statistic in (self.mean, self.std))
+        return (fields - mean) / std
 
     def decode(
         self, fields: Float[Tensor, ...], n_dims: int, member: Int[Tensor, " batch"] | None = None
     ) -> Float[Tensor, ...]:
         """Invert :meth:`encode`."""
-        return fields * over_grid(self.std, fields, n_dims, member) + over_grid(self.mean, fields, n_dims, member)
+        mean, std = (over_grid(statistic, fields, n_dims, member) for statistic in (self.mean, self.std))
+        return fields * std + mean
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
+        if f"{prefix}mean" in state_dict:  # up to 0.2 every channel counted as one that varies
+            state_dict.setdefault(f"{prefix}varies", torch.ones_like(state_dict[f"{prefix}mean"]))
+        super()._load_from_state_dict(state_dict, prefix, *args)
 
 
 def over_grid(statistic: Tensor, fields: Tensor, n_dims: int, member: Tensor | None) -> Tensor:
-    """Shape a statistic of each channel, or of each member and channel, to act on fields."""
+    """Shape a statistic of each channel, or of each member and channel, to act on fields, in their precision."""
     grid = (1,) * n_dims
+    statistic = statistic.to(torch.promote_types(fields.dtype, torch.float32))
     if member is None:
         return statistic.view(-1, *grid)
     between = (1,) * (fields.ndim - n_dims - 2)
@@ -89,7 +122,7 @@ def require_linear_steady(spec: FieldSpec, n_steps_input: int) -> None:
         )
 
 
-class Normalizer(nn.Module):
+class Normalizer(_Statistics):
     r"""Normalise histories, constant fields and scalars by the statistics of a train split, inside the checkpoint.
 
     ``zscore``: every channel is shifted and scaled by its own mean and standard deviation (:class:`ZScore`).
@@ -113,7 +146,7 @@ class Normalizer(nn.Module):
     """
 
     is_fitted: Tensor
-    """Whether the statistics of a train split have been taken over; a checkpoint brings them along."""
+    """1 once the statistics of a train split have been taken over; a checkpoint brings them along."""
     source_rms: Tensor
     """Root mean square of the source over the train split, ``(1,)`` or ``(member,)``."""
 
@@ -123,8 +156,8 @@ class Normalizer(nn.Module):
         self.source_channel = spec.constant_fields.index(SOURCE) if kind == "source_norm" else None
         n_members = len(spec.members)
         self.has_members = n_members > 0
-        self.register_buffer("is_fitted", torch.tensor(False))
-        self.register_buffer("source_rms", torch.ones(max(n_members, 1)))
+        self.register_buffer("is_fitted", torch.tensor(0.0, dtype=torch.float64))
+        self.register_buffer("source_rms", torch.ones(max(n_members, 1), dtype=torch.float64))
         self.fields = ZScore(len(spec.fields), n_members)
         self.increments = ZScore(len(spec.fields), n_members)
         self.constants = ZScore(len(spec.constant_fields), n_members)
@@ -139,12 +172,12 @@ class Normalizer(nn.Module):
         if self.source_channel is not None:
             moments = statistics.constant_mean, statistics.constant_std
             self.source_rms.copy_(torch.hypot(*(moment[..., self.source_channel].view(-1) for moment in moments)))
-        self.is_fitted.fill_(True)
+        self.is_fitted.fill_(1.0)
 
     def encode(
         self, frames: Float[Tensor, "batch time field *grid"], member: Int[Tensor, " batch"] | None = None
     ) -> Float[Tensor, "batch time field *grid"]:
-        """Normalise frames.
+        """Normalise frames, in their own precision or float32 if that is lower.
 
         Args:
             frames: Fields in physical units.
@@ -153,38 +186,94 @@ class Normalizer(nn.Module):
         return self.fields.encode(frames, self.n_dims, self._of_mixture(member))
 
     def decode(
+        self,
+        frames: Float[Tensor, "batch time field *grid"],
+        member: Int[Tensor, " batch"] | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> Float[Tensor, "batch time field *grid"]:
+        """Invert :meth:`encode`.
+
+        Args:
+            frames: Normalised fields.
+            member: Number of the data set that each sample is from.
+            dtype: Precision of the physical units, for instance that of the data; float32 at least.
+        """
+        frames = frames.to(torch.promote_types(dtype or frames.dtype, torch.float32))
+        return self.fields.decode(frames, self.n_dims, self._of_mixture(member))
+
+    def spread(self, member: Int[Tensor, " batch"] | None = None) -> Float[Tensor, "*batch field"]:
+        """Return the standard deviation of each field over the train split, ``(field,)``, or of each sample's member.
+
+        A field that does not vary there has the absolute value of its mean instead, or 1 where that is 0.
+        """
+        member = self._of_mixture(member)
+        return self.fields.std if member is None else self.fields.std[member]
+
+    def in_spreads(
         self, frames: Float[Tensor, "batch time field *grid"], member: Int[Tensor, " batch"] | None = None
     ) -> Float[Tensor, "batch time field *grid"]:
-        """Invert :meth:`encode`."""
-        return self.fields.decode(frames, self.n_dims, self._of_mixture(member))
+        """Return frames as multiples of :meth:`spread`."""
+        return frames / over_grid(self.fields.std, frames, self.n_dims, self._of_mixture(member))
+
+    @property
+    def varying_fields(self) -> Bool[Tensor, " field"]:
+        """Mask of the fields that vary in the train split, of any member; of all fields if none does."""
+        mask = self.fields.varies.view(-1, self.fields.varies.shape[-1]).any(dim=0)
+        return mask | ~mask.any()
+
+    def mean_over_fields(self, errors: Float[Tensor, " field"]) -> Float[Tensor, ""]:
+        """Return the mean over the fields that vary: relative errors of a field that does not are round-off."""
+        return errors[self.varying_fields].mean()
+
+    def as_frame(
+        self, output: Float[Tensor, "batch field *grid"], member: Int[Tensor, " batch"] | None = None
+    ) -> Float[Tensor, "batch field *grid"]:
+        """Map an output of the network to normalised fields: those that do not vary have their mean."""
+        return output * over_grid(self.fields.varies, output, self.n_dims, self._of_mixture(member)).to(output.dtype)
 
     def as_change(
         self, output: Float[Tensor, "batch field *grid"], member: Int[Tensor, " batch"] | None = None
     ) -> Float[Tensor, "batch field *grid"]:
-        """Map a normalised change between two steps to the change of normalised fields."""
-        member = self._of_mixture(member)
-        change = self.increments.decode(output, self.n_dims, member)
-        return change / over_grid(self.fields.std, output, self.n_dims, member)
+        """Map a normalised change between two steps to the change of normalised fields.
+
+        A change that is always the same is predicted exactly.
+        """
+        changes, fields, member = self.increments, self.fields, self._of_mixture(member)
+        scale, shift = (
+            over_grid(statistic / fields.std, output, self.n_dims, member).to(output.dtype)
+            for statistic in (changes.std * changes.varies, changes.mean)
+        )
+        return output * scale + shift
 
     def context(
         self,
         constants: Float[Tensor, "batch constant *grid"],
         scalars: Float[Tensor, "batch scalar"],
         member: Int[Tensor, " batch"] | None = None,
+        dtype: torch.dtype = torch.float32,
     ) -> Float[Tensor, "batch channel *grid"]:
-        """Return the channels that stay the same during a forecast: constant fields, and each scalar as a plane."""
+        """Return the channels that stay the same during a forecast: constant fields, and each scalar as a plane.
+
+        Args:
+            constants: Fields without time dependence, in physical units.
+            scalars: Parameters of the trajectories.
+            member: Number of the data set that each sample is from.
+            dtype: Precision of the result; the parts are normalised in their own.
+        """
         grid, member = constants.shape[2:], self._of_mixture(member)
         if self.source_channel is not None:
             norm = self._source_norm(constants, member)
             constants, scalars = constants / norm.view(-1, 1, *(1,) * self.n_dims), scalars / norm[:, None]
-        planes = self.scalars.encode(scalars, 0).view(*scalars.shape, *(1,) * self.n_dims)
-        encoded = self.constants.encode(constants, self.n_dims, member)
+        planes = self.scalars.encode(scalars, 0).to(dtype).view(*scalars.shape, *(1,) * self.n_dims)
+        encoded = self.constants.encode(constants, self.n_dims, member).to(dtype)
         return torch.cat((encoded, planes.expand(*scalars.shape, *grid)), dim=1)
 
     def _source_norm(self, constants: Tensor, member: Tensor | None) -> Tensor:
         """Root mean square of each source over that of the train split, ``(batch,)``; 1 where there is no source."""
-        rms = constants[:, self.source_channel].flatten(1).square().mean(dim=1).sqrt()
-        norm = rms / (self.source_rms if member is None else self.source_rms[member])
+        source = constants[:, self.source_channel].flatten(1)
+        reference = self.source_rms if member is None else self.source_rms[member]
+        relative = source / reference.to(torch.promote_types(source.dtype, torch.float32)).view(-1, 1)
+        norm = relative.square().mean(dim=1).sqrt()
         return torch.where(norm > 0, norm, torch.ones_like(norm))
 
     def _of_mixture(self, member: Tensor | None) -> Tensor | None:
