@@ -21,8 +21,8 @@ class PredictionWriter(BasePredictionWriter):
 
     ``forecast_<i>.hdf5`` holds trajectory i of the predicted data set, whatever the number of processes. It has
     the predicted frames only, in physical units, one scalar field for each component; its time counts from the first
-    frame of the history. Its coordinates are the centres of equal cells between the edges of the domain, also where the
-    data's own are not uniform; its attribute ``coordinates`` says so.
+    frame of the history. Its coordinates are the centres of equal cells between the edges of the domain, along uneven
+    axes those of the data; its attribute ``coordinates`` says so.
 
     Args:
         folder: Folder of the files; ``None``: ``predictions`` in the folder of the logs.
@@ -68,9 +68,17 @@ class PredictionWriter(BasePredictionWriter):
                 dataset_name=spec.dataset_name,
                 provenance={
                     "source": f"forecast by {type(pl_module).__name__}, from {spec.source}",
-                    "coordinates": "centres of equal cells between the edges of the domain",
+                    "coordinates": _coordinates_text(spec, prediction.shape[3:]),
                 },
             )
+
+
+def _coordinates_text(spec: FieldSpec, grid: Sequence[int]) -> str:
+    """Say where the coordinates are from."""
+    own = zip(axis_names(spec), spec.coordinates, grid, strict=False)
+    uneven = [axis for axis, points, n in own if len(points) == n]
+    exception = f", along {' and '.join(uneven)} the points of the data" if uneven else ""
+    return f"centres of equal cells between the edges of the domain{exception}"
 
 
 def _as_trajectory(spec: FieldSpec, batch: Batch, prediction: Tensor, index: int) -> Trajectories:
@@ -78,7 +86,6 @@ def _as_trajectory(spec: FieldSpec, batch: Batch, prediction: Tensor, index: int
     n_history, n_steps = batch.history.shape[1], prediction.shape[1]
     grid = prediction.shape[3:]
     axes = axis_names(spec)
-    extent = spec.extent or ((0.0, 1.0),) * len(grid)
     values, constants, scalars = (
         part[index : index + 1].to(torch.promote_types(part.dtype, torch.float32)).cpu()
         for part in (prediction, *batch[1:3])
@@ -86,8 +93,8 @@ def _as_trajectory(spec: FieldSpec, batch: Batch, prediction: Tensor, index: int
     return Trajectories(
         time=(n_history + torch.arange(n_steps)) * (spec.time_step or 1.0),
         coordinates={
-            axis: lower + (torch.arange(n) + 0.5) * (upper - lower) / n
-            for axis, n, (lower, upper) in zip(axes, grid, extent, strict=True)
+            axis: torch.tensor(points, dtype=torch.float64)
+            for axis, points in zip(axes, spec.points(grid), strict=True)
         },
         boundaries=dict(zip(axes, boundaries(spec), strict=True)),
         scalars={name: scalars[:, i] for i, name in enumerate(spec.scalars)},

@@ -13,7 +13,7 @@ from fno_lightning.check.file import check_file
 from fno_lightning.check.report import Issue, Severity
 from fno_lightning.check.statistics import check_statistics
 from fno_lightning.data.hdf5 import WellField, WellFile, WellFormatError, read_well_file, split_files
-from fno_lightning.data.hdf5.agreement import Difference, differences
+from fno_lightning.data.hdf5.agreement import INTERVAL, Difference, differences
 from fno_lightning.data.hdf5.entry import Entry
 from fno_lightning.data.hdf5.opening import open_hdf5
 from fno_lightning.progress import part_of, progress_bar
@@ -199,7 +199,8 @@ def check_agreement(files: Sequence[WellFile]) -> list[Issue]:
     for file in files[1:]:
         for difference in differences(file, files[0]):
             noun, found, expected = _worded(difference)
-            message = f"has the {noun} {found}, but {files[0].path} has {expected}: the files of a data set must agree"
+            rule = "fit warns of it" if difference.noun == INTERVAL else "the files of a data set must agree"
+            message = f"has the {noun} {found}, but {files[0].path} has {expected}: {rule}"
             issues.append(Issue(file.path, difference.location, difference.severity, message))
     return issues
 

@@ -12,7 +12,8 @@ from fno_lightning.check.attributes import are_numbers, checked_count, checked_f
 from fno_lightning.check.report import Report
 from fno_lightning.data.hdf5.boundaries import BoundaryCondition, read_axes, read_kind, read_mask
 from fno_lightning.data.hdf5.entry import Entry
-from fno_lightning.data.hdf5.metadata import read_coordinates
+from fno_lightning.data.hdf5.metadata import read_points
+from fno_lightning.data.hdf5.points import Points, time_text, uneven_text
 
 
 @dataclass(frozen=True)
@@ -73,13 +74,15 @@ def _check_points(group: Entry, name: str, n_trajectories: int | None, report: R
     if sample_varying is None or not are_numbers(entry, report):
         return None
     n_rows = n_trajectories or max(1, *entry.shape[:1])
-    if report.attempt(read_coordinates, group, name, n_rows) is None:
+    points = report.attempt(read_points, group, name, n_rows)
+    if points is None:
         return entry.shape[0] if len(entry.shape) == 1 and entry.shape[0] else None
     if sample_varying and len(entry.shape) == 1:
         report.error(
             entry.location, f"is sample_varying, but has the shape {entry.shape}: correct the flag or the data"
         )
-    _check_order(entry, name, report)
+    if _check_order(entry, name, points, report):
+        _check_spacing(entry, name, points, report)
     return entry.shape[-1]
 
 
@@ -90,10 +93,10 @@ def _check_time_flag(entry: Entry, name: str, report: Report) -> None:
         report.warning(entry.location, f"has time_varying = {name != 'time'}, expected {name == 'time'}")
 
 
-def _check_order(entry: Entry, name: str, report: Report) -> None:
-    """Check that times increase, and that coordinates are monotonic."""
-    for trajectory, points in enumerate(np.atleast_2d(entry.finite_values())):
-        steps = np.diff(points)
+def _check_order(entry: Entry, name: str, points: Points, report: Report) -> bool:
+    """Check that times increase, and that coordinates are monotonic; return whether they do."""
+    for trajectory, row in enumerate(points.rows):
+        steps = np.diff(row)
         is_decreasing = name != "time" and len(steps) > 0 and steps[0] < 0
         wrong = np.flatnonzero(steps >= 0 if is_decreasing else steps <= 0)
         if wrong.size:
@@ -102,10 +105,34 @@ def _check_order(entry: Entry, name: str, report: Report) -> None:
             of = f" of trajectory {trajectory}" if len(entry.shape) == 2 else ""
             report.error(
                 entry.location,
-                f"holds {points[index]:.7g} at index {index}{of}, then {points[index + 1]:.7g}, expected {rule}: "
+                f"holds {row[index]:.7g} at index {index}{of}, then {row[index + 1]:.7g}, expected {rule}: "
                 "simulate or download the file again",
             )
-            return
+            return False
+    return True
+
+
+def _check_spacing(entry: Entry, name: str, points: Points, report: Report) -> None:
+    """Check that there is one time step, and that coordinates are even and the same in all trajectories."""
+    if name == "time":
+        found = time_text(points)
+        if found is not None:
+            report.warning(entry.location, f"has {found}: fit refuses the file unless uneven_time is 'ignore'")
+        return
+    found = uneven_text(points)
+    if found is not None:
+        report.warning(
+            entry.location,
+            f"holds points that are not evenly spaced, {found}: fit refuses them for networks that need even points, "
+            "such as FNOModule, unless it brings the fields to even ones with resample: uniform",
+        )
+    number = points.differing_row()
+    if number is not None:
+        report.warning(
+            entry.location,
+            f"holds other coordinates in trajectory {number} than in trajectory 0: fit warns of it, for a network does "
+            "not see coordinates",
+        )
 
 
 def check_boundaries(root: Entry, dimensions: Dimensions, report: Report) -> None:

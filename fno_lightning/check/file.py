@@ -8,6 +8,7 @@ from pathlib import Path
 from fno_lightning.check.attributes import checked_text
 from fno_lightning.check.domain import check_boundaries, check_dimensions
 from fno_lightning.check.fields import check_fields, check_scalars
+from fno_lightning.check.periods import check_repeated_points
 from fno_lightning.check.report import Issue, Report
 from fno_lightning.check.values import check_values
 from fno_lightning.data.hdf5 import WellFormatError, read_well_file
@@ -52,4 +53,7 @@ def _check_root(root: Entry, report: Report, progress: Callable[[float], None]) 
     dimensions = check_dimensions(root, report)
     check_boundaries(root, dimensions, report)
     check_scalars(root, dimensions, report)
-    check_values(check_fields(root, dimensions, report), report, progress)
+    fields = check_fields(root, dimensions, report)
+    check_values(fields, report, progress)
+    if not report.has_errors:
+        check_repeated_points(root, dimensions, fields, report)

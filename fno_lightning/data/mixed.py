@@ -147,7 +147,7 @@ class MixedDataModule(FieldDataModule):
         specs = {name: member.spec for name, member in self.members.items()}
         first = next(iter(specs.values()))
         for name, spec in specs.items():
-            for attribute in ("fields", "grid_shape", "axes", "boundaries", "time_step"):
+            for attribute in ("fields", "grid_shape", "axes", "boundaries", "time_step", "coordinates"):
                 found, expected = getattr(spec, attribute), getattr(first, attribute)
                 if found != expected:
                     raise ValueError(

@@ -12,6 +12,7 @@ from torch.utils.data import DataLoader, Dataset
 from fno_lightning.data.base import FieldDataModule, require_at_least
 from fno_lightning.data.batch import SPLITS, Batch, Split, splits_of
 from fno_lightning.data.hdf5 import file_spec
+from fno_lightning.data.hdf5.points import time_text
 from fno_lightning.data.loading import make_loader
 from fno_lightning.data.simulation import (
     FreshDataset,
@@ -52,7 +53,8 @@ class OnTheFlyDataModule(FieldDataModule):
             on the CPU.
 
     Raises:
-        ValueError: if a count is too small, or the equation's trajectories are too short for a window.
+        ValueError: if a count is too small, or the equation's trajectories are too short for a window or have no
+            single time step.
     """
 
     def __init__(
@@ -171,6 +173,9 @@ class OnTheFlyDataModule(FieldDataModule):
         return [TrajectoryKey(0, trajectory, n_frames) for trajectory in range(self.n_trajectories[split])]
 
     def _require_windows(self) -> None:
+        found = time_text(schema_file(self.pde, "").points["time"])
+        if found is not None:
+            raise ValueError(f"{type(self.pde).__name__} makes {found}: one network cannot step them all")
         n_frames, n_needed = len(self.pde.schema.time), self.n_steps_input + self.n_steps_output
         if n_frames < n_needed or (self.n_steps_input == 0 and n_frames > 1):
             raise ValueError(

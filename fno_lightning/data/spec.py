@@ -23,13 +23,16 @@ class FieldSpec:
         scalars: Parameters of a trajectory that are constant in time, e.g. ``("tcool",)``.
         axes: Name of each axis, in the order of the grid.
         extent: Lower and upper edge of the domain along each axis, in the units of the coordinates.
+        coordinates: Points of each axis whose points are not evenly spaced, nothing for an axis whose points are the
+            centres of equal cells between its edges; empty if that holds for all.
         boundaries: Condition at the lower and the upper side of each axis: ``periodic``, ``wall`` or ``open``.
         time_step: Time between two steps of a trajectory; ``None`` for a steady problem.
         members: Names of the data sets that a mixture is made of; a batch numbers them (``Batch.member``).
         source: Where the data came from, for people to read: a path, a download, a simulation with its solver.
 
     Raises:
-        ValueError: if ``axes``, ``extent`` or ``boundaries`` do not have one entry for each axis of ``grid_shape``.
+        ValueError: if ``axes``, ``extent``, ``boundaries`` or ``coordinates`` do not have one entry for each axis of
+            ``grid_shape``.
     """
 
     dataset_name: str
@@ -43,10 +46,11 @@ class FieldSpec:
     time_step: float | None = None
     members: tuple[str, ...] = ()
     source: str = "unknown"
+    coordinates: tuple[tuple[float, ...], ...] = ()
 
     def __post_init__(self) -> None:
         n_dims = len(self.grid_shape)
-        for name in ("axes", "extent", "boundaries"):
+        for name in ("axes", "extent", "boundaries", "coordinates"):
             n_entries = len(getattr(self, name))
             if n_entries not in (0, n_dims):
                 raise ValueError(f"{name} has {n_entries} entries, but the grid {self.grid_shape} has {n_dims} axes")
@@ -56,9 +60,29 @@ class FieldSpec:
         """Number of spatial dimensions."""
         return len(self.grid_shape)
 
+    @property
+    def uniform(self) -> tuple[bool, ...]:
+        """Whether the points are evenly spaced, for each axis."""
+        return tuple(not points for points in self.coordinates) or (True,) * self.n_dims
+
+    def points(self, grid: Sequence[int]) -> list[tuple[float, ...]]:
+        """Return the coordinates along each axis: those of the data, or of another grid the centres of equal cells.
+
+        Args:
+            grid: Number of points along each axis.
+        """
+        extent = self.extent or ((0.0, 1.0),) * self.n_dims
+        own = self.coordinates or ((),) * self.n_dims
+        return [
+            points if len(points) == n else tuple(low + (i + 0.5) * (high - low) / n for i in range(n))
+            for n, (low, high), points in zip(grid, extent, own, strict=True)
+        ]
+
     def to_dict(self) -> dict[str, Any]:
         """Return the specification as plain values, for checkpoints and loggers."""
         values: dict[str, Any] = _plain(asdict(self))
+        if not self.coordinates:  # so that those of even axes are the same values as in earlier versions
+            del values["coordinates"]
         return values
 
     @classmethod
@@ -75,12 +99,23 @@ class FieldSpec:
 
 def cell_edges(points: Sequence[float]) -> tuple[float, float]:
     """Return the edges of a row of grid points, each in the middle of its cell; rounded to seven digits."""
-    if len(points) == 1:
+    if points[0] == points[-1]:
         return points[0] - 0.5, points[0] + 0.5
     lower = points[0] - (points[1] - points[0]) / 2
     upper = points[-1] + (points[-1] - points[-2]) / 2
-    digits = 6 - math.floor(math.log10(abs(upper - lower)))
+    digits = _digits(upper - lower)
     return round(lower, digits), round(upper, digits)
+
+
+def rounded(points: Sequence[float]) -> tuple[float, ...]:
+    """Return a row of grid points, rounded to nine digits of its length."""
+    digits = _digits(points[-1] - points[0]) + 2
+    return tuple(round(point, digits) for point in points)
+
+
+def _digits(length: float) -> int:
+    """Return the number of decimals that gives a length seven digits."""
+    return 6 - math.floor(math.log10(abs(length))) if length else 6
 
 
 def _plain(value: Any) -> Any:

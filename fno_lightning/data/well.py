@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import torch
 
@@ -15,6 +15,8 @@ from fno_lightning.data.base import FieldDataModule, NotPreparedError, require_a
 from fno_lightning.data.batch import SPLITS, Split, splits_of
 from fno_lightning.data.cache import Cache, CachedWindowDataset, FrameSource, SplitCaches
 from fno_lightning.data.hdf5 import (
+    Resampling,
+    UnevenTime,
     WellFile,
     WindowDataset,
     download_well,
@@ -25,8 +27,10 @@ from fno_lightning.data.hdf5 import (
     matching_stride,
     read_split,
     read_well_file,
+    require_one_time_step,
     selected_components,
     split_files,
+    uniform_resampling,
 )
 from fno_lightning.data.loading import BatchBuffers, consecutive
 from fno_lightning.data.spec import FieldSpec
@@ -60,6 +64,11 @@ class WellDataModule(FieldDataModule):
             parameters stay balanced; for studies of how much data a model needs.
         grid_stride: Keep every n-th grid point along each axis, to train or test at a lower resolution.
         max_rollout_steps: Largest number of steps in a full trajectory's target; all unless given.
+        resample: ``uniform`` brings fields on uneven axes (a Chebyshev grid) to as many evenly spaced points of the
+            same domain, which Fourier and cosine bases need; their mean over the domain stays. ``grid_stride`` then
+            keeps every n-th of these points, and statistics are those of the resampled fields.
+        uneven_time: ``refuse``, or ``ignore`` frames at uneven times and trajectories with different time steps in a
+            file; the time step is the mean of the first file then.
         source: ``local``: the data are on disk; ``download``: what is missing is downloaded from The Well.
         cache: Where the data are kept during a run. ``none``: they are read from the files for every batch. ``ram``: in
             main memory, one copy for all processes of a machine. ``device``: on the accelerator, one copy for each,
@@ -91,6 +100,8 @@ class WellDataModule(FieldDataModule):
         subsample: int = 1,
         grid_stride: int = 1,
         max_rollout_steps: int | None = None,
+        resample: Literal["uniform"] | None = None,
+        uneven_time: UnevenTime = "refuse",
         source: Literal["local", "download"] = "local",
         cache: Cache = "auto",
         **loader_options: Any,
@@ -102,6 +113,10 @@ class WellDataModule(FieldDataModule):
         require_at_least(1, grid_stride=grid_stride)
         if fields is not None and not fields:
             raise ValueError("fields is empty, expected at least one name: leave it out to use all fields")
+        if resample not in (None, "uniform"):
+            raise ValueError(f"resample is {resample!r}, expected 'uniform', or None to take the points as they are")
+        if uneven_time not in get_args(UnevenTime):
+            raise ValueError(f"uneven_time is {uneven_time!r}, expected 'refuse' or 'ignore'")
         self.dataset_name = dataset_name
         self.base_path = Path(base_path)
         self.n_steps_input = n_steps_input
@@ -115,6 +130,8 @@ class WellDataModule(FieldDataModule):
         self.subsample = subsample
         self.grid_stride = grid_stride
         self.max_rollout_steps = max_rollout_steps
+        self.resample = resample
+        self.uneven_time = uneven_time
         self.source = source
         self.cache = cache
         self._caches = SplitCaches(cache)
@@ -149,17 +166,21 @@ class WellDataModule(FieldDataModule):
             time_step=None if is_steady else self.dt_stride * file.frame_interval,
             source=file.source or f"{self.source}: {self.root}",
             grid_stride=self.grid_stride,
+            is_resampled=self._resampling is not None,
         )
 
     @cached_property
     def statistics(self) -> Statistics:
         """Statistics of the train split: from ``stats.yaml``, missing entries computed.
 
-        With ``dt_stride`` > 1 differences between steps are others, and with ``subsample`` > 1 only the trajectories
-        that are used count, so the file is another: ``stats_stride_<n>_subsample_<n>.yaml``.
+        With ``dt_stride`` > 1 differences between steps are others, with ``subsample`` > 1 only the trajectories that
+        are used count, and resampled fields have statistics of their own, so the file is another:
+        ``stats_stride_<n>_subsample_<n>_resample_uniform.yaml``.
         """
         strides = {"stride": self.dt_stride, "subsample": self.subsample}
-        name = "_".join(["stats", *(f"{what}_{stride}" for what, stride in strides.items() if stride > 1)])
+        names = [f"{what}_{stride}" for what, stride in strides.items() if stride > 1]
+        names += [] if self._resampling is None else [f"resample_{self.resample}"]
+        name = "_".join(["stats", *names])
         is_whole = not self.include_filters and not self.exclude_filters
         files = self._split("train")
         kept: list[list[int]] = [[] for _ in files]
@@ -172,6 +193,7 @@ class WellDataModule(FieldDataModule):
                 self.spec,
                 dt_stride=self.dt_stride,
                 trajectories=None if self.subsample == 1 else kept,
+                resampling=self._resampling,
                 save=is_whole,
             )
 
@@ -243,10 +265,26 @@ class WellDataModule(FieldDataModule):
         folder = next((folder for folder in folders if folder.is_dir()), folders[0])
         return read_well_file(split_files(folder, self.include_filters, self.exclude_filters)[0])
 
+    @cached_property
+    def _resampling(self) -> Resampling | None:
+        """The resampling of uneven axes, if it is asked for and there are any."""
+        if self.resample is None:
+            return None
+        file = self._reference
+        resampling = uniform_resampling(file)
+        if resampling is None:
+            logger.info("the axes of %s are even, so nothing is resampled", self.root)
+            return None
+        axes = ", ".join(axis for axis, is_resampled in zip(file.axes, resampling.axes, strict=True) if is_resampled)
+        logger.info("fields of %s are resampled to evenly spaced points along %s", self.root, axes)
+        return resampling
+
     def _split(self, split: Split) -> list[WellFile]:
         if split not in self._files:
             paths = split_files(self.root / "data" / split, self.include_filters, self.exclude_filters)
-            self._files[split] = read_split(paths, self._reference)
+            files = read_split(paths, self._reference)
+            require_one_time_step(files, self.uneven_time)
+            self._files[split] = files
         return self._files[split]
 
     def _trajectories(self, split: Split) -> list[TrajectoryKey]:
@@ -272,7 +310,7 @@ class WellDataModule(FieldDataModule):
         """Parts to read from the files."""
         spec = self.spec
         parts = {"fields": spec.fields, "constant_fields": spec.constant_fields, "scalars": spec.scalars}
-        return parts | {"grid_stride": self.grid_stride}
+        return parts | {"grid_stride": self.grid_stride, "resampling": self._resampling}
 
     def _source(self, split: Split) -> FrameSource:
         return FrameSource(self._split(split), self._trajectories(split), **self._content)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import IO, Any, Literal, Self, cast
+from typing import IO, Any, ClassVar, Literal, Self, cast
 
 import torch
 from jaxtyping import Float, Int
@@ -22,6 +22,7 @@ from fno_lightning.losses import MSE, Loss
 from fno_lightning.metrics import VRMSE, LogName
 from fno_lightning.modules.checkpointing import ActivationCheckpointing, checkpoint_activations
 from fno_lightning.modules.compatibility import (
+    check_axes,
     class_path_hparams,
     complete_inputs,
     readable_checkpoint,
@@ -98,10 +99,14 @@ class ForecastModule(LazyNetworkModule):
             ``fno_lightning.multistep.MultiStepStrategy``; the command line moves it there.
 
     Raises:
-        ValueError: if ``n_steps_input`` is negative, or 0 when there is nothing else to predict from; when training
-            starts, if ``initial_weights`` do not fit or ``freeze`` names no part of the network; when a Trainer starts,
-            if its precision cannot hold the fields.
+        ValueError: if the points of the data are not even and the class has ``needs_even_axes``; if ``n_steps_input``
+            is negative, or 0 when there is nothing else to predict from; when training starts, if ``initial_weights``
+            do not fit or ``freeze`` names no part of the network; when a Trainer starts, if its precision cannot hold
+            the fields.
     """
+
+    needs_even_axes: ClassVar[bool] = False
+    """Whether data are refused whose points are not evenly spaced; otherwise there is a warning."""
 
     def __init__(
         self,
@@ -124,6 +129,7 @@ class ForecastModule(LazyNetworkModule):
     ) -> None:
         super().__init__(**kwargs)
         self.spec = spec if isinstance(spec, FieldSpec) else FieldSpec.from_dict(spec)
+        check_axes(self.spec, type(self))
         self.save_hyperparameters(ignore=("spec", *_RUN_TIME_ARGUMENTS))
         self.save_hyperparameters({"spec": self.spec.to_dict(), **class_path_hparams(type(self))})
         if n_steps_input < 0:
@@ -321,6 +327,8 @@ class ForecastModule(LazyNetworkModule):
         """Check the data against the module and, before the first training, take over their statistics."""
         data = getattr(self.trainer, "datamodule", None)
         if isinstance(data, FieldDataModule):
+            if self.needs_even_axes:
+                check_axes(data.spec, type(self))
             require_same_fields(self.spec, data.spec, "the module")
             require_same_history(self.n_steps_input, data.n_steps_input, "the module")
         if stage == "fit":

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any
 
+import numpy as np
 import torch
+from lightning.pytorch.utilities import rank_zero_warn
 from torch import Tensor
 
 from fno_lightning.class_path import current_path, public_path
 from fno_lightning.data import FieldSpec
+from fno_lightning.data.hdf5.points import same_interval, spacing_text
 
 
 def require_same_fields(expected: FieldSpec, given: FieldSpec, owner: str) -> None:
     """Check that data have the fields, in the same order, that a module or a checkpoint was made for.
 
-    Grids may differ in everything but the number of axes: an operator takes any resolution.
+    Grids may differ in everything but the number of axes: an operator takes any resolution. Another time step, other
+    boundaries, axes, lengths or spacings may be meant, so they only give a warning each.
 
     Args:
         expected: Description of the data that the owner was made for.
@@ -39,6 +43,60 @@ def require_same_fields(expected: FieldSpec, given: FieldSpec, owner: str) -> No
             f"{owner} was made for {expected.n_dims}-D grids, but the data {given.dataset_name!r} ({given.source}) are "
             f"{given.n_dims}-D: use data with the same number of axes"
         )
+    for difference in _differences(expected, given):
+        rank_zero_warn(f"{owner} {difference}")
+
+
+def _differences(expected: FieldSpec, given: FieldSpec) -> Iterator[str]:
+    """Yield what is known of both descriptions and differs, as the rest of a sentence on the owner of the first."""
+    data = f"({given.dataset_name!r}, {given.source})"
+    steps = expected.time_step, given.time_step
+    if steps[0] is not None and steps[1] is not None and not same_interval(steps[1], steps[0]):
+        yield (
+            f"steps by {steps[0]:.6g}, the data by {steps[1]:.6g} {data}: a network takes the frame interval that it "
+            "was trained on, so use data with that one (dt_stride, other files) unless the change is meant"
+        )
+    for kind in ("axes", "boundaries"):
+        wanted, found = getattr(expected, kind), getattr(given, kind)
+        if wanted and found and wanted != found:
+            yield f"was made for {kind} {wanted}, the data {data} have {found}: its forecasts may not hold there"
+    names = given.axes or expected.axes or ("x", "y", "z")
+    for number, (wanted_edges, edges) in enumerate(zip(expected.extent, given.extent, strict=False)):
+        wanted_length, length = (abs(high - low) for low, high in (wanted_edges, edges))
+        spacing = max(wanted_length / expected.grid_shape[number], length / given.grid_shape[number])
+        if abs(length - wanted_length) > 1.01 * spacing:  # a stride may leave out the last points
+            yield (
+                f"was made for a domain {wanted_length:.6g} long in {names[number]}, that of the data {data} is "
+                f"{length:.6g} long: its forecasts may not hold there"
+            )
+    for axis, was_even, is_even in zip(names, expected.uniform, given.uniform, strict=False):
+        if was_even != is_even:
+            kinds = ("even", "uneven") if was_even else ("uneven", "even")
+            yield f"was made for {kinds[0]} points along {axis}, those of the data {data} are {kinds[1]}"
+
+
+def check_axes(spec: FieldSpec, module_class: type[Any]) -> None:
+    """Refuse uneven axes for a module with ``needs_even_axes``, and warn of them for others.
+
+    Args:
+        spec: Description of the data.
+        module_class: Class of the module.
+
+    Raises:
+        ValueError: if the points along an axis are not even, and the module needs them to be.
+    """
+    axes = zip(spec.axes or "xyz", spec.coordinates, strict=False)
+    uneven = [f"along {axis} {spacing_text(np.array(points))}" for axis, points in axes if points]
+    if not uneven:
+        return
+    found = f"the points of {spec.dataset_name!r} ({spec.source}) are not even, {' and '.join(uneven)}"
+    remedy = "bring the fields to even ones with resample='uniform' (--data.init_args.resample uniform)"
+    if module_class.needs_even_axes:
+        raise ValueError(
+            f"{found}, but {module_class.__name__} expands fields in bases that need even points: {remedy}, or take a "
+            "network that does not care (NetworkModule, or a subclass with needs_even_axes = False)"
+        )
+    rank_zero_warn(f"{found}, and {module_class.__name__} takes them as they are: {remedy} if its network needs that")
 
 
 def require_same_history(expected: int, given: int, owner: str) -> None:

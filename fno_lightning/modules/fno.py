@@ -39,9 +39,11 @@ class FNOModule(ForecastModule):
         **kwargs: Options of every forecast, see :class:`~fno_lightning.modules.ForecastModule`.
 
     Raises:
-        ValueError: if ``n_modes`` does not have one entry for each axis of the data.
+        ValueError: if ``n_modes`` does not have one entry for each axis of the data, or their points are not evenly
+            spaced, which both bases need.
     """
 
+    needs_even_axes = True
     network_class: ClassVar[type[FNO]] = FNO
 
     def __init__(

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import textwrap
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -45,7 +46,10 @@ class Forecast:
         return len(self.reference)
 
     def frames(self, field: str) -> tuple[Array, Array]:
-        """Return reference and prediction of one field, ``(time, *grid)``; of three dimensions the middle plane."""
+        """Return reference and prediction of one field, ``(time, *grid)``; of three dimensions the middle plane.
+
+        Along uneven axes they are brought to as many even places, to each the value of the nearest point.
+        """
         channel = self.spec.fields.index(field)
         return self._plane(self.reference[:, channel]), self._plane(self.prediction[:, channel])
 
@@ -82,8 +86,13 @@ class Forecast:
         source = textwrap.shorten(self.spec.source, 80, placeholder=" ...")
         return f"{headline}\n{source}" if "simulated" in source.lower() else headline
 
-    @staticmethod
-    def _plane(frames: Tensor) -> Array:
+    def _plane(self, frames: Tensor) -> Array:
+        """Return ``(frame, *grid)`` values as a figure shows them, between the edges of the domain."""
+        centres = replace(self.spec, coordinates=()).points(frames.shape[1:])
+        for axis, (points, even) in enumerate(zip(self.spec.points(frames.shape[1:]), centres, strict=True), start=1):
+            if points != even:
+                nearest = (torch.tensor(even)[:, None] - torch.tensor(points)).abs().argmin(dim=1)
+                frames = frames.index_select(axis, nearest.to(frames.device))
         while frames.ndim > 3:
             frames = frames.select(-1, frames.shape[-1] // 2)
         return np.asarray(frames.double().cpu())

@@ -13,6 +13,7 @@ from matplotlib.ticker import NullFormatter
 from torch import Tensor
 
 from fno_lightning.data import FieldSpec
+from fno_lightning.data.hdf5.resampling import uniform_matrix
 from fno_lightning.metrics import shell_power
 from fno_lightning.viz.axes import STYLE, boundaries, extent, set_title
 from fno_lightning.viz.forecast import Forecast
@@ -62,7 +63,10 @@ def spectra_figure(forecast: Forecast, n_times: int = 4) -> Figure:
 def radial_spectrum(
     fields: Float[Tensor, "time field *grid"], spec: FieldSpec
 ) -> tuple[Float[Tensor, " shell"], Float[Tensor, "time field shell"]]:
-    """Return the wavenumbers of shells as wide as the lowest wavenumber, and the power of the fields in each shell."""
+    """Return the wavenumbers of shells as wide as the lowest wavenumber, and the power of the fields in each shell.
+
+    Fields on uneven axes are resampled to even points before.
+    """
     grid_shape = fields.shape[2:]
     lengths = [high - low for low, high in extent(spec)]
     spacing = [length / n for length, n in zip(lengths, grid_shape, strict=True)]
@@ -70,6 +74,11 @@ def radial_spectrum(
     highest = math.pi / max(spacing)
     edges = width * (torch.arange(math.floor(highest / width) + 1, dtype=torch.float64) + 0.5)
     fields = fields.double().cpu()
+    for axis, (points, n_points) in enumerate(zip(spec.coordinates, grid_shape, strict=False), start=2):
+        if len(points) == n_points:
+            is_periodic = boundaries(spec)[axis - 2] == ("periodic", "periodic")
+            matrix = torch.from_numpy(uniform_matrix(np.array(points), is_periodic=is_periodic))
+            fields = (fields.movedim(axis, -1) @ matrix.T).movedim(-1, axis)
     for axis, (n_points, sides) in enumerate(zip(grid_shape, boundaries(spec), strict=True)):
         if sides != ("periodic", "periodic"):
             hann = torch.hann_window(n_points, periodic=False, dtype=torch.float64) * math.sqrt(8 / 3)

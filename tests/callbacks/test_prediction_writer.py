@@ -1,3 +1,5 @@
+import dataclasses
+
 import h5py
 import numpy as np
 import pytest
@@ -6,7 +8,7 @@ from torch.utils.data import DataLoader, IterableDataset
 
 from fno_lightning.callbacks import PredictionWriter
 from fno_lightning.data.hdf5.metadata import read_well_file
-from tests.callbacks.waves import WaveData, make_module, trajectory
+from tests.callbacks.waves import WaveData, make_module, make_spec, trajectory
 
 
 def test_every_trajectory_has_its_file(make_trainer, tmp_path):
@@ -37,6 +39,22 @@ def test_files_follow_the_data_sets_order_and_not_the_batches(make_trainer, tmp_
     for i in range(3):
         with h5py.File(tmp_path / "here" / f"forecast_{i:05d}.hdf5") as file:
             np.testing.assert_allclose(file["scalars/speed"], [0.1 * (11 + i)], rtol=1e-6)
+
+
+def test_uneven_axes_have_the_points_of_the_data(make_trainer, tmp_path):
+    points = (0.0, 0.1, 0.3, 0.35, 0.6, 0.9)
+
+    class UnevenWaves(WaveData):
+        spec = dataclasses.replace(make_spec(), coordinates=((), points))
+
+    data = UnevenWaves()
+    with pytest.warns(UserWarning, match="not even, along y"):
+        module = make_module(data)
+    make_trainer(PredictionWriter(str(tmp_path))).predict(module, datamodule=data, return_predictions=False)
+    with h5py.File(tmp_path / "forecast_00000.hdf5") as file:
+        np.testing.assert_allclose(file["dimensions/x"], (np.arange(8) + 0.5) / 8)
+        np.testing.assert_allclose(file["dimensions/y"], points, rtol=1e-6)
+        assert file.attrs["coordinates"].endswith(", along y the points of the data")
 
 
 class Stream(IterableDataset):

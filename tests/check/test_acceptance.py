@@ -38,7 +38,7 @@ def test_what_real_files_do(tmp_path, irregular_file, grid, storage, assert_foun
     assert_found(check_file(path), *expected)
 
 
-def test_more_of_what_real_files_do(break_file, replace_values):
+def test_more_of_what_real_files_do(break_file, replace_values, assert_found):
     """Absent axes, a scalar of the shape (1,), times of each trajectory, attributes that nobody asks for."""
 
     def decorate(file):
@@ -61,7 +61,11 @@ def test_more_of_what_real_files_do(break_file, replace_values):
         replace_values("dimensions/y", -np.arange(4.0)),
         replace_values("scalars/viscosity", np.float32([0.1])),
     )
-    assert break_file(*changes) == []
+    assert_found(
+        break_file(*changes),
+        ("warning", "/dimensions/time", "different time steps, 0.142857 in trajectory 0 and 0.285714 in trajectory 1"),
+        ("warning", "/dimensions/x", "not evenly spaced, 0.1 to 1.6 apart"),
+    )
 
 
 def test_the_wells_dummy_data(tmp_path, assert_found):

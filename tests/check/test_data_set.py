@@ -107,7 +107,7 @@ def other_grid(file):
     for place in ("dimensions/y", "boundary_conditions/y_open/mask", "boundary_conditions/y_wall/mask"):
         attributes, values = dict(file[place].attrs), file[place][()]
         del file[place]
-        file[place] = np.delete(values, 1)
+        file[place] = np.delete(values, 3 if place == "dimensions/y" else 1)
         file[place].attrs.update(attributes)
 
 

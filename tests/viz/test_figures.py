@@ -138,3 +138,56 @@ def test_long_titles_are_broken_into_lines():
     title = figure._suptitle.get_window_extent()
     assert title.x0 >= 0
     assert title.x1 <= figure.bbox.width
+
+
+CHEBYSHEV = tuple(0.5 - 0.5 * math.cos(math.pi * (k + 0.5) / 24) for k in range(24))
+
+
+def even_places(points):
+    return [min(range(len(points)), key=lambda k: abs(points[k] - (i + 0.5) / len(points))) for i in range(len(points))]
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+def test_maps_of_uneven_axes_have_each_value_in_its_place(axis, tmp_path):
+    grid = (24, 6) if axis == 0 else (6, 24)
+    shown = forecast(grid)
+    coordinates = (CHEBYSHEV, ()) if axis == 0 else ((), CHEBYSHEV)
+    shown = dataclasses.replace(shown, spec=dataclasses.replace(shown.spec, coordinates=coordinates))
+    image = rollout_figure(shown, "height").axes[0].images[0].get_array()
+    expected = shown.reference[0, 0].index_select(axis, torch.tensor(even_places(CHEBYSHEV)))
+    np.testing.assert_array_equal(image, expected.numpy().T)
+    write_animation(shown, "height", tmp_path / "animation.gif")
+
+
+def test_curves_over_an_uneven_axis_and_the_middle_plane():
+    shown = forecast((24,), n_steps=1, steady=True)
+    shown = dataclasses.replace(shown, spec=dataclasses.replace(shown.spec, coordinates=(CHEBYSHEV,)))
+    curve = rollout_figure(shown, "height").axes[0].lines[0]
+    np.testing.assert_allclose(curve.get_xdata(), (np.arange(24) + 0.5) / 24)
+    np.testing.assert_array_equal(curve.get_ydata(), shown.reference[0, 0, even_places(CHEBYSHEV)])
+    at_end = tuple(x**3 for x in CHEBYSHEV)  # the middle of the domain is not the middle point
+    shown = forecast((6, 5, 24))
+    shown = dataclasses.replace(shown, spec=dataclasses.replace(shown.spec, coordinates=((), (), at_end)))
+    image = rollout_figure(shown, "height").axes[0].images[0].get_array()
+    np.testing.assert_array_equal(image, shown.reference[0, 0, :, :, even_places(at_end)[12]].numpy().T)
+
+
+def test_another_grid_than_that_of_the_coordinates_is_even():
+    shown = forecast((8, 6))
+    shown = dataclasses.replace(shown, spec=dataclasses.replace(shown.spec, coordinates=(CHEBYSHEV, ())))
+    image = rollout_figure(shown, "height").axes[0].images[0].get_array()
+    np.testing.assert_array_equal(image, shown.reference[0, 0].numpy().T)
+
+
+def test_a_wave_on_an_uneven_axis_has_its_power_at_its_wavenumber():
+    s = torch.arange(64, dtype=torch.float64) / 64
+    x = s + 0.05 * torch.sin(2 * math.pi * s)
+    spec = dataclasses.replace(make_spec((64, 8)), extent=((0.0, 1.0), (0.0, 1.0)))
+    uneven = dataclasses.replace(spec, coordinates=(tuple(x.tolist()), ()))
+    wave = torch.cos(2 * math.pi * 3 * x).view(1, 1, 64, 1).expand(1, 1, 64, 8)
+    shares = []
+    for described in (spec, uneven):
+        _, power = radial_spectrum(wave, described)
+        shares.append(float(power[0, 0].max() / power.sum()))
+    assert shares[0] < 0.9
+    assert shares[1] > 0.999

@@ -17,7 +17,7 @@ from fno_lightning.data.finite import (
     require_finite_frames,
     trajectory_location,
 )
-from fno_lightning.data.hdf5 import WellFile, WellReader
+from fno_lightning.data.hdf5 import Resampling, WellFile, WellReader
 from fno_lightning.data.hdf5.file import scalar_table
 from fno_lightning.data.windows import TrajectoryKey
 
@@ -49,6 +49,7 @@ class FrameSource:
         constant_fields: Components of the fields without time dependence, in the order of the files.
         scalars: Names of the scalars that are constant in time.
         grid_stride: Distance between successive grid points.
+        resampling: Resampling of the stored points before that; ``None``: there is none.
     """
 
     def __init__(
@@ -59,6 +60,7 @@ class FrameSource:
         constant_fields: Sequence[str],
         scalars: Sequence[str],
         grid_stride: int = 1,
+        resampling: Resampling | None = None,
     ) -> None:
         self.trajectories = tuple(trajectories)
         self.fields = tuple(fields)
@@ -71,7 +73,8 @@ class FrameSource:
         }
         """Number and first frame of each trajectory, by file and trajectory in it."""
         self.grid_stride = grid_stride
-        self._reader = WellReader(files, fields, constant_fields, grid_stride)
+        self.resampled_axes = () if resampling is None else resampling.axes
+        self._reader = WellReader(files, fields, constant_fields, grid_stride, resampling)
         self.frames_dtype, self.constants_dtype = self._reader.frames_dtype, self._reader.constants_dtype
         tables = [scalar_table(file, scalars) for file in files]
         dtype = reduce(torch.promote_types, (table.dtype for table in tables))
@@ -105,8 +108,9 @@ class FrameSource:
         identities = [
             (str(file.path.resolve()), file.path.stat().st_size, file.path.stat().st_mtime_ns) for file in used
         ]
+        points = (self.grid_stride, self.resampled_axes)
         dtypes = (self.frames_dtype, self.constants_dtype)
-        chosen = (identities, self.trajectories, self.fields, self.constant_fields, self.grid_stride, dtypes)
+        chosen = (identities, self.trajectories, self.fields, self.constant_fields, points, dtypes)
         return hashlib.sha256(repr(chosen).encode()).hexdigest()[:32]
 
     def read(self, frames: Tensor, constants: Tensor, report: Callable[[float], None]) -> None:

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Literal, NamedTuple
 
-import numpy as np
-
 from fno_lightning.data.hdf5.file import WellFile
+from fno_lightning.data.hdf5.points import same_interval, same_points
 
 INTERVAL = "frame interval"
 
@@ -54,12 +53,17 @@ def differences(file: WellFile, reference: WellFile) -> Iterator[Difference]:
         yield from _coordinate_differences(file, reference)
     if min(file.n_frames, reference.n_frames) >= 2:
         found, expected = file.frame_interval, reference.frame_interval
-        if abs(found - expected) > 1e-3 * abs(expected):
+        if not same_interval(found, expected):
             yield Difference("/dimensions/time", INTERVAL, found, expected, "warning")
 
 
 def _coordinate_differences(file: WellFile, reference: WellFile) -> Iterator[Difference]:
     """Yield the axes whose coordinates differ by more than the rounding errors of single precision."""
     for axis, found, expected in zip(file.axes, file.coordinates, reference.coordinates, strict=True):
-        if not np.allclose(found, expected, rtol=1e-5, atol=1e-5 * np.ptp(expected)):
-            yield Difference(f"/dimensions/{axis}", f"{axis} coordinates", found, expected)
+        location = f"/dimensions/{axis}"
+        if not same_points(found, expected):
+            yield Difference(location, f"{axis} coordinates", found, expected)
+            continue
+        uneven = [item.points[axis].uneven_row() for item in (file, reference)]
+        if uneven[0] is not None and uneven[1] is None:
+            yield Difference(location, f"{axis} coordinates", f"uneven points in trajectory {uneven[0]}", "even ones")

@@ -17,6 +17,7 @@ from fno_lightning.data.finite import (
 )
 from fno_lightning.data.hdf5.file import WellFile, scalar_table
 from fno_lightning.data.hdf5.reader import WellReader
+from fno_lightning.data.hdf5.resampling import Resampling
 from fno_lightning.data.loading import BatchBuffers
 from fno_lightning.data.windows import Window, common_length
 
@@ -39,6 +40,7 @@ class WindowDataset(Dataset[Batch]):
         constant_fields: Components of the fields without time dependence, in the order of the files.
         scalars: Names of the scalars that are constant in time.
         grid_stride: Distance between successive grid points.
+        resampling: Resampling of the stored points before that; ``None``: there is none.
         buffers: Memory of the batches.
     """
 
@@ -52,6 +54,7 @@ class WindowDataset(Dataset[Batch]):
         constant_fields: Sequence[str],
         scalars: Sequence[str],
         grid_stride: int = 1,
+        resampling: Resampling | None = None,
         buffers: BatchBuffers | None = None,
     ) -> None:
         self.windows = windows
@@ -60,7 +63,7 @@ class WindowDataset(Dataset[Batch]):
         self.fields = tuple(fields)
         self.constant_fields = tuple(constant_fields)
         self.grid_shape = tuple(-(-n // grid_stride) for n in files[0].grid_shape)
-        self._reader = WellReader(files, fields, constant_fields, grid_stride)
+        self._reader = WellReader(files, fields, constant_fields, grid_stride, resampling)
         self._scalars = [scalar_table(file, scalars) for file in files]
         self._scalars_dtype = reduce(torch.promote_types, (table.dtype for table in self._scalars))
         self._buffers = buffers or BatchBuffers()

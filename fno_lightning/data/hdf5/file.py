@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fno_lightning.data.spec import FieldSpec, cell_edges
+from fno_lightning.data.hdf5.points import Points
+from fno_lightning.data.spec import FieldSpec, cell_edges, rounded
 
 
 @dataclass(frozen=True)
@@ -60,9 +61,10 @@ class WellFile:
         dataset_name: Name of the data set that it is a part of.
         source: Origin of the data, if the file has one.
         n_trajectories: Number of trajectories.
-        time: Time of each frame, ``(n_frames,)``.
+        time: Time of each frame, ``(n_frames,)`` (of the first trajectory, if they differ).
         axes: Name of each spatial axis.
         coordinates: Coordinates of the points along each axis (of the first trajectory, if they differ).
+        points: Times, as ``time``, and coordinates by axis, of every trajectory.
         boundaries: Condition at the lower and upper side of each axis: ``periodic``, ``wall`` or ``open``.
         fields: All fields, scalars before vectors before tensors, each in the order that the file names.
         scalars: Parameters that are constant in time, by name, ``(n_trajectories,)``.
@@ -76,6 +78,7 @@ class WellFile:
     time: np.ndarray
     axes: tuple[str, ...]
     coordinates: tuple[np.ndarray, ...]
+    points: Mapping[str, Points]
     boundaries: tuple[tuple[str, str], ...]
     fields: tuple[WellField, ...]
     scalars: dict[str, np.ndarray]
@@ -107,7 +110,13 @@ class WellFile:
 
 
 def file_spec(
-    file: WellFile, *, fields: tuple[str, ...], time_step: float | None, source: str, grid_stride: int = 1
+    file: WellFile,
+    *,
+    fields: tuple[str, ...],
+    time_step: float | None,
+    source: str,
+    grid_stride: int = 1,
+    is_resampled: bool = False,
 ) -> FieldSpec:
     """Describe the data set that a file is a part of.
 
@@ -117,20 +126,36 @@ def file_spec(
         time_step: Time between two steps; ``None`` for a steady problem.
         source: Origin of the data, for people to read.
         grid_stride: Distance between the grid points that are used.
+        is_resampled: Whether fields are resampled to even points along the uneven axes, before points are left out.
     """
-    coordinates = [points[::grid_stride] for points in file.coordinates]
+    axes = [_used_points(file.points[axis], grid_stride, is_resampled=is_resampled) for axis in file.axes]
+    uneven = tuple(() if is_even else rounded(points) for points, is_even in axes)
     return FieldSpec(
         dataset_name=file.dataset_name,
         fields=fields,
-        grid_shape=tuple(len(points) for points in coordinates),
+        grid_shape=tuple(len(points) for points, _ in axes),
         constant_fields=file.components(time_varying=False),
         scalars=tuple(file.scalars),
         axes=file.axes,
-        extent=tuple(cell_edges(points.tolist()) for points in coordinates),
+        extent=tuple(cell_edges(points) for points, _ in axes),
         boundaries=file.boundaries,
         time_step=None if time_step is None else float(f"{time_step:.7g}"),
         source=source,
+        coordinates=uneven if any(uneven) else (),
     )
+
+
+def _used_points(points: Points, grid_stride: int, *, is_resampled: bool) -> tuple[list[float], bool]:
+    """Return the points of an axis that are used, and whether they are even: of unequal trajectories the first."""
+    row = points.rows[0]
+    if is_resampled and points.uneven_row() is not None:
+        (low, high), n = cell_edges(row.tolist()), len(row)
+        return (low + (high - low) * (np.arange(n) + 0.5) / n)[::grid_stride].tolist(), True
+    number = points.uneven_row(grid_stride)
+    if number is not None:
+        return points.rows[number][::grid_stride].tolist(), False
+    row = row[::grid_stride]
+    return np.linspace(row[0], row[-1], len(row)).tolist(), True  # rounding of a spacing would show in the edges
 
 
 def matching_stride(file: WellFile, resolution: Sequence[int]) -> int:

@@ -13,6 +13,7 @@ from fno_lightning.data.hdf5.entry import Entry
 from fno_lightning.data.hdf5.file import WellField, WellFile
 from fno_lightning.data.hdf5.links import is_within
 from fno_lightning.data.hdf5.opening import open_hdf5
+from fno_lightning.data.hdf5.points import Points
 from fno_lightning.data.precision import batch_dtype
 
 
@@ -33,8 +34,9 @@ def read_well_file(path: str | Path) -> WellFile:
             raise root.error(
                 f"says that n_spatial_dims is {n_dims}, but /dimensions names the axes {axes}: correct one of them"
             )
-        time = read_coordinates(dimensions, "time", n_trajectories)
-        coordinates = tuple(read_coordinates(dimensions, axis, n_trajectories) for axis in axes)
+        points = {name: read_points(dimensions, name, n_trajectories) for name in ("time", *axes)}
+        time = points["time"].rows[0]
+        coordinates = tuple(points[axis].rows[0] for axis in axes)
         full_shape = (n_trajectories, len(time), *map(len, coordinates))
         scalars, time_varying_scalars = _scalars(root.group("scalars"), n_trajectories)
         return WellFile(
@@ -45,6 +47,7 @@ def read_well_file(path: str | Path) -> WellFile:
             time=time,
             axes=axes,
             coordinates=coordinates,
+            points=points,
             boundaries=read_boundaries(root.group("boundary_conditions"), dict(zip(axes, full_shape[2:], strict=True))),
             fields=tuple(field for order in range(3) for field in _fields(root, order, axes, full_shape)),
             scalars=scalars,
@@ -52,8 +55,8 @@ def read_well_file(path: str | Path) -> WellFile:
         )
 
 
-def read_coordinates(dimensions: Entry, name: str, n_trajectories: int) -> np.ndarray:
-    """Read times, or the coordinates of an axis: those of the first trajectory, if they differ.
+def read_points(dimensions: Entry, name: str, n_trajectories: int) -> Points:
+    """Read times, or the coordinates of an axis, of each trajectory if the file has them for each.
 
     Raises:
         EntryError: if there are none, or they are not one finite value for each point.
@@ -62,10 +65,11 @@ def read_coordinates(dimensions: Entry, name: str, n_trajectories: int) -> np.nd
     values = entry.finite_values()
     if values.ndim == 2 and entry.flag("sample_varying"):
         entry.check_shape((n_trajectories, values.shape[1]))
-        values = values[0]
-    if values.ndim != 1 or values.size == 0:
+    elif values.ndim != 1:
         raise entry.error(f"has the shape {entry.shape}, expected one value for each point")
-    return values
+    if values.size == 0:
+        raise entry.error(f"has the shape {entry.shape}, expected one value for each point")
+    return Points.of_values(values, entry.handle.dtype)
 
 
 def read_field(entry: Entry, order: int, axes: tuple[str, ...], full_shape: tuple[int, ...]) -> WellField:

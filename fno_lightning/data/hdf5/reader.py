@@ -10,6 +10,7 @@ import torch
 
 from fno_lightning.data.hdf5.file import WellField, WellFile
 from fno_lightning.data.hdf5.open_files import OpenFiles
+from fno_lightning.data.hdf5.resampling import Resampling
 from fno_lightning.data.precision import batch_dtype, torch_dtype
 
 
@@ -21,12 +22,14 @@ class Channels(NamedTuple):
         components: Numbers of the chosen components.
         channels: The channels that they fill.
         grid_stride: Distance between successive grid points.
+        resampling: Resampling of the stored points before that.
     """
 
     field: WellField
     components: list[int]
     channels: slice
     grid_stride: int
+    resampling: Resampling | None = None
 
     def arrange(self, values: np.ndarray, n_leading: int) -> np.ndarray:
         """Bring stored values into the order of a batch.
@@ -40,6 +43,8 @@ class Channels(NamedTuple):
         """
         values = values.reshape(*values.shape[:n_leading], *self.field.grid, len(self.field.components))
         values = np.moveaxis(values, -1, n_leading)
+        if self.resampling is not None:
+            values = self.resampling.apply(values, n_leading + 1)
         index: Any = (..., *(slice(None, None, self.grid_stride),) * len(self.field.grid))
         values = values[index]
         if len(self.components) == len(self.field.components):
@@ -61,6 +66,7 @@ class WellReader:
         fields: Components of time-dependent fields, in the order of the files.
         constant_fields: Components of the fields without time dependence, in the order of the files.
         grid_stride: Distance between successive grid points.
+        resampling: Resampling of the stored points before that; ``None``: there is none.
     """
 
     def __init__(
@@ -69,10 +75,12 @@ class WellReader:
         fields: Sequence[str],
         constant_fields: Sequence[str],
         grid_stride: int = 1,
+        resampling: Resampling | None = None,
     ) -> None:
         self.files = tuple(files)
-        self._varying = [_channels(file, fields, grid_stride, time_varying=True) for file in self.files]
-        self._constant = [_channels(file, constant_fields, grid_stride, time_varying=False) for file in self.files]
+        points = (grid_stride, resampling)
+        self._varying = [_channels(file, fields, *points, time_varying=True) for file in self.files]
+        self._constant = [_channels(file, constant_fields, *points, time_varying=False) for file in self.files]
         self._open = OpenFiles()
         self.frames_dtype = _dtype(self._varying)
         """Precision of the time-dependent fields that are read: float64 where a file has one stored so."""
@@ -122,13 +130,16 @@ def _dtype(of_files: Sequence[Sequence[Channels]]) -> torch.dtype:
     return torch_dtype(batch_dtype(channels.field.dtype for of_file in of_files for channels in of_file))
 
 
-def _channels(file: WellFile, names: Sequence[str], grid_stride: int, *, time_varying: bool) -> list[Channels]:
+def _channels(
+    file: WellFile, names: Sequence[str], grid_stride: int, resampling: Resampling | None, *, time_varying: bool
+) -> list[Channels]:
     wanted = set(names)
     result: list[Channels] = []
     first = 0
     for field in file.fields:
         components = [number for number, name in enumerate(field.components) if name in wanted]
         if field.time_varying is time_varying and components:
-            result.append(Channels(field, components, slice(first, first + len(components)), grid_stride))
+            channels = slice(first, first + len(components))
+            result.append(Channels(field, components, channels, grid_stride, resampling))
             first += len(components)
     return result

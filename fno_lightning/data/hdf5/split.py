@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal, TypeAlias
 
 import numpy as np
 
@@ -12,9 +13,12 @@ from fno_lightning.data.hdf5.agreement import INTERVAL, Difference, differences
 from fno_lightning.data.hdf5.entry import WellFormatError
 from fno_lightning.data.hdf5.file import WellFile
 from fno_lightning.data.hdf5.metadata import read_well_file
+from fno_lightning.data.hdf5.points import time_text
 from fno_lightning.data.windows import TrajectoryKey
 
 logger = logging.getLogger(__name__)
+
+UnevenTime: TypeAlias = Literal["refuse", "ignore"]
 
 
 def is_data_file(path: Path) -> bool:
@@ -77,7 +81,33 @@ def read_split(paths: Sequence[Path], reference: WellFile) -> list[WellFile]:
                 intervals.append((file, difference))
     if intervals:
         _warn_of_interval(*intervals[0], reference)
+    _warn_of_coordinates(files)
     return files
+
+
+def require_one_time_step(files: Sequence[WellFile], uneven_time: UnevenTime = "refuse") -> None:
+    """Check that the trajectories of each file have one time step, whatever windows are cut from them.
+
+    Args:
+        files: Metadata of the files.
+        uneven_time: ``refuse``, or ``ignore``: a warning is logged instead.
+
+    Raises:
+        ValueError: if the frames of a file are at uneven times, or its trajectories have different time steps.
+    """
+    uneven = [(file, text) for file in files if (text := time_text(file.points["time"])) is not None]
+    if not uneven:
+        return
+    file, text = uneven[0]
+    others = f" (and {len(uneven) - 1} more)" if len(uneven) > 1 else ""
+    found = f"{file.path} has {text}{others}, and one network cannot step them all, whatever dt_stride is"
+    if uneven_time == "ignore":
+        logger.warning("%s: uneven_time is 'ignore', so each frame is learned as the next of the one before", found)
+        return
+    raise ValueError(
+        f"{found}: write the fields at even times, leave files out with exclude_filters, or, for a network that needs "
+        "no time step, set uneven_time to 'ignore'"
+    )
 
 
 def long_trajectories(
@@ -148,6 +178,22 @@ def _disagreement(file: WellFile, reference: WellFile, difference: Difference) -
 def _range(points: np.ndarray) -> str:
     shown = ", ".join(f"{point:.7g}" for point in points[:2])
     return f"{shown}, ..., {points[-1]:.7g}" if len(points) > 2 else shown
+
+
+def _warn_of_coordinates(files: Sequence[WellFile]) -> None:
+    """Warn of the first file whose trajectories have different coordinates."""
+    for file in files:
+        for axis in file.axes:
+            number = file.points[axis].differing_row()
+            if number is not None:
+                logger.warning(
+                    "%s has other coordinates along %s in trajectory %d than in trajectory 0: a network does not see "
+                    "coordinates, unless the file has them as a constant field too",
+                    file.path,
+                    axis,
+                    number,
+                )
+                return
 
 
 def _warn_of_interval(file: WellFile, difference: Difference, reference: WellFile) -> None:

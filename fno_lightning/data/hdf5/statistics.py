@@ -17,6 +17,7 @@ from fno_lightning.data.hdf5.blocks import frame_blocks
 from fno_lightning.data.hdf5.entry import EntryError
 from fno_lightning.data.hdf5.file import WellField, WellFile
 from fno_lightning.data.hdf5.opening import open_hdf5
+from fno_lightning.data.hdf5.resampling import Resampling
 from fno_lightning.data.spec import FieldSpec
 from fno_lightning.data.statistics import Moments, Statistics, StoredTypes, statistics_from_moments
 from fno_lightning.files import atomic_file
@@ -35,6 +36,7 @@ def compute_statistics(
     names: Sequence[str],
     dt_stride: int = 1,
     trajectories: Sequence[Sequence[int]] | None = None,
+    resampling: Resampling | None = None,
 ) -> Table:
     """Compute mean, standard deviation and root mean square of fields and of their differences between steps.
 
@@ -46,6 +48,7 @@ def compute_statistics(
         names: Names of the fields.
         dt_stride: Distance in frames between the two steps of a difference.
         trajectories: Trajectories of each file that count; all unless given.
+        resampling: Resampling of the values that are stored; ``None``: there is none.
 
     Raises:
         ValueError: if a value is not finite; names the file and the field.
@@ -64,7 +67,7 @@ def compute_statistics(
             report(n_read / n_values)
 
         for name in names:
-            values, deltas = _moments(files, chosen, name, dt_stride, count)
+            values, deltas = _moments(files, chosen, name, dt_stride, resampling, count)
             for key, moments in (("", values), ("_delta", deltas)):
                 if moments is not None:
                     table[f"mean{key}"][name] = moments.mean
@@ -83,6 +86,7 @@ def _moments(
     trajectories: Sequence[Sequence[int]],
     name: str,
     dt_stride: int,
+    resampling: Resampling | None,
     count: Callable[[int], None],
 ) -> tuple[Moments, Moments | None]:
     """Return the moments of a field, and of its differences if it depends on time; count the values read."""
@@ -92,13 +96,21 @@ def _moments(
         field = file.field(name)
         with open_hdf5(file.path) as root:
             for block in frame_blocks(root.dataset(field.path), field, dt_stride, kept):
-                frames = torch.from_numpy(block.frames.astype(np.float64))
+                frames = torch.from_numpy(_resampled(block.frames, field, resampling).astype(np.float64))
                 values.update(frames[: block.n_new].flatten(0, 1))
                 deltas.update((frames[dt_stride:] - frames[:-dt_stride]).flatten(0, 1))
                 require_finite(values.mean, name, file.path)
                 _require_squares(values.std, name, file.path)
                 count(frames[: block.n_new].numel())
     return values, deltas if first.time_varying else None
+
+
+def _resampled(frames: np.ndarray, field: WellField, resampling: Resampling | None) -> np.ndarray:
+    """Resample frames ``(frame, point, component)`` of a field."""
+    if resampling is None:
+        return frames
+    on_grid = frames.reshape(len(frames), *field.grid, frames.shape[-1])
+    return resampling.apply(on_grid, 1).reshape(frames.shape)
 
 
 logger = logging.getLogger(__name__)
@@ -111,6 +123,7 @@ def load_statistics(
     *,
     dt_stride: int = 1,
     trajectories: Sequence[Sequence[int]] | None = None,
+    resampling: Resampling | None = None,
     save: bool = True,
 ) -> Statistics:
     """Return the statistics of a train split, from its file where that is complete.
@@ -125,6 +138,7 @@ def load_statistics(
         spec: The channels that are wanted.
         dt_stride: Distance in frames between the two steps of a difference.
         trajectories: Trajectories of each file that count; all unless given.
+        resampling: Resampling of the values that are stored; ``None``: there is none.
         save: Whether to write computed entries to the file.
 
     Raises:
@@ -137,7 +151,7 @@ def load_statistics(
     missing = [name for name, field in fields.items() if not _is_complete(table, field)]
     if missing:
         logger.info("%s has no statistics of %s: computing them from %d files", path, ", ".join(missing), len(files))
-        for key, values in compute_statistics(files, missing, dt_stride, trajectories).items():
+        for key, values in compute_statistics(files, missing, dt_stride, trajectories, resampling).items():
             table.setdefault(key, {}).update(values)
         if save:
             _save(path, table, fields)

@@ -9,6 +9,7 @@ import numpy as np
 from torch import Tensor
 
 from fno_lightning.data.hdf5 import WellField, WellFile
+from fno_lightning.data.hdf5.points import Points
 from fno_lightning.pdes import PDE
 
 
@@ -21,14 +22,16 @@ def schema_file(pde: PDE, source: str) -> WellFile:
     """
     schema = pde.schema
     axes = tuple(schema.coordinates)
+    rows = {name: _float64(values) for name, values in {"time": schema.time, **schema.coordinates}.items()}
     return WellFile(
         path=Path(pde.dataset_name),
         dataset_name=pde.dataset_name,
         source=source,
         n_trajectories=1,
-        time=_float64(schema.time),
+        time=rows["time"],
         axes=axes,
-        coordinates=tuple(_float64(points) for points in schema.coordinates.values()),
+        coordinates=tuple(rows[axis] for axis in axes),
+        points={name: Points.of_values(row, np.dtype(np.float32)) for name, row in rows.items()},
         boundaries=tuple(schema.boundaries[axis] for axis in axes),
         fields=(
             *_fields(schema.scalar_fields, 0, axes, time_varying=True),
