@@ -1,4 +1,4 @@
-"""Values behind links, in virtual data sets and in every layout are those that HDF5 gives, and what is missing is named."""
+"""Values behind links, in virtual data sets and in every layout are those that HDF5 gives; what is missing is named."""
 
 import h5py
 import numpy as np
