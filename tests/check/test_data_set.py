@@ -189,7 +189,7 @@ def test_paths_of_every_kind(root, assert_found):
 
 def test_statistics_belong_to_a_data_set(root, assert_found):
     shutil.copy(root / "data" / "train" / "a.hdf5", root / "stats.yaml")
-    assert_found(check_data_set(root), ("error", "/", "is not YAML"))
+    assert_found(check_data_set(root), ("error", "/", "is not text in UTF-8"))
     (root / "stats.yaml").unlink()
     faults = check_data_set(root)
     assert_found(faults, ("warning", "/", "is missing"))
