@@ -11,10 +11,9 @@ from fno_lightning.check.fields import check_fields, check_scalars
 from fno_lightning.check.periods import check_repeated_points
 from fno_lightning.check.report import Issue, Report
 from fno_lightning.check.values import check_values
-from fno_lightning.data.hdf5 import WellFormatError, read_well_file
+from fno_lightning.data.hdf5 import read_well_file
 from fno_lightning.data.hdf5.entry import Entry
-from fno_lightning.data.hdf5.failures import reading_failure
-from fno_lightning.data.hdf5.opening import open_hdf5
+from fno_lightning.data.hdf5.opening import open_for_metadata
 
 
 def check_file(path: str | Path, progress: Callable[[float], None] | None = None) -> list[Issue]:
@@ -38,13 +37,8 @@ def check_file(path: str | Path, progress: Callable[[float], None] | None = None
 
 
 def _check_readable(path: Path, report: Report, progress: Callable[[float], None]) -> None:
-    try:
-        with open_hdf5(path) as root:
-            _check_root(root, report, progress)
-    except FileNotFoundError:
-        raise
-    except (OSError, RuntimeError) as error:  # RuntimeError: how h5py reports damaged metadata
-        raise WellFormatError(reading_failure(error)) from error
+    with open_for_metadata(path) as root:
+        _check_root(root, report, progress)
 
 
 def _check_root(root: Entry, report: Report, progress: Callable[[float], None]) -> None:

@@ -131,7 +131,7 @@ def test_an_attribute_of_an_unusual_type(break_file, entry, attribute, value, pa
     ("name", "values", "parts"),
     [
         ("/t0_fields/density", np.ones((2, 8, 6, 5), np.float32), ["(2, 8, 6, 5)", "imply (2, 8, 6, 4)"]),
-        ("/t0_fields/density", np.ones((2, 8, 6, 4), np.complex64), ["type complex64", "real numbers"]),
+        ("/t0_fields/density", np.ones((2, 8, 6, 4), np.complex64), ["(complex64)", "real numbers"]),
         ("/t0_fields/mask", np.ones((2, 8, 6, 4), np.float32), ["(2, 8, 6, 4)", "imply (2, 6, 4)"]),
         ("/t1_fields/velocity", np.ones((2, 8, 6, 4, 3), np.float32), ["(2, 8, 6, 4, 3)", "imply (2, 8, 6, 4, 2)"]),
         ("/scalars/forcing", np.zeros(3), ["(3,)", "imply (2,)"]),

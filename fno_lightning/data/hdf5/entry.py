@@ -107,7 +107,7 @@ class Entry:
             attributes = self.handle.attrs
             if name not in attributes:
                 raise self.error(
-                    f"has no attribute '{name}' (it has: {sorted(attributes)}), which The Well's "
+                    f"has no attribute '{name}' (it has: {sorted(map(str, attributes))}), which The Well's "
                     "format requires: rewrite the file with it"
                 )
             return attributes[name]
@@ -241,7 +241,7 @@ class Entry:
                 raise EntryError(self.path, location, reading_failure(error)) from error
         if not isinstance(child, kind):
             raise self.error(
-                f"has no {noun} '{name}' (it has: {sorted(self.handle)}), which The Well's format "
+                f"has no {noun} '{name}' (it has: {sorted(map(str, self.handle))}), which The Well's format "
                 "requires: rewrite the file with it, or leave it out with exclude_filters"
             )
         return Entry(self.path, child, location)

@@ -12,8 +12,9 @@ from fno_lightning.data.hdf5.boundaries import read_boundaries
 from fno_lightning.data.hdf5.entry import Entry
 from fno_lightning.data.hdf5.file import WellField, WellFile
 from fno_lightning.data.hdf5.links import is_within
-from fno_lightning.data.hdf5.opening import open_hdf5
+from fno_lightning.data.hdf5.opening import open_for_metadata
 from fno_lightning.data.hdf5.points import Points
+from fno_lightning.data.hdf5.text import content_noun
 from fno_lightning.data.precision import batch_dtype
 
 
@@ -25,7 +26,7 @@ def read_well_file(path: str | Path) -> WellFile:
         WellFormatError: if the file is not a complete HDF5 file in The Well's format.
     """
     path = Path(path)
-    with open_hdf5(path) as root:
+    with open_for_metadata(path) as root:
         n_trajectories = root.integer("n_trajectories")
         dimensions = root.group("dimensions")
         axes = dimensions.names("spatial_dims")
@@ -118,7 +119,7 @@ def _offset(entry: Entry) -> int | None:
     """Return the position of the values in the file, if they may be read without the HDF5 library."""
     dtype = entry.handle.dtype
     if dtype.kind not in "fiub":
-        raise entry.error(f"holds values of type {dtype}, expected real numbers")
+        raise entry.error(f"holds {content_noun(dtype)}, expected real numbers")
     low = entry.handle.id
     is_plain = (
         low.get_create_plist().get_layout() == h5py.h5d.CONTIGUOUS

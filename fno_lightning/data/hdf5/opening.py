@@ -8,8 +8,8 @@ from pathlib import Path
 
 import h5py
 
-from fno_lightning.data.hdf5.entry import Entry, EntryError, UnreadableError
-from fno_lightning.data.hdf5.failures import opening_failure
+from fno_lightning.data.hdf5.entry import Entry, EntryError, UnreadableError, WellFormatError
+from fno_lightning.data.hdf5.failures import opening_failure, reading_failure
 
 
 def open_root(path: Path) -> Entry:
@@ -44,3 +44,20 @@ def open_hdf5(path: Path) -> Iterator[Entry]:
     root = open_root(path)
     with root.handle:
         yield root
+
+
+@contextmanager
+def open_for_metadata(path: Path) -> Iterator[Entry]:
+    """Open a file as :func:`open_hdf5` does; what HDF5 raises of damaged metadata meanwhile names the file too.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        EntryError: if it cannot be opened, or its metadata are damaged.
+    """
+    with open_hdf5(path) as root:
+        try:
+            yield root
+        except WellFormatError:
+            raise
+        except (OSError, RuntimeError, KeyError, ValueError) as error:
+            raise EntryError(path, "", reading_failure(error)) from error

@@ -13,6 +13,7 @@ from fno_lightning.check import check, check_file
 from fno_lightning.data import WellDataModule, WellFormatError, read_well_file
 from fno_lightning.data.hdf5 import download
 from fno_lightning.data.hdf5.entry import UnreadableError
+from fno_lightning.data.hdf5.text import decoded
 
 FIELD = "t0_fields/density"
 
@@ -285,3 +286,20 @@ def test_a_flag_that_is_text(data_set):
         file[FIELD].attrs["time_varying"] = "False"
     with pytest.raises(WellFormatError, match=rf"/{FIELD} has the attribute 'time_varying' = 'False', expected true"):
         read_well_file(path)
+
+
+def test_damaged_metadata_are_named(data_set):
+    path = data_set() / "data/train/a.hdf5"
+    content = path.read_bytes()
+    for position in range(96, 6096, 120):
+        path.write_bytes(content[:position] + b"\xa5\x5a\x00\xff" + content[position + 4 :])
+        try:
+            read_well_file(path)
+        except WellFormatError as error:
+            assert str(error).startswith(str(path))  # noqa: PT017
+            assert "\n" not in str(error)  # noqa: PT017
+        check_file(path)
+
+
+def test_variable_text_that_is_not_utf_8():
+    assert decoded("Str\udcf6mung") == "Strömung"

@@ -1,4 +1,7 @@
 import logging
+import os
+import subprocess
+import sys
 from contextlib import nullcontext
 
 import h5py
@@ -8,6 +11,7 @@ import torch
 import yaml
 from the_well.data.normalization import ZScoreNormalization
 
+from fno_lightning.check import check
 from fno_lightning.data import WellDataModule, WellFormatError, read_well_file
 from fno_lightning.data.hdf5.statistics import compute_statistics
 from fno_lightning.data.statistics import Moments
@@ -164,6 +168,47 @@ def test_a_file_that_cannot_be_understood_is_an_error(data_set, content, part):
     with pytest.raises(WellFormatError, match=part) as caught:
         module_of(root).statistics  # noqa: B018
     assert str(root / "stats.yaml") in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "content", ["# Größe\n".encode("latin-1"), "mean: {density: 1.0}".encode("utf-16")], ids=["latin-1", "utf-16"]
+)
+def test_a_file_in_another_encoding_is_named(data_set, content):
+    path = data_set() / "stats.yaml"
+    path.write_bytes(content)
+    with pytest.raises(WellFormatError, match=r"stats\.yaml is not text in UTF-8 \(.*\): save it as UTF-8, or delete"):
+        _ = module_of(path.parent).statistics
+    (issue,) = [issue for issue in check([path.parent]) if issue.severity == "error"]
+    assert (issue.path, "UTF-8" in issue.message) == (path, True)
+
+
+def test_a_file_that_cannot_be_read_is_named(data_set):
+    path = data_set() / "stats.yaml"
+    path.mkdir()
+    with pytest.raises(WellFormatError, match=r"stats\.yaml cannot be read \(Is a directory\)"):
+        _ = module_of(path.parent).statistics
+
+
+def test_the_file_is_read_as_utf_8_whatever_the_locale(data_set):
+    root = data_set()
+    path = root / "stats.yaml"
+    path.write_bytes("# Größe\n".encode() + yaml.safe_dump(table_of()).encode())
+    code = "import pathlib, sys; from fno_lightning.data.hdf5.statistics import read_entries as read"
+    command = [sys.executable, "-X", "utf8=0", "-W", "ignore", "-c", f"{code}; print(read(pathlib.Path(sys.argv[1])))"]
+    done = subprocess.run(
+        [*command, str(path)], env=os.environ | {"LC_ALL": "C"}, capture_output=True, text=True, check=True
+    )
+    assert yaml.safe_load(done.stdout) == table_of()
+
+
+def test_numbers_without_a_point_are_numbers(data_set):
+    root = data_set()
+    text = yaml.safe_dump(table_of(std={"density": "TINY", "velocity": [1.0, "TINY"], "pressure": 1.0, "mask": 1.0}))
+    (root / "stats.yaml").write_text(text.replace("TINY", "1e-30"))
+    statistics = module_of(root).statistics
+    std = dict(zip(module_of(root).spec.fields, statistics.std.tolist(), strict=True))
+    assert std["density"] == std["velocity_y"] == pytest.approx(1e-30, rel=1e-6)
+    assert not [issue for issue in check([root]) if "expected" in issue.message]
 
 
 def test_a_folder_that_cannot_be_written_keeps_them_in_memory(data_set, monkeypatch, caplog):
