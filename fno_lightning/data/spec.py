@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
+from fno_lightning.arguments import plain
+
 
 @dataclass(frozen=True)
 class FieldSpec:
@@ -58,7 +60,7 @@ class FieldSpec:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the specification as plain values, for checkpoints and loggers."""
-        values: dict[str, Any] = _plain(asdict(self))
+        values: dict[str, Any] = plain(asdict(self), "spec")
         return values
 
     @classmethod
@@ -81,12 +83,6 @@ def cell_edges(points: Sequence[float]) -> tuple[float, float]:
     upper = points[-1] + (points[-1] - points[-2]) / 2
     digits = 6 - math.floor(math.log10(abs(upper - lower)))
     return round(lower, digits), round(upper, digits)
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _plain(entry) for key, entry in value.items()}
-    return [_plain(entry) for entry in value] if isinstance(value, tuple) else value
 
 
 def _frozen(value: Any) -> Any:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import IO, Any, Literal, Self, cast
+from typing import IO, Any, ClassVar, Literal, Self, cast
 
 import lightning as L
 import torch
@@ -17,6 +18,13 @@ from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 from torchmetrics import MeanMetric
 
+from fno_lightning.arguments import (
+    configured_arguments,
+    plain,
+    require_list,
+    store_hyperparameters,
+    with_plain_numbers,
+)
 from fno_lightning.autoregressive import rollout
 from fno_lightning.data import Batch, FieldDataModule, FieldSpec, Statistics, SuperBatches
 from fno_lightning.deprecation import renamed_option
@@ -100,6 +108,9 @@ class ForecastModule(L.LightningModule, ABC):
 
     network: nn.Module | None
 
+    run_time_arguments: ClassVar[Sequence[str]] = _RUN_TIME_ARGUMENTS
+    """Names of arguments that are no hyper-parameters; a subclass adds its own."""
+
     def __init__(
         self,
         spec: FieldSpec | dict[str, Any],
@@ -120,9 +131,11 @@ class ForecastModule(L.LightningModule, ABC):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        require_list(freeze=freeze)
         self.spec = spec if isinstance(spec, FieldSpec) else FieldSpec.from_dict(spec)
-        self.save_hyperparameters(ignore=("spec", *_RUN_TIME_ARGUMENTS))
-        self.save_hyperparameters({"spec": self.spec.to_dict(), **class_path_hparams(type(self))})
+        named = {"spec": self.spec.to_dict(), **class_path_hparams(type(self))}
+        store_hyperparameters(self, configured_arguments(self, sys._getframe()) | named)
+        n_steps_input = plain(n_steps_input, "n_steps_input")
         if n_steps_input < 0:
             raise ValueError(f"n_steps_input counts past frames, so it is at least 0, got {n_steps_input}")
         self.n_steps_input = n_steps_input
@@ -374,6 +387,10 @@ class ForecastModule(L.LightningModule, ABC):
         if isinstance(strategy, SuperBatches):
             return strategy.count_training_steps()
         return self.trainer.estimated_stepping_batches
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keep NumPy's numbers out, which optimizers and callbacks may have been given."""
+        checkpoint.update(with_plain_numbers(checkpoint))
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Refuse a checkpoint whose fields or history are not this module's."""
