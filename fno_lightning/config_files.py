@@ -13,10 +13,12 @@ from typing import Any
 import yaml
 from jsonargparse import ActionConfigFile  # type: ignore[attr-defined]  # __all__ is made at run time
 
+from fno_lightning.files import expanded_path
+
 _FOLDERS = (Path(__file__).parent / "configs", Path(__file__).parents[1] / "configs")
 """Folder of the configurations in an installed package and in a checkout."""
 
-_BASE = re.compile(r"^base:[ ]+(?P<name>[^\s#]+).*$", re.MULTILINE)
+_BASE = re.compile(r"^base:.*$", re.MULTILINE)
 """Line of a configuration that names the one which it starts from."""
 
 
@@ -49,7 +51,8 @@ def find_config(name: str) -> Path:
     Raises:
         ValueError: if there is neither.
     """
-    return Path(name) if Path(name).is_file() else shipped_config(name)
+    path = expanded_path(name, "the configuration")
+    return path if path.is_file() else shipped_config(name)
 
 
 class ConfigFile(ActionConfigFile):
@@ -99,5 +102,8 @@ def _split_base(path: Path) -> tuple[Path | None, str]:
     line = _BASE.search(text)
     if line is None:
         return None, text
-    beside = path.parent / line["name"]
-    return beside if beside.is_file() else shipped_config(line["name"]), _BASE.sub("", text)
+    name = yaml.safe_load(line[0])["base"]
+    if not isinstance(name, str):
+        raise ValueError(f"{path}: base is {name!r}, expected the name of a configuration, or a file beside this one")
+    beside = path.parent / expanded_path(name, f"base in {path}")
+    return beside if beside.is_file() else shipped_config(name), _BASE.sub("", text)

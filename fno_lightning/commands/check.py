@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.text import Text
 
 from fno_lightning.check import Issue, check, files_at
+from fno_lightning.files import expanded_path
 
 STYLES = {"error": "bold red", "warning": "yellow"}
 
@@ -25,9 +26,10 @@ def main(args: Sequence[str]) -> int:
     except SystemExit as stop:  # argparse has printed the reason
         return int(stop.code or 0)
     try:
-        n_files = len({file for path in options.paths for file in files_at(path)})
-        issues = check(options.paths)
-    except FileNotFoundError as error:
+        paths = [expanded_path(path) for path in options.paths]
+        n_files = len({file for path in paths for file in files_at(path)})
+        issues = check(paths)
+    except (FileNotFoundError, ValueError) as error:
         Console(stderr=True).print(Text(f"error: {error}"), soft_wrap=True)
         return 2
     console = Console()

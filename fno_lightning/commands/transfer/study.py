@@ -19,7 +19,7 @@ import yaml
 from fno_lightning.cli import FNOCLI, main
 from fno_lightning.commands.transfer.report import Kind, Result, write_report
 from fno_lightning.config_files import find_config, merged, read_config
-from fno_lightning.files import atomic_file
+from fno_lightning.files import atomic_file, expanded_path
 from fno_lightning.metrics import STANDARD_METRICS
 from fno_lightning.version import __version__
 
@@ -113,6 +113,9 @@ class TransferStudy:
         if self.metric not in known:
             raise ValueError(f"metric is {self.metric!r}, expected one of {known}")
         find_config(self.experiment)
+        object.__setattr__(self, "folder", str(expanded_path(self.folder, "folder")))
+        if self.pretrained is not None:
+            object.__setattr__(self, "pretrained", str(expanded_path(self.pretrained, "pretrained")))
         if self.pretrained is not None and not Path(self.pretrained).is_file():
             raise ValueError(f"there is no file {self.pretrained}: give pretrained the path of a checkpoint")
 
