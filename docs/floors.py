@@ -15,6 +15,7 @@ CONTENT = {
     "parser": "errors in one line",
     "config_files": "configurations by name",
     "configured_paths": "~ and variables",
+    "trainer_options": "what they turn off",
     "arguments": "plain values",
     "class_path": "public names",
     "deprecation": "former names",

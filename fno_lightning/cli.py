@@ -28,6 +28,7 @@ from fno_lightning.modules import ForecastModule
 from fno_lightning.modules.compatibility import current_hparams
 from fno_lightning.parser import Parser
 from fno_lightning.runs import run_folder
+from fno_lightning.trainer_options import without_turned_off
 from fno_lightning.version import __version__
 
 
@@ -73,6 +74,7 @@ class FNOCLI(LightningCLI):
         subcommand = self.config.get("subcommand")
         if subcommand:
             config = self.config[subcommand]
+            _check_seed(config.get("seed_everything"))
             config["ckpt_path"] = checked_checkpoint(subcommand, config.get("ckpt_path"))
             config["trainer"] = with_expanded_paths(config["trainer"])
             self._move_steps_per_launch(subcommand)
@@ -111,6 +113,11 @@ class FNOCLI(LightningCLI):
         if options:
             self.config = self.parser.parse_object({subcommand: {"model": options}}, self.config)
 
+    def instantiate_trainer(self, **kwargs: Any) -> Trainer:
+        """Make the trainer, without the callbacks that its other options turn off."""
+        options = without_turned_off({**self._get(self.config_init, "trainer", default={}), **kwargs})
+        return super().instantiate_trainer(**options)
+
     def before_validate(self) -> None:
         """Suppress Lightning's list of metrics if an ErrorTable prints its own."""
         self._print_one_table("validate")
@@ -142,6 +149,12 @@ def _spec_of(data: FieldDataModule) -> FieldSpec:
     except NotPreparedError:
         data.prepare_data()
         return data.spec
+
+
+def _check_seed(seed: bool | int | None) -> None:
+    """Exit with an explanation if a seed is none of NumPy's."""
+    if seed is not None and not 0 <= seed < 2**32:
+        raise SystemExit(f"--seed_everything: expected a number from 0 to {2**32 - 1}, got {seed}")
 
 
 def _quiet_evaluation() -> None:

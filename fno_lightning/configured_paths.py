@@ -55,11 +55,11 @@ def checked_checkpoint(subcommand: str, path: str | None) -> str | None:
     if "://" in path:
         return path
     file = expanded_path(path, "--ckpt_path")
-    if not path or not file.exists():
+    if not file.exists():
         hint = ", and the training that has it is over: pass its path" if path in _WORDS else ""
         raise SystemExit(f"--ckpt_path {path}: there is no such file{hint}")
     if file.is_dir() and not any((file / name).exists() for name in _SHARDED):
-        found = sorted(file for pattern in ("*.ckpt", "checkpoints/*.ckpt") for file in file.glob(pattern))
+        found = sorted(near for pattern in ("*.ckpt", "checkpoints/*.ckpt") for near in file.glob(pattern))
         hint = f", did you mean {found[0]}?" if found else ", and there is no checkpoint in it"
         raise SystemExit(f"--ckpt_path {path}: this is a folder, not a checkpoint{hint}")
     if file.is_file() and not zipfile.is_zipfile(file):

@@ -31,9 +31,11 @@ def expanded_path(path: PathText, name: str = "the path") -> Path:
         name: Name of the option, for the message.
 
     Raises:
-        ValueError: if a variable is not set, or there is no such user.
+        ValueError: if the text is empty, a variable is not set, or there is no such user.
     """
     text = os.fspath(path)
+    if not text:
+        raise ValueError(f"{name} is empty: leave it out, or write . for the current folder")
     for variable in (match["name"] or match["braced"] for match in _VARIABLE.finditer(text)):
         if variable not in os.environ:
             raise ValueError(f"{name} is {text}, but the variable {variable} is not set: set it, or write the path out")

@@ -10,6 +10,7 @@ from typing import Any
 from torch import nn
 
 from fno_lightning.arguments import plain, require_mapping
+from fno_lightning.class_path import missing_module
 from fno_lightning.modules.base import ForecastModule
 
 
@@ -58,6 +59,8 @@ def _import_network(class_path: str) -> type[nn.Module]:
     module_path, _, name = class_path.rpartition(".")
     try:
         network_class = getattr(importlib.import_module(module_path), name)
+    except ModuleNotFoundError as error:
+        raise ValueError(f"network.class_path: {missing_module(error.name or str(error), class_path)}") from error
     except (ImportError, AttributeError, ValueError) as error:
         raise ValueError(f"network.class_path {class_path!r} cannot be imported: {error}") from error
     if not (isinstance(network_class, type) and issubclass(network_class, nn.Module)):
