@@ -88,27 +88,34 @@ def _described(value: Any) -> str:
     return f"the function {named}" if callable(value) and named else f"of type {type(value).__qualname__}"
 
 
-def store_hyperparameters(
-    owner: HyperparametersMixin, arguments: Mapping[str, Any], conversions: Conversions | None = None
-) -> None:
-    """Make plain values of arguments the hyper-parameters of a module or a data module.
+def plain_hyperparameters(
+    owner: type, arguments: Mapping[str, Any] | Namespace, conversions: Conversions | None = None
+) -> dict[str, Any]:
+    """Return the arguments of a module or a data module that are hyper-parameters, as plain values.
 
-    Names in the attribute ``run_time_arguments`` of its class, or of a base class, are left out.
+    Those in the attribute ``run_time_arguments`` of its class, or of a base class, are none.
 
     Args:
-        owner: The module or data module, in its constructor.
-        arguments: Its arguments, those of its base classes and subclasses included.
+        owner: Class of the module or data module.
+        arguments: Its arguments, those of its base classes included.
         conversions: What to do with objects of other classes.
 
     Raises:
         TypeError: if an argument cannot be made plain; names it.
     """
-    left_out = {name for base in type(owner).__mro__ for name in vars(base).get("run_time_arguments", ())}
-    values = {name: plain(arguments[name], name, conversions) for name in arguments if name not in left_out}
+    given = vars(arguments) if isinstance(arguments, Namespace) else arguments
+    left_out = {name for base in owner.__mro__ for name in vars(base).get("run_time_arguments", ())}
+    return {name: plain(given[name], name, conversions) for name in given if name not in left_out}
+
+
+def store_hyperparameters(owner: HyperparametersMixin, arguments: Mapping[str, Any]) -> None:
+    """Store arguments, arrays among them, as the hyper-parameters of a module or data module, in its constructor."""
     frame = sys._getframe()
-    while frame.f_back is not None:  # where no constructor is, whose arguments, arrays too, Lightning would compare
+    while (
+        frame.f_back is not None
+    ):  # where no constructor is, whose arguments Lightning would compare with a dictionary
         frame = frame.f_back
-    owner.save_hyperparameters(values, frame=frame)
+    owner.save_hyperparameters(dict(arguments), frame=frame)
 
 
 def constructor_arguments(owner: HyperparametersMixin, frame: FrameType) -> dict[str, Any]:

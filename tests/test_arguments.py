@@ -4,6 +4,7 @@ import argparse
 import enum
 import io
 import math
+import sys
 from collections import OrderedDict, deque
 from dataclasses import dataclass
 from functools import partial
@@ -20,6 +21,7 @@ from torch import nn
 from fno_lightning.arguments import (
     constructor_arguments,
     plain,
+    plain_hyperparameters,
     require_list,
     require_mapping,
     store_hyperparameters,
@@ -134,7 +136,10 @@ class Module(LightningModule):
 
     def __init__(self, modes, hook=None, other=None):
         super().__init__()
-        store_hyperparameters(self, constructor_arguments(self, __import__("sys")._getframe()) | {"version": 1})
+        store_hyperparameters(self, constructor_arguments(self, sys._getframe()) | {"version": 1})
+
+    def _set_hparams(self, hp):
+        super()._set_hparams(plain_hyperparameters(type(self), hp))
 
 
 class Derived(Module):

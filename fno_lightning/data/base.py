@@ -6,7 +6,8 @@ import copy
 import inspect
 import sys
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from argparse import Namespace
+from collections.abc import MutableMapping, Sequence
 from functools import cached_property
 from typing import Any, ClassVar, Self
 
@@ -14,7 +15,7 @@ import torch
 from lightning.pytorch import LightningDataModule
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from fno_lightning.arguments import constructor_arguments, plain, store_hyperparameters
+from fno_lightning.arguments import constructor_arguments, plain, plain_hyperparameters, store_hyperparameters
 from fno_lightning.data.batch import Batch, Split
 from fno_lightning.data.loading import (
     SuperBatches,
@@ -81,7 +82,7 @@ class FieldDataModule(LightningDataModule, ABC):
         prefetch_factor: int | None = None,
     ) -> None:
         super().__init__()
-        store_hyperparameters(self, constructor_arguments(self, sys._getframe()), _CONVERSIONS)
+        store_hyperparameters(self, constructor_arguments(self, sys._getframe()))
         require_at_least(1, batch_size=batch_size, rollout_batch_size=rollout_batch_size)
         require_at_least(0, num_workers=num_workers)
         require_at_least(1, eval_batch_size=eval_batch_size, prefetch_factor=prefetch_factor)
@@ -92,6 +93,9 @@ class FieldDataModule(LightningDataModule, ABC):
         self.pin_memory = torch.cuda.is_available() if pin_memory is None else pin_memory
         self.persistent_workers = persistent_workers
         self.prefetch_factor: int | None = plain(prefetch_factor, "prefetch_factor")
+
+    def _set_hparams(self, hp: MutableMapping[str, Any] | Namespace | str) -> None:
+        super()._set_hparams(hp if isinstance(hp, str) else plain_hyperparameters(type(self), hp, _CONVERSIONS))
 
     def _reset(self) -> None:
         """Forget what was read."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sys
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from argparse import Namespace
+from collections.abc import Mapping, MutableMapping, Sequence
 from pathlib import Path
 from typing import IO, Any, ClassVar, Literal, Self, cast
 
@@ -21,6 +22,7 @@ from torchmetrics import MeanMetric
 from fno_lightning.arguments import (
     configured_arguments,
     plain,
+    plain_hyperparameters,
     require_list,
     store_hyperparameters,
     with_plain_numbers,
@@ -170,6 +172,11 @@ class ForecastModule(L.LightningModule, ABC):
         self.normalizer = Normalizer(self.spec, normalization)
         self.val_loss, self.test_loss = MeanMetric(), MeanMetric()
         self.val_vrmse, self.test_vrmse = VRMSE(n_dims=self.spec.n_dims), VRMSE(n_dims=self.spec.n_dims)
+
+    def _set_hparams(self, hp: MutableMapping[str, Any] | Namespace | str) -> None:
+        if not isinstance(hp, str):
+            hp = plain_hyperparameters(type(self), hp, {FieldSpec: FieldSpec.to_dict})
+        super()._set_hparams(hp)
 
     # --- what a subclass overrides ---------------------------------------------------------------------------------
 

@@ -9,6 +9,7 @@ import torch
 from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
 from torch import nn
 
+from fno_lightning.data import FieldSpec
 from fno_lightning.modules import FNOModule, ForecastModule, NetworkModule, TFNOModule, WarmupCosine
 from tests.modules.test_forecast import ConvolutionModule
 
@@ -103,6 +104,27 @@ def test_what_a_checkpoint_cannot_hold_is_refused_at_once(activation, make_data)
         WithFunction(activation, spec=data.spec, n_steps_input=2)
     module = WithRunTimeFunction(activation, spec=data.spec, n_steps_input=2, optimizer=optimizer)
     assert {"activation", "optimizer"}.isdisjoint(module.hparams)
+
+
+class SavingItself(ConvolutionModule):
+    """A module that does what Lightning's users do."""
+
+    def __init__(self, shape=(3,), **kwargs):
+        super().__init__(**kwargs)
+        self.save_hyperparameters()
+
+
+def test_a_module_may_save_its_options_by_itself(make_data, make_trainer, tmp_path):
+    data, trainer = make_data(), make_trainer()
+    options = {"spec": data.spec, "n_steps_input": 2, "optimizer": optimizer, "freeze": ["0"]}
+    trainer.fit(SavingItself(np.array([3, 4]), **options), data)
+    trainer.save_checkpoint(tmp_path / "last.ckpt")
+    module = SavingItself.load_from_checkpoint(tmp_path / "last.ckpt")
+    assert module.hparams["shape"] == [3, 4]
+    assert FieldSpec.from_dict(module.hparams["spec"]) == data.spec
+    assert {"optimizer", "freeze", "loss"}.isdisjoint(module.hparams)
+    with pytest.raises(TypeError, match="note is of type object"):
+        module.save_hyperparameters({"note": object()})
 
 
 def test_a_module_without_some_arguments_loads_when_they_are_passed(make_data, make_trainer, tmp_path):
