@@ -8,16 +8,26 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
 
+import lightning
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Callback, LightningDataModule, LightningModule
 from lightning.pytorch.loggers import Logger
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
 
 from fno_lightning.cli import main, prepare_process
 from fno_lightning.commands import COMMANDS
 from fno_lightning.parser import TRACEBACK
 from fno_lightning.pdes import PDE
 
-_CHOSEN = (LightningModule, LightningDataModule, PDE, Callback, Logger)
+_CHOSEN = (LightningModule, LightningDataModule, PDE, Callback, Logger, Optimizer, LRScheduler)
 """Classes that a configuration names by their class path."""
+
+_LIGHTNING = Path(lightning.__file__).parent
+"""Folder of Lightning."""
+
+_WRONG_INPUT = (ValueError, OSError, TypeError, ImportError, FloatingPointError)
+"""Errors that the checks of this package, and of Lightning, raise for what a user has given."""
 
 
 def run() -> None:
@@ -31,7 +41,8 @@ def run() -> None:
         said = next((cause for cause in _chain(error) if _concerns_the_input(cause)), None)
         if said is None or TRACEBACK in os.environ:
             raise
-        raise SystemExit(f"error: {said}{_class_of(said)}\n({TRACEBACK}=1 shows where it was raised)") from None
+        line = " ".join(str(said).split())
+        raise SystemExit(f"error: {line}{_class_of(said)}\n({TRACEBACK}=1 shows where it was raised)") from None
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:
@@ -42,13 +53,17 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
 
 
 def _concerns_the_input(error: BaseException) -> bool:
-    """Whether an error is about a missing package, or was raised by this package's own checks, not by what it calls."""
-    if isinstance(error, ModuleNotFoundError):
+    """Whether an error is about what the user has given: raised by a check, not by what the checked code calls."""
+    if isinstance(error, ModuleNotFoundError | MisconfigurationException):
         return True
-    if not isinstance(error, ValueError | OSError | TypeError | ImportError | FloatingPointError):
-        return False
     frames = _frames(error)
-    return bool(frames) and Path(frames[-1].f_code.co_filename).is_relative_to(Path(__file__).parent)
+    if not frames:
+        return False
+    raised_in = Path(frames[-1].f_code.co_filename)
+    if raised_in.is_relative_to(_LIGHTNING):
+        return isinstance(error, (*_WRONG_INPUT, RuntimeError))
+    is_constructor = frames[-1].f_code.co_name == "__init__" and isinstance(frames[-1].f_locals.get("self"), _CHOSEN)
+    return isinstance(error, _WRONG_INPUT) and (raised_in.is_relative_to(Path(__file__).parent) or is_constructor)
 
 
 def _class_of(error: BaseException) -> str:

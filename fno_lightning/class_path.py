@@ -35,6 +35,19 @@ def current_path(path: str) -> str:
     return next((public for public, _ in _exports(path)), path)
 
 
+def missing_module(name: str, class_path: str) -> str:
+    """Return what to say of a module that is not there, to somebody who has named a class.
+
+    Args:
+        name: The module.
+        class_path: Path of the class that was to be imported.
+    """
+    package = name.partition(".")[0]
+    if package == class_path.partition(".")[0]:
+        return f"there is no {class_path}: no module {name} is installed, or lies in the current directory"
+    return f"{class_path} needs the package {package}, which is not installed: pip install {package}"
+
+
 def _exports(path: str) -> Iterator[tuple[str, type]]:
     """Yield the classes of that name in the packages above, with their paths, the shortest first."""
     *packages, name = path.split(".")

@@ -5,35 +5,47 @@ from __future__ import annotations
 import logging
 import sys
 import warnings
-import zipfile
 from pathlib import Path
 from typing import Any
 
 import lightning
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.callbacks import BasePredictionWriter
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI, SaveConfigCallback
 from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.utilities import rank_zero_info
 
 # Imported so that equations have short names on the command line, as in `--data.pde Burgers`.
 import fno_lightning.pdes  # noqa: F401
 from fno_lightning.callbacks import ErrorTable, PredictionWriter
 from fno_lightning.config_files import ConfigFile
+from fno_lightning.configured_paths import check_initial_weights, checked_checkpoint, with_expanded_paths
 from fno_lightning.data import FieldDataModule, FieldSpec, NotPreparedError
+from fno_lightning.files import write_unused
 from fno_lightning.malloc import keep_freed_memory
 from fno_lightning.modules import ForecastModule
 from fno_lightning.modules.compatibility import current_hparams
 from fno_lightning.parser import Parser
+from fno_lightning.runs import run_folder
+from fno_lightning.trainer_options import without_turned_off
 from fno_lightning.version import __version__
 
 
 class ConfigLogger(SaveConfigCallback):
-    """Save the resolved configuration beside the logs, and in TensorBoard as text."""
+    """Save the resolved configuration in the run's folder, over no other file, and in TensorBoard as text."""
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Find the folder, which takes all processes, then save."""
+        run_folder(trainer)
+        super().setup(trainer, pl_module, stage)
 
     def save_config(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Write the configuration to TensorBoard, if that is the logger."""
-        config = self.parser.dump(self.config, skip_none=True)
-        indented = "\n".join(f"    {line}" for line in config.splitlines())
+        """Write the configuration as ``config.yaml``, ``config-v1.yaml`` if that is another one, and so on."""
+        if (folder := run_folder(trainer)) is not None:
+            saved = write_unused(folder / self.config_filename, self.parser.dump(self.config, skip_none=False))
+            rank_zero_info(f"the configuration of this run is in {saved}")
+        indented = "\n".join(f"    {line}" for line in self.parser.dump(self.config, skip_none=True).splitlines())
         for logger in trainer.loggers:
             if isinstance(logger, TensorBoardLogger):
                 logger.experiment.add_text("config", indented)
@@ -62,10 +74,12 @@ class FNOCLI(LightningCLI):
         subcommand = self.config.get("subcommand")
         if subcommand:
             config = self.config[subcommand]
-            _check_checkpoint(subcommand, config.get("ckpt_path"))
+            _check_seed(config.get("seed_everything"))
+            config["ckpt_path"] = checked_checkpoint(subcommand, config.get("ckpt_path"))
+            config["trainer"] = with_expanded_paths(config["trainer"])
             self._move_steps_per_launch(subcommand)
-            if subcommand == "fit" and config.get("ckpt_path") is None:
-                _check_initial_weights(config.get("model.init_args.initial_weights"))
+            if subcommand == "fit" and config["ckpt_path"] is None:
+                check_initial_weights(config.get("model.init_args.initial_weights"))
         if subcommand != "fit":
             _quiet_evaluation()
 
@@ -99,6 +113,11 @@ class FNOCLI(LightningCLI):
         if options:
             self.config = self.parser.parse_object({subcommand: {"model": options}}, self.config)
 
+    def instantiate_trainer(self, **kwargs: Any) -> Trainer:
+        """Make the trainer, without the callbacks that its other options turn off."""
+        options = without_turned_off({**self._get(self.config_init, "trainer", default={}), **kwargs})
+        return super().instantiate_trainer(**options)
+
     def before_validate(self) -> None:
         """Suppress Lightning's list of metrics if an ErrorTable prints its own."""
         self._print_one_table("validate")
@@ -108,9 +127,10 @@ class FNOCLI(LightningCLI):
         self._print_one_table("test")
 
     def before_predict(self) -> None:
-        """Keep forecasts out of memory if a PredictionWriter writes them to disk."""
-        if self._has_callback(PredictionWriter):
-            self.config_init["predict"]["return_predictions"] = False
+        """Write forecasts to disk, which would be lost in memory."""
+        if not self._has_callback(BasePredictionWriter):
+            self.trainer.callbacks.append(PredictionWriter())  # type: ignore[attr-defined]
+        self.config_init["predict"]["return_predictions"] = False
 
     def _print_one_table(self, subcommand: str) -> None:
         """Suppress Lightning's list of all logged values if an ErrorTable prints the important ones."""
@@ -122,10 +142,6 @@ class FNOCLI(LightningCLI):
         return any(isinstance(callback, kind) for callback in callbacks)
 
 
-_SHARDED = ("meta.pt", ".metadata", "checkpoint")
-"""Entries of a checkpoint that is a folder: those of FSDP, of distributed tensors and of DeepSpeed."""
-
-
 def _spec_of(data: FieldDataModule) -> FieldSpec:
     """Return the description of the data, after they are downloaded where that is what they lack."""
     try:
@@ -135,29 +151,10 @@ def _spec_of(data: FieldDataModule) -> FieldSpec:
         return data.spec
 
 
-def _check_checkpoint(subcommand: str, path: str | None) -> None:
-    """Exit with an explanation if a checkpoint is needed and missing."""
-    if subcommand == "fit" and path in (None, "best", "last", "hpc"):
-        return
-    if path is None:
-        raise SystemExit(
-            f"{subcommand} needs a trained model: pass --ckpt_path, for example "
-            "--ckpt_path runs/trl2d/version_0/checkpoints/best.ckpt"
-        )
-    if not Path(path).exists():
-        raise SystemExit(f"--ckpt_path {path}: there is no such file")
-    if Path(path).is_dir() and not any((Path(path) / name).exists() for name in _SHARDED):
-        found = sorted(file for pattern in ("*.ckpt", "checkpoints/*.ckpt") for file in Path(path).glob(pattern))
-        hint = f", did you mean {found[0]}?" if found else ", and there is no checkpoint in it"
-        raise SystemExit(f"--ckpt_path {path}: this is a folder, not a checkpoint{hint}")
-    if Path(path).is_file() and not zipfile.is_zipfile(path):
-        raise SystemExit(f"--ckpt_path {path}: this is not a checkpoint, or only a part of one")
-
-
-def _check_initial_weights(path: str | None) -> None:
-    """Exit, before data are generated, if the initial weights are missing."""
-    if path is not None and not Path(path).is_file():
-        raise SystemExit(f"initial_weights {path}: there is no such file")
+def _check_seed(seed: bool | int | None) -> None:
+    """Exit with an explanation if a seed is none of NumPy's."""
+    if seed is not None and not 0 <= seed < 2**32:
+        raise SystemExit(f"--seed_everything: expected a number from 0 to {2**32 - 1}, got {seed}")
 
 
 def _quiet_evaluation() -> None:
@@ -181,7 +178,7 @@ def main(args: ArgsType = None) -> FNOCLI:
         subclass_mode_model=True,
         subclass_mode_data=True,
         save_config_callback=ConfigLogger,
-        save_config_kwargs={"overwrite": True},
+        save_config_kwargs={"save_to_log_dir": False},
         seed_everything_default=0,
         auto_configure_optimizers=False,
         parser_class=Parser,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from argparse import ArgumentParser, Namespace
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import chdir
 from difflib import get_close_matches
 from pathlib import Path
@@ -13,10 +13,12 @@ from typing import Any
 import yaml
 from jsonargparse import ActionConfigFile  # type: ignore[attr-defined]  # __all__ is made at run time
 
+from fno_lightning.files import expanded_path
+
 _FOLDERS = (Path(__file__).parent / "configs", Path(__file__).parents[1] / "configs")
 """Folder of the configurations in an installed package and in a checkout."""
 
-_BASE = re.compile(r"^base:[ ]+(?P<name>[^\s#]+).*$", re.MULTILINE)
+_BASE = re.compile(r"^base:.*$", re.MULTILINE)
 """Line of a configuration that names the one which it starts from."""
 
 
@@ -49,7 +51,8 @@ def find_config(name: str) -> Path:
     Raises:
         ValueError: if there is neither.
     """
-    return Path(name) if Path(name).is_file() else shipped_config(name)
+    path = expanded_path(name, "the configuration")
+    return path if path.is_file() else shipped_config(name)
 
 
 class ConfigFile(ActionConfigFile):
@@ -60,27 +63,30 @@ class ConfigFile(ActionConfigFile):
     """
 
     def __call__(self, parser: ArgumentParser, cfg: Namespace, values: Any, option_string: str | None = None) -> None:
-        """Apply a configuration: a path, a name, a URL, or the YAML itself."""
-        if any(mark in values for mark in (": ", "\n", "://")):
+        """Apply a configuration: a path, a name, a URL, or the YAML itself.
+
+        Raises:
+            ValueError: if there is none, or it is not YAML; names the file and the line.
+        """
+        if "://" in values:
+            self.apply_config(parser, cfg, self.dest, values)
+        elif any(mark in values for mark in (": ", "\n", "{")):
+            _options_in(values, "--config")
             self.apply_config(parser, cfg, self.dest, values)
         else:
-            self._apply_file(parser, cfg, find_config(values))
-
-    def _apply_file(self, parser: ArgumentParser, cfg: Namespace, path: Path) -> None:
-        base, own = _split_base(path)
-        if base is None:
-            self.apply_config(parser, cfg, self.dest, str(path))
-            return
-        self._apply_file(parser, cfg, base)
-        with chdir(path.parent):  # paths in a configuration are relative to its folder
-            self.apply_config(parser, cfg, self.dest, own)
+            for path, own in reversed(list(_with_bases(find_config(values)))):
+                if _options_in(own, str(path)):
+                    with chdir(path.parent):  # paths in a configuration are relative to its folder
+                        self.apply_config(parser, cfg, self.dest, own)
 
 
 def read_config(path: Path) -> dict[str, Any]:
-    """Return the content of a configuration, merged into that of its base."""
-    base, own = _split_base(path)
-    content: dict[str, Any] = yaml.safe_load(own)
-    return content if base is None else merged(read_config(base), content)
+    """Return the content of a configuration, merged into that of its base.
+
+    Raises:
+        ValueError: if it is not YAML; names the file and the line.
+    """
+    return merged(*(_options_in(own, str(file)) for file, own in reversed(list(_with_bases(path)))))
 
 
 def merged(*configs: Mapping[str, Any]) -> dict[str, Any]:
@@ -93,11 +99,66 @@ def merged(*configs: Mapping[str, Any]) -> dict[str, Any]:
     return result
 
 
-def _split_base(path: Path) -> tuple[Path | None, str]:
-    """Return the base of a configuration, if any, and the configuration without the line that names it."""
-    text = path.read_text(encoding="utf-8")
-    line = _BASE.search(text)
-    if line is None:
-        return None, text
-    beside = path.parent / line["name"]
-    return beside if beside.is_file() else shipped_config(line["name"]), _BASE.sub("", text)
+def _with_bases(path: Path) -> Iterator[tuple[Path, str]]:
+    """Yield a configuration and those that it starts from, each without the line that names its base."""
+    seen: list[Path] = []
+    following: Path | None = path
+    while following is not None:
+        if following.resolve() in seen:
+            raise ValueError(f"{path} starts from itself, by its base or that of another: leave one of them out")
+        seen.append(following.resolve())
+        text = _text_of(following)
+        line = _BASE.search(text)
+        base = None if line is None else _base_of(following, line[0])
+        yield following, text if line is None else _BASE.sub("", text)
+        following = base
+
+
+def _base_of(path: Path, line: str) -> Path:
+    name = _options_in(line, str(path))["base"]
+    if not isinstance(name, str):
+        raise ValueError(f"{path}: base is {name!r}, expected the name of a configuration, or a file beside this one")
+    beside = path.parent / expanded_path(name, f"base in {path}")
+    return beside if beside.is_file() else shipped_config(name)
+
+
+def _text_of(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise ValueError(
+            f"{path} is not text in UTF-8 (byte {error.start}), expected a configuration in YAML"
+        ) from error
+    except OSError as error:
+        raise ValueError(f"{path} cannot be read: {error.strerror or error}") from error
+
+
+class _UniqueKeys(yaml.SafeLoader):
+    """Loader that refuses a name which is given twice, of which YAML would forget the first."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        """Construct a mapping."""
+        names = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode) and names.count(key.value) > 1:
+                raise yaml.MarkedYAMLError(problem=f"{key.value} is given twice", problem_mark=key.start_mark)
+        return super().construct_mapping(node, deep)
+
+
+def _options_in(text: str, source: str) -> dict[str, Any]:
+    """Return the options in a configuration's text; none if it is empty.
+
+    Raises:
+        ValueError: if it is no YAML, or holds something else than options; names the source, and the line.
+    """
+    try:
+        content = yaml.load(text, _UniqueKeys)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        place = "" if mark is None else f", line {mark.line + 1}, column {mark.column + 1}"
+        raise ValueError(
+            f"{source}{place}: {getattr(error, 'problem', None) or ' '.join(str(error).split())}"
+        ) from error
+    if content is not None and not isinstance(content, dict):
+        raise ValueError(f"{source} holds {content!r}, expected options by name, e.g. trainer: {{max_epochs: 10}}")
+    return content or {}

@@ -15,32 +15,9 @@ from fno_lightning.__main__ import run
 from fno_lightning.cli import main
 from fno_lightning.data import read_well_file
 from fno_lightning.modules import FNOModule, ForecastModule, TFNOModule
+from tests.wave_config import CONFIG
 
-CONFIG = """
-seed_everything: 3
-trainer:
-  accelerator: cpu
-  max_epochs: 1
-  enable_progress_bar: false
-  enable_model_summary: false
-  log_every_n_steps: 2
-  logger:
-    class_path: lightning.pytorch.loggers.TensorBoardLogger
-    init_args: {save_dir: runs, name: wave, default_hp_metric: false}
-  callbacks:
-    - class_path: lightning.pytorch.callbacks.ModelCheckpoint
-      init_args: {filename: best, monitor: val/vrmse}
-model:
-  class_path: fno_lightning.modules.FNOModule
-  init_args: {n_modes: [8], hidden_channels: 8, n_layers: 2}
-data:
-  class_path: fno_lightning.data.GeneratedDataModule
-  init_args:
-    pde: {class_path: tests.travelling_wave.TravellingWave}
-    n_train: 2
-    n_steps_input: 2
-"""
-
+DATA = "fno_lightning.data.GeneratedDataModule"
 TENSORBOARD = "lightning.pytorch.loggers.TensorBoardLogger"
 
 USER_MODULE = '''
@@ -98,6 +75,9 @@ def test_random_weights_are_not_evaluated(subcommand, here):
     with pytest.raises(SystemExit, match=r"no_such\.ckpt: there is no such file"):
         main([subcommand, "--config", "wave.yaml", "--ckpt_path", "no_such.ckpt"])
     Path("broken.ckpt").write_text("no checkpoint")
+    for empty in ("", "$NO_SUCH_VARIABLE/best.ckpt"):
+        with pytest.raises(ValueError, match="--ckpt_path is "):
+            main([subcommand, "--config", "wave.yaml", "--ckpt_path", empty])
     with pytest.raises(SystemExit, match=r"broken\.ckpt: this is not a checkpoint"):
         main([subcommand, "--config", "wave.yaml", "--ckpt_path", "broken.ckpt"])
 
@@ -147,10 +127,13 @@ def failing(here, monkeypatch, capsys):
 def test_a_missing_package_is_named_with_the_class_that_needs_it(failing):
     Path("their_models.py").write_text("import no_such_package\n")
     needs_it = "--model.init_args.network.class_path=their_models.UNet"
-    expected = "error: network.class_path 'their_models.UNet' cannot be imported: No module named 'no_such_package'"
-    assert failing("--model=NetworkModule", needs_it) == f"{expected} (NetworkModule)"
-    expected = "error: --model (their_models.UNet): No module named 'no_such_package'"
-    assert failing("--model=their_models.UNet") == expected
+    needs = "their_models.UNet needs the package no_such_package, which is not installed: pip install no_such_package"
+    assert failing("--model=NetworkModule", needs_it) == f"error: network.class_path: {needs} (NetworkModule)"
+    assert failing("--model=their_models.UNet") == f"error: --model (their_models.UNet): {needs}"
+    nowhere = "there is no nowhere.UNet: no module nowhere is installed, or lies in the current directory"
+    assert failing("--model=nowhere.UNet") == f"error: --model (nowhere.UNet): {nowhere}"
+    needs_it = needs_it.replace("their_models", "nowhere")
+    assert failing("--model=NetworkModule", needs_it) == f"error: network.class_path: {nowhere} (NetworkModule)"
     Path("their_logger.py").write_text(
         "from lightning.pytorch.loggers import CSVLogger\n\nclass Log(CSVLogger):\n"
         "    def __init__(self, save_dir: str = '.'):\n        import no_such_package\n"
@@ -165,16 +148,16 @@ def test_a_missing_package_is_named_with_the_class_that_needs_it(failing):
         ("--data.init_args.n_steps_output=0", "n_steps_output is 0, expected at least 1 (GeneratedDataModule)"),
         (
             "--model.init_args.n_modes=a",
-            "--model.init_args.n_modes (fno_lightning.modules.FNOModule): expected Sequence, got a",
+            "--model.init_args.n_modes (fno_lightning.modules.FNOModule): expected a list, got a",
         ),
         ("--trainer.max_epochs=x", "--trainer.max_epochs: expected int, got x"),
         (
             "--data.init_args.pde.init_args.grid=4.5",
-            "--data.init_args.pde.init_args.grid (tests.travelling_wave.TravellingWave): expected Sequence, got 4.5",
+            "--data.init_args.pde.init_args.grid (tests.travelling_wave.TravellingWave): expected a list, got 4.5",
         ),
         (
             "--data.init_args.pde=Burger",
-            "--data.init_args.pde (fno_lightning.data.GeneratedDataModule): there is no class Burger",
+            f"--data.init_args.pde ({DATA}): there is no class Burger, did you mean Burgers?",
         ),
     ],
 )

@@ -8,9 +8,12 @@ from pathlib import Path
 
 import pytest
 import yaml
+from lightning.pytorch.callbacks import DeviceStatsMonitor, LearningRateMonitor, ModelCheckpoint, RichProgressBar
 
+from fno_lightning.callbacks import ErrorTable
 from fno_lightning.cli import main
 from fno_lightning.config_files import read_config, shipped_configs
+from fno_lightning.trainer_options import without_turned_off
 
 ROOT = Path(__file__).parents[1]
 CONFIGS = shipped_configs()
@@ -100,15 +103,40 @@ def test_the_profile_is_a_trace_and_a_table(tmp_path):
     assert json.loads(trace.read_text())["traceEvents"]
 
 
-def test_no_progress_bar_is_an_option(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    trained = main(
-        ["fit", *made_small("burgers"), "--trainer.enable_progress_bar=false", "--trainer.fast_dev_run=true"]
-    )
-    assert trained.trainer.progress_bar_callback is None
-
-
 @pytest.mark.parametrize("name", EXPERIMENTS)
 def test_a_configuration_holds_only_its_decisions(name):
     assert len(CONFIGS[name].read_text().splitlines()) <= 40
     assert {"base", "trainer", "model", "data"} == set(yaml.safe_load(CONFIGS[name].read_text()))
+
+
+OFF = {
+    "enable_progress_bar=false": (),
+    "enable_model_summary=false": (),
+    "enable_checkpointing=false": (ModelCheckpoint,),
+    "logger=false": (LearningRateMonitor,),
+    "barebones=true": (ModelCheckpoint, LearningRateMonitor),
+    "callbacks=null": (ErrorTable,),
+}
+
+
+@pytest.mark.parametrize("option", OFF)
+@pytest.mark.parametrize("experiment", ["burgers", "poisson"])  # what the others share is in their bases
+@pytest.mark.filterwarnings("ignore:You are trying to `self.log.*barebones")
+def test_no_configuration_stands_in_the_way_of_an_option_of_the_trainer(experiment, option, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    options = [f"--trainer.{option}", "--trainer.limit_train_batches=1", "--trainer.limit_val_batches=1"]
+    trainer = main(["fit", *made_small(experiment), *options]).trainer
+    assert trainer.global_step == 1
+    assert not [callback for callback in trainer.callbacks if isinstance(callback, OFF[option])]
+
+
+def test_what_an_option_turns_off_is_left_out_and_said(caplog):
+    caplog.set_level("INFO")
+    callbacks = [RichProgressBar(), DeviceStatsMonitor(), ModelCheckpoint(), ErrorTable()]
+    off = {"enable_progress_bar": False, "logger": [], "enable_checkpointing": True}
+    kept = without_turned_off({"callbacks": callbacks, "max_epochs": 3, **off})
+    assert kept == {"callbacks": callbacks[2:], "max_epochs": 3, **off}
+    assert "RichProgressBar is left out: trainer.enable_progress_bar is off" in caplog.text
+    assert "DeviceStatsMonitor is left out: trainer.logger is off" in caplog.text
+    assert without_turned_off({"callbacks": callbacks[0]})["callbacks"] == callbacks[:1]
+    assert without_turned_off({})["callbacks"] == []

@@ -16,6 +16,7 @@ from lightning.pytorch.utilities import rank_zero_only
 from rich.console import Console
 from rich.table import Table
 
+from fno_lightning.arguments import require_list
 from fno_lightning.callbacks.forecasting import forecast_module, tensorboard_logger
 from fno_lightning.data import FieldSpec
 from fno_lightning.files import atomic_file
@@ -42,6 +43,7 @@ class ErrorTable(Callback):
     """
 
     def __init__(self, metrics: Sequence[str] = ("vrmse", "nrmse")) -> None:
+        require_list(metrics=metrics)
         self.metrics = tuple(metrics)
         self._step: int | None = None
         self._epoch: int | None = None

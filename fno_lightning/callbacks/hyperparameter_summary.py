@@ -7,6 +7,7 @@ from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 
+from fno_lightning.arguments import require_list
 from fno_lightning.callbacks.forecasting import tensorboard_logger
 from fno_lightning.callbacks.old_names import current_name
 
@@ -25,6 +26,7 @@ class HyperparameterSummary(Callback):
         self,
         metrics: Sequence[str] = ("val/loss", "val/vrmse", "val/rollout/vrmse_6-12", "val/rollout/vrmse_13-30"),
     ) -> None:
+        require_list(metrics=metrics)
         self.metrics = tuple(current_name(name, "name in metrics of HyperparameterSummary") for name in metrics)
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor
 
+from fno_lightning.arguments import require_mapping
 from fno_lightning.callbacks.baselines import ErrorsWithBaselines, log_reduced, log_values
 from fno_lightning.callbacks.forecasting import forecast_module
 from fno_lightning.data import Batch
@@ -27,6 +28,7 @@ class OneStepErrors(Callback):
     """
 
     def __init__(self, metrics: Mapping[str, MetricFactory] | None = None) -> None:
+        require_mapping(metrics=metrics)
         self.metrics = STANDARD_METRICS if metrics is None else metrics
         self._errors: ErrorsWithBaselines | None = None
 

@@ -8,11 +8,14 @@ from pathlib import Path
 import torch
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import BasePredictionWriter
+from lightning.pytorch.utilities import rank_zero_info
 from torch import Tensor
 
 from fno_lightning.callbacks.forecasting import forecast_module
 from fno_lightning.data import Batch, FieldSpec, write_well_file
+from fno_lightning.files import PathText, expanded_path, unused_path
 from fno_lightning.pdes import Trajectories
+from fno_lightning.runs import run_folder
 from fno_lightning.viz.axes import axis_names, boundaries
 
 
@@ -24,25 +27,45 @@ class PredictionWriter(BasePredictionWriter):
     frame of the history. Its coordinates are the centres of equal cells between the edges of the domain, along uneven
     axes those of the data; its attribute ``coordinates`` says so.
 
+    Forecasts of different weights never lie in one folder, and the end of ``predict`` says where they are.
+
     Args:
-        folder: Folder of the files; ``None``: ``predictions`` in the folder of the logs.
+        folder: Folder of the files; ``None``: ``predictions`` in the run's folder
+            (:func:`~fno_lightning.runs.run_folder`), ``predictions-v1`` if there is such a folder, and so on; a
+            ``fast_dev_run`` then writes nothing.
 
     Raises:
         TypeError: when prediction starts, if the module is not a :class:`~fno_lightning.modules.ForecastModule`.
+        FileExistsError: when prediction starts, if ``folder`` holds forecasts already.
         ValueError: if the loader does not give the indices of its trajectories.
     """
 
-    def __init__(self, folder: str | None = None) -> None:
+    def __init__(self, folder: PathText | None = None) -> None:
         super().__init__(write_interval="batch")
-        self.folder = folder
-        self._folder = Path()
+        self.folder = None if folder is None else expanded_path(folder, "folder of PredictionWriter")
+        self._folder: Path | None = None
 
     def on_predict_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Make the folder, the same for all processes, which may have unequal numbers of batches later."""
         forecast_module(pl_module)
-        logs = trainer.log_dir or trainer.default_root_dir
-        self._folder = Path(self.folder or Path(logs) / "predictions")
-        self._folder.mkdir(parents=True, exist_ok=True)
+        run = run_folder(trainer)
+        chosen: tuple[Path | None, bool] = None, False
+        if trainer.is_global_zero:
+            folder = self.folder if self.folder is not None or run is None else unused_path(run / "predictions")
+            chosen = (folder, folder is not None and any(folder.glob("forecast_*.hdf5")))
+        self._folder, has_forecasts = trainer.strategy.broadcast(chosen)
+        if has_forecasts:
+            raise FileExistsError(
+                f"the folder {self._folder} of PredictionWriter holds forecasts already, perhaps of other weights: "
+                "choose another folder, or move them away"
+            )
+        if self._folder is not None:
+            self._folder.mkdir(parents=True, exist_ok=True)
+
+    def on_predict_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Say where the forecasts are."""
+        kept = "not kept in a fast_dev_run" if self._folder is None else f"in {self._folder}"
+        rank_zero_info(f"the forecasts are {kept}")
 
     def write_on_batch_end(
         self,
@@ -55,6 +78,8 @@ class PredictionWriter(BasePredictionWriter):
         dataloader_idx: int,
     ) -> None:
         """Write the forecasts of a batch."""
+        if self._folder is None:
+            return
         spec = forecast_module(pl_module).spec
         if batch_indices is None or len(batch_indices) != len(prediction):
             raise ValueError(

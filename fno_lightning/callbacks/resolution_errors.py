@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
+from fno_lightning.arguments import plain, require_list, require_mapping
 from fno_lightning.callbacks.baselines import ErrorsWithBaselines, log_reduced, log_values
 from fno_lightning.callbacks.forecasting import (
     evaluation_mode,
@@ -48,9 +49,12 @@ class ResolutionErrors(Callback):
     def __init__(
         self, resolutions: Sequence[Sequence[int]], metrics: Mapping[str, MetricFactory] | None = None
     ) -> None:
-        if not resolutions:
+        require_list(resolutions=resolutions)
+        require_list(**{f"resolutions[{i}]": grid for i, grid in enumerate(resolutions)})
+        require_mapping(metrics=metrics)
+        if len(resolutions) == 0:
             raise ValueError("resolutions is empty, expected at least one grid, e.g. [[128, 128]]")
-        self.resolutions = [tuple(resolution) for resolution in resolutions]
+        self.resolutions = [tuple(plain(grid, "resolutions")) for grid in resolutions]
         self.metrics = METRICS if metrics is None else metrics
         self._data: dict[tuple[int, ...], FieldDataModule] = {}
         self._rows: list[list[str]] = []

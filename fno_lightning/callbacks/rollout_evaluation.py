@@ -13,6 +13,7 @@ from lightning.pytorch.utilities import rank_zero_info
 from torch import Tensor
 from torchmetrics import SumMetric
 
+from fno_lightning.arguments import require_list, require_mapping
 from fno_lightning.callbacks.baselines import ErrorsWithBaselines, log_reduced, log_values
 from fno_lightning.callbacks.forecasting import (
     evaluation_mode,
@@ -76,6 +77,9 @@ class RolloutEvaluation(Callback):
                 "every_n_epochs and max_steps must be at least 1 and n_pictures at least 0, got "
                 f"{every_n_epochs}, {max_steps} and {n_pictures}"
             )
+        require_list(windows=windows)
+        require_list(**{f"windows[{i}]": window for i, window in enumerate(windows)})
+        require_mapping(metrics=metrics)
         if metrics is not None and not metrics:
             raise ValueError("metrics is empty: name at least one, or leave it out for all of them")
         if empty := [window for window in windows if not 0 <= window[0] < window[1]]:

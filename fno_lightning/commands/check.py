@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import itertools
 from collections.abc import Sequence
 
@@ -10,6 +9,8 @@ from rich.console import Console
 from rich.text import Text
 
 from fno_lightning.check import Issue, check, files_at
+from fno_lightning.files import expanded_path
+from fno_lightning.parser import Parser
 
 STYLES = {"error": "bold red", "warning": "yellow"}
 
@@ -22,12 +23,13 @@ def main(args: Sequence[str]) -> int:
     """
     try:
         options = _parser().parse_args(args)
-    except SystemExit as stop:  # argparse has printed the reason
+    except SystemExit as stop:  # the parser has printed the reason
         return int(stop.code or 0)
     try:
-        n_files = len({file for path in options.paths for file in files_at(path)})
-        issues = check(options.paths)
-    except FileNotFoundError as error:
+        paths = [expanded_path(path) for path in options.files]
+        n_files = len({file for path in paths for file in files_at(path)})
+        issues = check(paths)
+    except (FileNotFoundError, ValueError) as error:
         Console(stderr=True).print(Text(f"error: {error}"), soft_wrap=True)
         return 2
     console = Console()
@@ -39,12 +41,12 @@ def main(args: Sequence[str]) -> int:
     return int(n_errors > 0 or (options.warnings_as_errors and n_warnings > 0))
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def _parser() -> Parser:
+    parser = Parser(
         prog="fno-lightning check", description="Lists what is wrong with files and data sets in The Well's format."
     )
     parser.add_argument(
-        "paths",
+        "files",
         nargs="+",
         metavar="FILES",
         help="files in The Well's format, folders of such files, or folders of data sets, which hold data/train, "

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
 
 from fno_lightning.config_files import shipped_config, shipped_configs
+from fno_lightning.parser import Parser
 
 
 def main(args: Sequence[str]) -> int:
@@ -47,8 +47,8 @@ def _copies(sources: Sequence[Path]) -> list[Path]:
     return list(targets.values())
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def _parser() -> Parser:
+    parser = Parser(
         prog="fno-lightning configs",
         description="List the configurations that --config knows by name, or copy some into the current folder.",
     )

@@ -6,18 +6,16 @@ import copy
 import inspect
 import sys
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from argparse import Namespace
+from collections.abc import MutableMapping, Sequence
 from functools import cached_property
-from pathlib import PurePath
-from types import FrameType
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
-import numpy as np
 import torch
 from lightning.pytorch import LightningDataModule
-from lightning.pytorch.utilities.parsing import collect_init_args
 from torch.utils.data import DataLoader, Dataset, Sampler
 
+from fno_lightning.arguments import constructor_arguments, plain, plain_hyperparameters, store_hyperparameters
 from fno_lightning.data.batch import Batch, Split
 from fno_lightning.data.loading import (
     SuperBatches,
@@ -70,6 +68,9 @@ class FieldDataModule(LightningDataModule, ABC):
     n_steps_input: int
     """Frames of a batch's history; known from construction on."""
 
+    run_time_arguments: ClassVar[Sequence[str]] = ()
+    """Names of a subclass's arguments that are no hyper-parameters, such as a function."""
+
     def __init__(
         self,
         *,
@@ -82,17 +83,20 @@ class FieldDataModule(LightningDataModule, ABC):
         prefetch_factor: int | None = None,
     ) -> None:
         super().__init__()
-        self.save_hyperparameters(_arguments(sys._getframe()))
+        store_hyperparameters(self, constructor_arguments(self, sys._getframe()))
         require_at_least(1, batch_size=batch_size, rollout_batch_size=rollout_batch_size)
         require_at_least(0, num_workers=num_workers)
         require_at_least(1, eval_batch_size=eval_batch_size, prefetch_factor=prefetch_factor)
-        self.batch_size = batch_size
-        self.eval_batch_size = eval_batch_size or batch_size
-        self.rollout_batch_size = rollout_batch_size
-        self.num_workers = num_workers
+        self.batch_size: int = plain(batch_size, "batch_size")
+        self.eval_batch_size: int = plain(eval_batch_size, "eval_batch_size") or self.batch_size
+        self.rollout_batch_size: int = plain(rollout_batch_size, "rollout_batch_size")
+        self.num_workers: int = plain(num_workers, "num_workers")
         self.pin_memory = torch.cuda.is_available() if pin_memory is None else pin_memory
         self.persistent_workers = persistent_workers
-        self.prefetch_factor = prefetch_factor
+        self.prefetch_factor: int | None = plain(prefetch_factor, "prefetch_factor")
+
+    def _set_hparams(self, hp: MutableMapping[str, Any] | Namespace | str) -> None:
+        super()._set_hparams(hp if isinstance(hp, str) else plain_hyperparameters(type(self), hp, _CONVERSIONS))
 
     def _reset(self) -> None:
         """Forget what was read."""
@@ -205,35 +209,23 @@ def require_at_least(minimum: int, **options: int | None) -> None:
     """Check lower limits of options; ``None`` passes.
 
     Raises:
+        TypeError: if an option is no whole number; names it.
         ValueError: if an option is smaller than ``minimum``; names it.
     """
     for name, value in options.items():
-        if value is not None and value < minimum:
+        number = plain(value, name)
+        if number is not None and type(number) is not int:
+            raise TypeError(f"{name} is {value!r}, expected a whole number")
+        if number is not None and number < minimum:
             raise ValueError(f"{name} is {value}, expected at least {minimum}")
-
-
-def _arguments(frame: FrameType) -> dict[str, Any]:
-    """Return the arguments of the constructors that a frame is in, of a class and its subclasses, as plain values."""
-    arguments: dict[str, Any] = {}
-    for of_class in collect_init_args(frame, [], classes=(LightningDataModule,)):
-        arguments |= of_class
-    return {name: _plain(value) for name, value in arguments.items()}
 
 
 def _is_cached_property(cls: type, name: str) -> bool:
     return isinstance(inspect.getattr_static(cls, name, None), cached_property)
 
 
-def _plain(value: Any) -> Any:
-    """Return an argument as loggers and checkpoints can keep it: numbers, text, and lists and dictionaries of them."""
-    if isinstance(value, PDE):
-        return {"class": type(value).__name__, **_plain(value.settings)}
-    if isinstance(value, LightningDataModule):
-        return dict(value.hparams)
-    if isinstance(value, Mapping):
-        return {str(key): _plain(entry) for key, entry in value.items()}
-    if isinstance(value, list | tuple | set | range):
-        return [_plain(entry) for entry in value]
-    if isinstance(value, np.generic):
-        return value.item()
-    return str(value) if isinstance(value, PurePath) else value
+_CONVERSIONS = {
+    PDE: lambda pde: {"class": type(pde).__name__, **pde.settings},
+    LightningDataModule: lambda data: data.hparams,
+}
+"""Plain values of the objects that data modules take."""

@@ -10,12 +10,13 @@ from typing import Any, Literal
 
 import torch
 
+from fno_lightning.arguments import plain
 from fno_lightning.data.base import require_at_least
 from fno_lightning.data.batch import Split
 from fno_lightning.data.hdf5 import WellFile
 from fno_lightning.data.simulation import Simulation, schema_file
 from fno_lightning.data.well import WellDataModule
-from fno_lightning.files import folder_lock
+from fno_lightning.files import PathText, folder_lock
 from fno_lightning.pdes import PDE
 
 logger = logging.getLogger(__name__)
@@ -50,7 +51,7 @@ class GeneratedDataModule(WellDataModule):
     def __init__(
         self,
         pde: PDE,
-        base_path: str = "datasets",
+        base_path: PathText = "datasets",
         *,
         n_train: int = 8,
         n_valid: int = 1,
@@ -69,10 +70,11 @@ class GeneratedDataModule(WellDataModule):
         )
         require_at_least(1, n_train=n_train, n_valid=n_valid, n_test=n_test, n_processes=n_processes)
         require_at_least(0, seed=seed)
-        self.simulation = Simulation(pde, {"train": n_train, "valid": n_valid, "test": n_test}, seed)
+        counts: dict[Split, int] = plain({"train": n_train, "valid": n_valid, "test": n_test}, "counts")
+        self.simulation = Simulation(pde, counts, plain(seed, "seed"))
         self.may_use_real = source != "simulate"
         self.device = device
-        self.n_processes = n_processes
+        self.n_processes: int = plain(n_processes, "n_processes")
 
     @cached_property
     def is_simulated(self) -> bool:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from fno_lightning.arguments import plain, require_list, require_mapping
 from fno_lightning.data.base import FieldDataModule
 from fno_lightning.data.batch import Batch, Split
 from fno_lightning.data.loading import read_batch
@@ -113,11 +114,13 @@ class MixedDataModule(FieldDataModule):
         **loader_options: Any,
     ) -> None:
         super().__init__(**loader_options)
+        require_mapping(members=members)
+        require_list(names=names, scalars=scalars)
         if not members:
             raise ValueError("members is empty, expected at least one data set by name")
         self.members = dict(members)
-        self.names = tuple(names or members)
-        self.scalars = None if scalars is None else tuple(scalars)
+        self.names = tuple(members if names is None else plain(names, "names"))
+        self.scalars = None if scalars is None else tuple(plain(scalars, "scalars"))
         if fresh := [name for name, member in members.items() if isinstance(member, OnTheFlyDataModule)]:
             raise ValueError(f"the members {fresh} have no stored samples: use GeneratedDataModule in a mixture")
         if cached := [name for name, member in members.items() if getattr(member, "cache", None) == "device"]:

@@ -9,6 +9,7 @@ from typing import Any, Literal
 import torch
 from torch.utils.data import DataLoader, Dataset
 
+from fno_lightning.arguments import plain
 from fno_lightning.data.base import FieldDataModule, require_at_least
 from fno_lightning.data.batch import SPLITS, Batch, Split, splits_of
 from fno_lightning.data.hdf5 import file_spec
@@ -80,11 +81,12 @@ class OnTheFlyDataModule(FieldDataModule):
                 f"num_workers is {self.num_workers}, but worker processes simulate on the CPU: set it to 0"
             )
         self.pde = pde
-        self.n_steps_input = n_steps_input
-        self.n_steps_output = n_steps_output
-        self.samples_per_epoch = samples_per_epoch
-        self.n_trajectories: dict[Split, int] = {"train": n_statistics, "valid": n_valid, "test": n_test}
-        self.seed = seed
+        self.n_steps_input = plain(n_steps_input, "n_steps_input")
+        self.n_steps_output: int = plain(n_steps_output, "n_steps_output")
+        self.samples_per_epoch: int = plain(samples_per_epoch, "samples_per_epoch")
+        counts = {"train": n_statistics, "valid": n_valid, "test": n_test}
+        self.n_trajectories: dict[Split, int] = plain(counts, "counts")
+        self.seed: int = plain(seed, "seed")
         self.device = device
         self._reset()
         self._require_windows()

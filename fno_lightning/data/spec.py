@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
+from fno_lightning.arguments import plain
+
 
 @dataclass(frozen=True)
 class FieldSpec:
@@ -80,7 +82,7 @@ class FieldSpec:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the specification as plain values, for checkpoints and loggers."""
-        values: dict[str, Any] = _plain(asdict(self))
+        values: dict[str, Any] = plain(asdict(self), "spec")
         if not self.coordinates:  # so that those of even axes are the same values as in earlier versions
             del values["coordinates"]
         return values
@@ -116,12 +118,6 @@ def rounded(points: Sequence[float]) -> tuple[float, ...]:
 def _digits(length: float) -> int:
     """Return the number of decimals that gives a length seven digits."""
     return 6 - math.floor(math.log10(abs(length))) if length else 6
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _plain(entry) for key, entry in value.items()}
-    return [_plain(entry) for entry in value] if isinstance(value, tuple) else value
 
 
 def _frozen(value: Any) -> Any:

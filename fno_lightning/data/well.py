@@ -11,6 +11,7 @@ from typing import Any, Literal, get_args
 
 import torch
 
+from fno_lightning.arguments import plain, require_list
 from fno_lightning.data.base import FieldDataModule, NotPreparedError, require_at_least
 from fno_lightning.data.batch import SPLITS, Split, splits_of
 from fno_lightning.data.cache import Cache, CachedWindowDataset, FrameSource, SplitCaches
@@ -36,7 +37,7 @@ from fno_lightning.data.loading import BatchBuffers, consecutive
 from fno_lightning.data.spec import FieldSpec
 from fno_lightning.data.statistics import Statistics
 from fno_lightning.data.windows import SlidingWindows, TrajectoryKey, Window, whole_trajectories
-from fno_lightning.files import folder_lock
+from fno_lightning.files import PathText, expanded_path, folder_lock
 
 logger = logging.getLogger(__name__)
 
@@ -50,7 +51,7 @@ class WellDataModule(FieldDataModule):
 
     Args:
         dataset_name: Name of the data set's folder.
-        base_path: Folder of the data sets.
+        base_path: Folder of the data sets; ``~`` and variables such as ``$DATA`` are replaced.
         n_steps_input: Frames that a forecast starts from; 0 for a steady problem.
         n_steps_output: Frames to be predicted.
         dt_stride: Distance in stored frames between successive steps.
@@ -78,7 +79,8 @@ class WellDataModule(FieldDataModule):
         **loader_options: Batch sizes and options of the loaders, see :class:`FieldDataModule`.
 
     Raises:
-        ValueError: if a count or a stride is too small, or ``fields`` is empty.
+        ValueError: if a count or a stride is too small, ``fields`` is empty, or a variable in ``base_path`` is not set.
+        TypeError: if a count is no whole number, or one text is given for a list.
     """
 
     _alternative_to_download = ""
@@ -87,7 +89,7 @@ class WellDataModule(FieldDataModule):
     def __init__(
         self,
         dataset_name: str,
-        base_path: str = "datasets",
+        base_path: PathText = "datasets",
         *,
         n_steps_input: int = 4,
         n_steps_output: int = 1,
@@ -111,25 +113,26 @@ class WellDataModule(FieldDataModule):
         require_at_least(1, n_steps_output=n_steps_output, dt_stride=dt_stride, max_rollout_steps=max_rollout_steps)
         require_at_least(1, window_stride=window_stride, eval_window_stride=eval_window_stride, subsample=subsample)
         require_at_least(1, grid_stride=grid_stride)
-        if fields is not None and not fields:
+        require_list(fields=fields, include_filters=include_filters, exclude_filters=exclude_filters)
+        if fields is not None and len(fields) == 0:
             raise ValueError("fields is empty, expected at least one name: leave it out to use all fields")
         if resample not in (None, "uniform"):
             raise ValueError(f"resample is {resample!r}, expected 'uniform', or None to take the points as they are")
         if uneven_time not in get_args(UnevenTime):
             raise ValueError(f"uneven_time is {uneven_time!r}, expected 'refuse' or 'ignore'")
         self.dataset_name = dataset_name
-        self.base_path = Path(base_path)
-        self.n_steps_input = n_steps_input
-        self.n_steps_output = n_steps_output
-        self.dt_stride = dt_stride
-        self.window_stride = window_stride
-        self.eval_window_stride = eval_window_stride
-        self.fields = fields
-        self.include_filters = include_filters
-        self.exclude_filters = exclude_filters
-        self.subsample = subsample
-        self.grid_stride = grid_stride
-        self.max_rollout_steps = max_rollout_steps
+        self.base_path = expanded_path(base_path, "base_path")
+        self.n_steps_input = plain(n_steps_input, "n_steps_input")
+        self.n_steps_output: int = plain(n_steps_output, "n_steps_output")
+        self.dt_stride: int = plain(dt_stride, "dt_stride")
+        self.window_stride: int = plain(window_stride, "window_stride")
+        self.eval_window_stride: int = plain(eval_window_stride, "eval_window_stride")
+        self.fields: list[str] | None = plain(fields, "fields")
+        self.include_filters: list[str] = plain(include_filters, "include_filters")
+        self.exclude_filters: list[str] = plain(exclude_filters, "exclude_filters")
+        self.subsample: int = plain(subsample, "subsample")
+        self.grid_stride: int = plain(grid_stride, "grid_stride")
+        self.max_rollout_steps: int | None = plain(max_rollout_steps, "max_rollout_steps")
         self.resample = resample
         self.uneven_time = uneven_time
         self.source = source

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import sys
+from argparse import Namespace
+from collections.abc import Mapping, MutableMapping, Sequence
 from pathlib import Path
 from typing import IO, Any, ClassVar, Literal, Self, cast
 
@@ -15,6 +17,14 @@ from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 from torchmetrics import MeanMetric
 
+from fno_lightning.arguments import (
+    configured_arguments,
+    plain,
+    plain_hyperparameters,
+    require_list,
+    store_hyperparameters,
+    with_plain_numbers,
+)
 from fno_lightning.autoregressive import rollout
 from fno_lightning.data import Batch, FieldDataModule, FieldSpec, Statistics, SuperBatches
 from fno_lightning.deprecation import renamed_option
@@ -108,6 +118,9 @@ class ForecastModule(LazyNetworkModule):
     needs_even_axes: ClassVar[bool] = False
     """Whether data are refused whose points are not evenly spaced; otherwise there is a warning."""
 
+    run_time_arguments: ClassVar[Sequence[str]] = _RUN_TIME_ARGUMENTS
+    """Names of arguments that are no hyper-parameters; a subclass adds its own."""
+
     def __init__(
         self,
         spec: FieldSpec | dict[str, Any],
@@ -128,10 +141,12 @@ class ForecastModule(LazyNetworkModule):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        require_list(freeze=freeze)
         self.spec = spec if isinstance(spec, FieldSpec) else FieldSpec.from_dict(spec)
         check_axes(self.spec, type(self))
-        self.save_hyperparameters(ignore=("spec", *_RUN_TIME_ARGUMENTS))
-        self.save_hyperparameters({"spec": self.spec.to_dict(), **class_path_hparams(type(self))})
+        named = {"spec": self.spec.to_dict(), **class_path_hparams(type(self))}
+        store_hyperparameters(self, configured_arguments(self, sys._getframe()) | named)
+        n_steps_input = plain(n_steps_input, "n_steps_input")
         if n_steps_input < 0:
             raise ValueError(f"n_steps_input counts past frames, so it is at least 0, got {n_steps_input}")
         self.n_steps_input = n_steps_input
@@ -165,6 +180,11 @@ class ForecastModule(LazyNetworkModule):
         self.normalizer = Normalizer(self.spec, normalization)
         self.val_loss, self.test_loss = MeanMetric(), MeanMetric()
         self.val_vrmse, self.test_vrmse = VRMSE(n_dims=self.spec.n_dims), VRMSE(n_dims=self.spec.n_dims)
+
+    def _set_hparams(self, hp: MutableMapping[str, Any] | Namespace | str) -> None:
+        if not isinstance(hp, str):
+            hp = plain_hyperparameters(type(self), hp, {FieldSpec: FieldSpec.to_dict})
+        super()._set_hparams(hp)
 
     # --- what a subclass overrides ---------------------------------------------------------------------------------
 
@@ -398,6 +418,10 @@ class ForecastModule(LazyNetworkModule):
         if isinstance(strategy, SuperBatches):
             return strategy.count_training_steps()
         return self.trainer.estimated_stepping_batches
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keep NumPy's numbers out, which optimizers and callbacks may have been given."""
+        checkpoint.update(with_plain_numbers(checkpoint))
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Refuse a checkpoint whose fields or history are not this module's."""

@@ -15,6 +15,7 @@ from torch import Tensor
 from fno_lightning.class_path import current_path, public_path
 from fno_lightning.data import FieldSpec
 from fno_lightning.data.hdf5.points import same_interval, spacing_text
+from fno_lightning.files import expanded_path
 
 
 def require_same_fields(expected: FieldSpec, given: FieldSpec, owner: str) -> None:
@@ -176,7 +177,10 @@ def readable_checkpoint(file: str | Path | IO[bytes]) -> str | Path | IO[bytes]:
     Args:
         file: Path of a checkpoint, or an open file, which is passed on.
     """
-    if not isinstance(file, str | Path) or not Path(file).is_file():
+    if not isinstance(file, str | Path) or "://" in str(file):
+        return file
+    file = expanded_path(file, "the checkpoint")
+    if not file.is_file():
         return file
     try:
         checkpoint = torch.load(file, map_location="cpu", weights_only=True, mmap=True)

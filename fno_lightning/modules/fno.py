@@ -6,6 +6,7 @@ import inspect
 from collections.abc import Sequence
 from typing import Any, ClassVar, Literal
 
+from fno_lightning.arguments import plain, require_list
 from fno_lightning.data import FieldSpec
 from fno_lightning.layers import BasisName, NormName, SkipName
 from fno_lightning.models import FNO, TFNO
@@ -70,16 +71,19 @@ class FNOModule(ForecastModule):
         **kwargs: Any,
     ) -> None:
         given = locals()  # every argument of the network that is one of this method too
+        require_list(n_modes=n_modes)
         super().__init__(spec, **kwargs)
+        n_modes = plain(n_modes, "n_modes")
         if len(n_modes) != self.spec.n_dims:
             raise ValueError(
                 f"n_modes {list(n_modes)} has {len(n_modes)} entries, but the data have {self.spec.n_dims} spatial "
                 f"axes (grid {self.spec.grid_shape}): give one number of modes for each"
             )
-        self.bases = _bases_for(self.spec) if bases == "auto" else bases
-        self.network_arguments: dict[str, Any] = {
-            name: given[name] for name in inspect.signature(self.network_class).parameters if name in given
-        } | {"bases": self.bases}
+        self.bases = _bases_for(self.spec, bases)
+        network_arguments = inspect.signature(self.network_class).parameters.keys() & given.keys()
+        self.network_arguments: dict[str, Any] = {name: plain(given[name], name) for name in network_arguments} | {
+            "bases": self.bases
+        }
 
     def build_network(self) -> FNO:
         """Build the operator."""
@@ -113,6 +117,10 @@ class TFNOModule(FNOModule):
         super().__init__(spec, n_modes, factorization=factorization, rank=rank, **kwargs)
 
 
-def _bases_for(spec: FieldSpec) -> list[BasisName]:
-    sides = spec.boundaries or (("periodic", "periodic"),) * spec.n_dims
-    return ["fourier" if axis == ("periodic", "periodic") else "cosine" for axis in sides]
+def _bases_for(spec: FieldSpec, bases: Literal["auto"] | Sequence[BasisName] | None) -> list[BasisName] | None:
+    if isinstance(bases, str) and bases == "auto":
+        sides = spec.boundaries or (("periodic", "periodic"),) * spec.n_dims
+        return ["fourier" if axis == ("periodic", "periodic") else "cosine" for axis in sides]
+    require_list(bases=bases)
+    chosen: list[BasisName] | None = plain(bases, "bases")
+    return chosen

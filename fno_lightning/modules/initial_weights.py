@@ -5,17 +5,18 @@ from __future__ import annotations
 import pickle
 import zipfile
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from fno_lightning.files import PathText, expanded_path
+
 NETWORK = "network."
 NORMALIZER = "normalizer."
 
 
-def read_weights(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+def read_weights(path: PathText) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Read weights from a checkpoint, or from a file with the state dict of a network.
 
     Returns:
@@ -23,9 +24,9 @@ def read_weights(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         were saved with it, none for a plain state dict.
 
     Raises:
-        ValueError: if there is no such file, or it holds something else.
+        ValueError: if there is no such file, or it holds something else, or a variable in its path is not set.
     """
-    path = Path(path)
+    path = expanded_path(path, "initial_weights")
     if not path.is_file():
         raise ValueError(f"initial_weights: there is no file {path}")
     if not zipfile.is_zipfile(path):

@@ -9,6 +9,8 @@ from typing import Any
 
 from torch import nn
 
+from fno_lightning.arguments import plain, require_mapping
+from fno_lightning.class_path import missing_module
 from fno_lightning.modules.base import ForecastModule
 
 
@@ -36,11 +38,12 @@ class NetworkModule(ForecastModule):
 
     def __init__(self, network: dict[str, Any], **kwargs: Any) -> None:
         super().__init__(**kwargs)
+        require_mapping(network=network)
         unknown = set(network) - {"class_path", "init_args"}
         if unknown or "class_path" not in network:
             raise ValueError(f"network needs class_path and may have init_args, got the entries {sorted(network)}")
         self.network_class = _import_network(network["class_path"])
-        self.network_arguments: Mapping[str, Any] = network.get("init_args") or {}
+        self.network_arguments: Mapping[str, Any] = plain(network.get("init_args") or {}, "network.init_args")
         self.register_state_dict_post_hook(_keep_tensors_only)  # type: ignore[no-untyped-call]
 
     def build_network(self) -> nn.Module:
@@ -56,6 +59,8 @@ def _import_network(class_path: str) -> type[nn.Module]:
     module_path, _, name = class_path.rpartition(".")
     try:
         network_class = getattr(importlib.import_module(module_path), name)
+    except ModuleNotFoundError as error:
+        raise ValueError(f"network.class_path: {missing_module(error.name or str(error), class_path)}") from error
     except (ImportError, AttributeError, ValueError) as error:
         raise ValueError(f"network.class_path {class_path!r} cannot be imported: {error}") from error
     if not (isinstance(network_class, type) and issubclass(network_class, nn.Module)):

@@ -166,8 +166,8 @@ def _ignore(_fraction: float) -> None:
 
 
 def _tupled(value: Any) -> Any:
-    """Make tuples of lists, ranges and arrays, nested ones as well; keep any other value."""
-    if isinstance(value, np.ndarray | Tensor):
+    """Make tuples of lists, ranges and arrays, nested ones as well, and Python's numbers of NumPy's."""
+    if isinstance(value, np.ndarray | np.generic | Tensor):
         value = value.tolist()
     return tuple(map(_tupled, value)) if isinstance(value, list | range) or type(value) is tuple else value
 

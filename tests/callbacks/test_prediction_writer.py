@@ -74,3 +74,29 @@ def test_other_modules_are_refused(make_trainer):
 
     with pytest.raises(TypeError, match="need a ForecastModule, got BoringModel"):
         make_trainer(PredictionWriter()).predict(BoringModel(), datamodule=BoringDataModule())
+
+
+def test_forecasts_are_not_mixed_with_those_of_another_run(make_trainer, tmp_path, monkeypatch):
+    monkeypatch.setenv("FORECASTS", str(tmp_path / "forecasts"))
+    data = WaveData()
+    make_trainer(PredictionWriter("$FORECASTS")).predict(make_module(data), datamodule=data, return_predictions=False)
+    before = {path: path.read_bytes() for path in (tmp_path / "forecasts").iterdir()}
+    assert len(before) == 3
+    with pytest.raises(FileExistsError, match="forecasts of PredictionWriter holds forecasts already"):
+        make_trainer(PredictionWriter("$FORECASTS")).predict(make_module(data), datamodule=data)
+    assert {path: path.read_bytes() for path in (tmp_path / "forecasts").iterdir()} == before
+
+
+def test_one_trainer_predicts_twice(make_trainer, tmp_path):
+    data = WaveData()
+    trainer = make_trainer(PredictionWriter())
+    for folder in ("predictions", "predictions-v1"):
+        trainer.predict(make_module(data), datamodule=data, return_predictions=False)
+        assert len(list((tmp_path / "log" / "version_0" / folder).iterdir())) == 3
+
+
+def test_a_fast_run_writes_no_forecasts(make_trainer, tmp_path):
+    data = WaveData()
+    trainer = make_trainer(PredictionWriter(), fast_dev_run=True)
+    trainer.predict(make_module(data), datamodule=data, return_predictions=False)
+    assert list(tmp_path.rglob("*.hdf5")) == []

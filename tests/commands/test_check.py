@@ -81,8 +81,8 @@ def test_a_data_set(files, capsys):
     ("args", "part"),
     [
         (["nothing.hdf5"], "there is no nothing.hdf5"),
-        ([], "arguments are required"),
-        (["--unknown", "a"], "unrecognized arguments: --unknown"),
+        ([], "error: files must be given\n"),
+        (["--unknown", "a"], "error: there is no option --unknown\n"),
     ],
 )
 def test_wrong_usage(args, part, capsys, monkeypatch, tmp_path):

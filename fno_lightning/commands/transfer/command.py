@@ -6,13 +6,12 @@ from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
 
-import yaml
-from jsonargparse import ArgumentParser
 from rich.console import Console
 from rich.markdown import Markdown
 
 from fno_lightning.commands.transfer.study import TransferStudy
-from fno_lightning.config_files import find_config
+from fno_lightning.config_files import find_config, read_config
+from fno_lightning.parser import Parser
 
 PARTS = ("downstream", "common", "pretrain", "finetune", "scratch")
 """Parts of configurations, which only the file can give; they are passed on as they are."""
@@ -38,7 +37,7 @@ def main(args: Sequence[str]) -> int:
 
 def _study(args: list[str]) -> TransferStudy:
     """Make the study of a file, with the changes of the command line."""
-    parser = ArgumentParser(
+    parser = Parser(
         prog="fno-lightning transfer",
         description="Pre-trains, then fine-tunes and trains from scratch on more and more downstream examples.",
     )
@@ -51,10 +50,12 @@ def _study(args: list[str]) -> TransferStudy:
     for action in parser._actions:
         action.required = action.dest == "config"  # the file may have it
     path = find_config(parser.parse_args(args).config)
-    settings = yaml.safe_load(path.read_text())
+    settings = read_config(path)
     known = {argument.name for argument in fields(TransferStudy)}
     if unknown := sorted(set(settings) - known):
         raise ValueError(f"{path} has the keys {unknown}, but a study has {sorted(known)}")
+    if "downstream" not in settings:
+        raise ValueError(f"{path} has no downstream data sets, expected a study: see fno-lightning configs transfer")
     parser.set_defaults({name: value for name, value in settings.items() if name not in PARTS})
     options = parser.parse_args(args).as_dict()
     del options["config"]

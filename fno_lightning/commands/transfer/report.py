@@ -18,6 +18,9 @@ from matplotlib.figure import Figure
 from fno_lightning.files import atomic_file
 from fno_lightning.viz.axes import STYLE
 
+REPORT = ("transfer.md", "transfer.png")
+"""Files of the table and the figure."""
+
 Kind: TypeAlias = Literal["zero-shot", "fine-tuned", "from scratch"]
 
 
@@ -60,10 +63,10 @@ Curve = Mapping[int, Sequence[float]]
 
 def write_report(folder: Path, results: Sequence[Result], metric: str) -> None:
     """Write ``transfer.md`` and ``transfer.png`` into a folder."""
-    with atomic_file(folder / "transfer.md") as path:
+    with atomic_file(folder / REPORT[0]) as path:
         path.write_text(table(results, metric), encoding="utf-8")
     canvas = FigureCanvasAgg(figure(results, metric))
-    with atomic_file(folder / "transfer.png") as path:
+    with atomic_file(folder / REPORT[1]) as path:
         canvas.print_png(str(path))  # type: ignore[no-untyped-call]
 
 

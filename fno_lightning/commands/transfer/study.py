@@ -16,10 +16,11 @@ from typing import Any, TypeAlias
 
 import yaml
 
+from fno_lightning.arguments import require_list, require_mapping
 from fno_lightning.cli import FNOCLI, main
-from fno_lightning.commands.transfer.report import Kind, Result, write_report
+from fno_lightning.commands.transfer.report import REPORT, Kind, Result, write_report
 from fno_lightning.config_files import find_config, merged, read_config
-from fno_lightning.files import atomic_file
+from fno_lightning.files import atomic_file, expanded_path
 from fno_lightning.metrics import STANDARD_METRICS
 from fno_lightning.version import __version__
 
@@ -100,6 +101,10 @@ class TransferStudy:
     metric: str = "nrmse"
 
     def __post_init__(self) -> None:
+        require_list(sizes=self.sizes, learning_rates=self.learning_rates, seeds=self.seeds)
+        parts = {name: getattr(self, name) for name in ("downstream", "common", "pretrain", "finetune", "scratch")}
+        require_mapping(**parts)
+        require_mapping(**{f"downstream[{name!r}]": changes for name, changes in self.downstream.items()})
         for name in ("experiment", "downstream", "sizes", "learning_rates", "seeds"):
             if not getattr(self, name):
                 raise ValueError(f"{name} is empty, expected at least one")
@@ -113,11 +118,19 @@ class TransferStudy:
         if self.metric not in known:
             raise ValueError(f"metric is {self.metric!r}, expected one of {known}")
         find_config(self.experiment)
+        object.__setattr__(self, "folder", str(expanded_path(self.folder, "folder")))
+        if self.pretrained is not None:
+            object.__setattr__(self, "pretrained", str(expanded_path(self.pretrained, "pretrained")))
         if self.pretrained is not None and not Path(self.pretrained).is_file():
             raise ValueError(f"there is no file {self.pretrained}: give pretrained the path of a checkpoint")
 
     def run(self) -> list[Result]:
-        """Run the trainings without a result, write table and figure after each data set, and return the results."""
+        """Run the trainings without a result, write table and figure after each data set, and return the results.
+
+        Raises:
+            FileExistsError: if a file has the name of the table or the figure, and no study has made it.
+        """
+        self._require_own_folder()
         checkpoint = self.pretrained or self._pretrain()
         results: list[Result] = []
         for shift in self.downstream:
@@ -130,6 +143,13 @@ class TransferStudy:
                     ]
                 write_report(Path(self.folder), results, self.metric)
         return results
+
+    def _require_own_folder(self) -> None:
+        folder = Path(self.folder)
+        if not any(folder.glob("*/override.yaml")):  # which the runs of a study leave
+            for path in (folder / name for name in REPORT):
+                if path.exists():
+                    raise FileExistsError(f"{path} is of no study, and is not written over: choose another folder")
 
     def _pretrain(self) -> str:
         """Return the checkpoint of the pre-training, after training if there is none."""

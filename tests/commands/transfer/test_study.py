@@ -173,3 +173,11 @@ def test_configurations_are_put_together_key_by_key():
 def test_impossible_studies_are_named(make, options, message):
     with pytest.raises(ValueError, match=message):
         make(**options)
+
+
+@pytest.mark.parametrize("name", ["transfer.md", "transfer.png"])
+def test_a_file_that_no_study_has_made_is_not_written_over(name, make, counted):
+    Path(name).write_text("mine")
+    with pytest.raises(FileExistsError, match=f"{name} is of no study, and is not written over"):
+        make(folder=".").run()
+    assert (Path(name).read_text(), counted) == ("mine", [])
