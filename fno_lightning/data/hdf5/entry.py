@@ -13,7 +13,7 @@ import numpy as np
 
 from fno_lightning.data.hdf5.failures import reading_failure, reason
 from fno_lightning.data.hdf5.filters import missing_filter
-from fno_lightning.data.hdf5.links import has_link, link_target, missing_source
+from fno_lightning.data.hdf5.links import has_link, link_target, missing_source, require_descriptors
 from fno_lightning.data.hdf5.text import content_noun, decoded
 
 
@@ -90,6 +90,11 @@ class Entry:
         entry = self._child(name, h5py.Dataset, "data set")
         if missing := missing_source(entry.handle):
             raise entry.error(missing)
+        try:
+            require_descriptors(entry.handle)
+        except OSError as error:
+            found = f"is a virtual data set of too many files ({reason(error)}): allow more open ones with `ulimit -n`"
+            raise UnreadableError(self.path, entry.location, found) from error
         if missing := missing_filter(entry.handle):
             raise entry.error(
                 f"is compressed with the filter {missing}, which is not installed: pip install hdf5plugin, or name the "

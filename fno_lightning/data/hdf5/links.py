@@ -60,6 +60,24 @@ def files_of(dataset: h5py.Dataset) -> set[str]:
     return names | {dataset.file.filename}
 
 
+def require_descriptors(dataset: h5py.Dataset) -> None:
+    """Check that the files of a virtual data set can all be open at once.
+
+    HDF5 reads the parts for which no descriptor is left as zeros, without an error.
+
+    Raises:
+        OSError: if they cannot.
+    """
+    n_files = len(files_of(dataset)) if dataset.is_virtual else 0
+    taken: list[int] = []
+    try:
+        for _ in range(n_files):
+            taken.append(os.open(os.devnull, os.O_RDONLY))  # noqa: PERF401, to be closed again where one fails
+    finally:
+        for descriptor in taken:
+            os.close(descriptor)
+
+
 def is_within(dataset: h5py.Dataset, path: Path) -> bool:
     """Whether a data set lies in a file itself, not in one that a link leads to."""
     try:

@@ -148,3 +148,47 @@ def test_a_forked_process_opens_its_own_files(many_files):
         assert answer.read() == "True 2"
     os.wait()
     assert torch.equal(data.dataset("train")[0].history, expected[0])
+
+
+VIRTUAL = """
+import resource, sys
+from pathlib import Path
+from fno_lightning.check import check_file
+from fno_lightning.data import WellDataModule, read_well_file
+path = Path(sys.argv[1])
+read_well_file(path)
+data = WellDataModule("many", str(path.parents[3]), n_steps_input=2, include_filters=[path.name])
+data.setup("predict")
+data._split("train")
+resource.setrlimit(resource.RLIMIT_NOFILE, (32, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+for use in (lambda: data.statistics, lambda: data.dataset("train")[0], lambda: read_well_file(path)):
+    try:
+        use()
+    except ValueError as error:
+        print(error)
+print(*check_file(path))
+"""
+
+
+def test_a_virtual_data_set_without_enough_descriptors_is_not_read_as_zeros(many_files, tmp_path):
+    pytest.importorskip("resource")
+    many_files(chunked=False)
+    for split, number in (("train", 0), ("test", 2)):
+        path = (tmp_path / f"many/data/{split}/{number:02d}.hdf5").rename(tmp_path / f"many/data/{split}/virtual.hdf5")
+        with h5py.File(path, "r+") as file:
+            values, attributes = file["t0_fields/density"][()], dict(file["t0_fields/density"].attrs)
+            layout = h5py.VirtualLayout((2, 8, 4), "f4")
+            for part in range(64):
+                with h5py.File(path.with_name(f"{part}.bin"), "w") as source:
+                    source["u"] = values.ravel()[part : part + 1]
+                place = (part // 32, part // 4 % 8, slice(part % 4, part % 4 + 1))
+                layout[place] = h5py.VirtualSource(f"{part}.bin", "u", (1,))
+            del file["t0_fields/density"]
+            file["t0_fields"].create_virtual_dataset("density", layout, fillvalue=0)
+            file["t0_fields/density"].attrs.update(attributes)
+    path = tmp_path / "many/data/train/virtual.hdf5"
+    command = [sys.executable, "-W", "ignore", "-c", VIRTUAL, str(path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    found = "/t0_fields/density is a virtual data set of too many files"
+    assert (done.stdout.count(found), done.returncode) == (3, 0), done.stdout + done.stderr
+    assert "/t0_fields/density: is a virtual data set of too many files" in done.stdout
