@@ -12,6 +12,7 @@ from rich.table import Table
 from torch import Tensor
 
 from fno_lightning.callbacks.baselines import ErrorsWithBaselines, log_reduced, log_values
+from fno_lightning.callbacks.evaluated_weights import take_turn
 from fno_lightning.callbacks.forecasting import (
     evaluation_mode,
     field_data,
@@ -63,6 +64,10 @@ class ResolutionErrors(Callback):
         for resolution in sorted({*self.resolutions, data.spec.grid_shape}):
             self._data[resolution] = data.at_resolution(resolution)
             self._data[resolution].prepare_data()
+
+    def on_test_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Ask to evaluate before other callbacks replace the weights that the test sees."""
+        take_turn(trainer, self, "first")
 
     def on_test_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Evaluate the test split at every resolution."""
