@@ -5,11 +5,12 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import IO, Any, Literal, Self, cast
+from typing import IO, Any, Literal, Self, cast, get_args
 
 import lightning as L
 import torch
 from jaxtyping import Float, Int
+from lightning.pytorch.callbacks import LearningRateFinder
 from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
 from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities import rank_zero_info, rank_zero_warn
@@ -32,12 +33,15 @@ from fno_lightning.modules.compatibility import (
 )
 from fno_lightning.modules.initial_weights import freeze_parts, load_weights, read_weights, require_same_options
 from fno_lightning.modules.normalization import Normalization, Normalizer, require_linear_steady
-from fno_lightning.modules.optimizers import default_optimizer, lightning_schedule
+from fno_lightning.modules.optimizers import default_optimizer, set_learning_rate
+from fno_lightning.modules.schedules import Interval, forget_training_lengths, lightning_schedule
 
 _RUN_TIME_ARGUMENTS = (
     "loss",
     "optimizer",
     "lr_scheduler",
+    "lr_interval",
+    "lr_frequency",
     "compile",
     "activation_checkpointing",
     "activations",
@@ -62,8 +66,8 @@ class ForecastModule(L.LightningModule, ABC):
     A subclass defines the network: it stores its arguments and overrides :meth:`build_network`. Arguments that rebuild
     the network are hyper-parameters and must be plain values; a checkpoint then reloads without data and without
     arguments, and takes and returns physical units. The other arguments (``loss``, ``optimizer``, ``lr_scheduler``,
-    ``compile``, ``activation_checkpointing``, ``initial_weights``, ``refit_normalization`` and ``freeze``) are choices
-    of a run and are not stored.
+    ``lr_interval``, ``lr_frequency``, ``compile``, ``activation_checkpointing``, ``initial_weights``,
+    ``refit_normalization`` and ``freeze``) are choices of a run and are not stored.
 
     Logs ``train/loss`` (with the first and the last batch of an epoch, and every ``log_every_n_steps``: logging takes
     long beside a short step), ``val/loss``, ``val/vrmse``, ``val/vrmse/<field>`` and the same for ``test``.
@@ -79,7 +83,13 @@ class ForecastModule(L.LightningModule, ABC):
         loss: Compares normalised prediction and target; ``None``: :class:`~fno_lightning.losses.MSE`.
         optimizer: Makes the optimizer from the parameters; ``None``: AdamW, lr 1e-3, weight decay 1e-4, fused where
             there is a fused one.
-        lr_scheduler: Makes the schedule from the optimizer; ``None``: constant learning rate.
+        lr_scheduler: Makes the schedule from the optimizer; ``None``: constant learning rate. A
+            :class:`~fno_lightning.modules.WarmupCosine` or ``OneCycleLR`` without a length lasts as long as the
+            training.
+        lr_interval: Unit of time of the schedule, ``step`` (of the optimizer) or ``epoch``; ``None``: steps for
+            WarmupCosine, OneCycleLR and CyclicLR, epochs for others.
+        lr_frequency: Number of these units between two updates; ``None``: one, or for a ReduceLROnPlateau that looks at
+            a validation each epoch with a validation.
         compile: Compile the network with ``torch.compile``, in place; a name is its mode.
         activation_checkpointing: What training keeps for the backward pass: ``none``: everything; ``auto``: everything
             but what is as fast evaluated again (tiles of points of an FNO on a CPU); ``full``: only the inputs of each
@@ -110,6 +120,8 @@ class ForecastModule(L.LightningModule, ABC):
         loss: Loss | None = None,
         optimizer: OptimizerCallable | None = None,
         lr_scheduler: LRSchedulerCallable | None = None,
+        lr_interval: Interval | None = None,
+        lr_frequency: int | None = None,
         compile: bool | Literal["default", "reduce-overhead", "max-autotune"] = False,  # noqa: A002 (torch's own name)
         activation_checkpointing: ActivationCheckpointing = "auto",
         initial_weights: str | None = None,
@@ -132,6 +144,14 @@ class ForecastModule(L.LightningModule, ABC):
         self.loss = loss or MSE()
         self.optimizer = optimizer
         self.lr_scheduler = lr_scheduler
+        if lr_interval not in (None, *get_args(Interval)) or (lr_frequency is not None and lr_frequency < 1):
+            raise ValueError(
+                "lr_interval is 'step' or 'epoch' and lr_frequency at least 1, got "
+                f"lr_interval={lr_interval!r} and lr_frequency={lr_frequency}"
+            )
+        self.lr_interval: Interval | None = lr_interval
+        self.lr_frequency = lr_frequency
+        self.lr: float | None = None  # in the place of the optimizer's own; a learning-rate finder sets it
         self.compile_network = compile
         self.activation_checkpointing: ActivationCheckpointing = renamed_option(
             "activation_checkpointing",
@@ -334,7 +354,9 @@ class ForecastModule(L.LightningModule, ABC):
         self.normalizer.fit(statistics)
 
     def on_fit_start(self) -> None:
-        """Load the initial weights, once, and not if a training is resumed."""
+        """Load the initial weights, once, and not if a training is resumed; apply a rate that a finder has set."""
+        if any(isinstance(callback, LearningRateFinder) for callback in self.trainer.callbacks):  # type: ignore[attr-defined]
+            self.trainer.strategy.setup_optimizers(self.trainer)
         if self.initial_weights is None or self._has_started:
             return
         state, saved = read_weights(self.initial_weights)
@@ -363,9 +385,18 @@ class ForecastModule(L.LightningModule, ABC):
             )
         else:
             optimizer = self.optimizer(trained)
+        set_learning_rate(optimizer, self.lr)
         if self.lr_scheduler is None:
             return optimizer
-        schedule = lightning_schedule(self.lr_scheduler(optimizer), self._count_training_steps)
+        schedule = lightning_schedule(
+            self.lr_scheduler,
+            optimizer,
+            self._count_training_steps,
+            self.lr_interval,
+            self.lr_frequency,
+            check_val_every_n_epoch=getattr(self._trainer, "check_val_every_n_epoch", None) or 1,
+            rate=self.lr,
+        )
         return {"optimizer": optimizer, "lr_scheduler": schedule}
 
     def _count_training_steps(self) -> float:
@@ -378,7 +409,9 @@ class ForecastModule(L.LightningModule, ABC):
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Refuse a checkpoint whose fields or history are not this module's."""
         self._require_compatible(checkpoint.get("hyper_parameters", {}))
-        self._has_started |= self._trainer is not None and self._trainer.state.fn is TrainerFn.FITTING
+        forget_training_lengths(checkpoint)
+        is_training = self._trainer is not None and self._trainer.state.fn is TrainerFn.FITTING
+        self._has_started |= is_training and checkpoint.get("global_step", 1) > 0  # at 0 it is a tuner's
 
     def _require_compatible(self, saved: Mapping[str, Any]) -> None:
         if "spec" in saved:
