@@ -31,6 +31,7 @@ from fno_lightning.data.batch import Split
 from fno_lightning.metrics import STANDARD_METRICS, LogName, MetricFactory
 from fno_lightning.metrics.log_name import ROLLOUT, Forecaster, Stage, Window
 from fno_lightning.modules import ForecastModule
+from fno_lightning.runs import run_folder
 from fno_lightning.viz import Forecast
 
 
@@ -44,9 +45,10 @@ class RolloutEvaluation(Callback):
     frames, as in The Well: ``(6, 12)`` averages the 7th to the 12th. Errors of diverged trajectories are infinite;
     training goes on, and a warning says which diverged and at which step.
 
-    With a TensorBoard logger, process zero draws some of its trajectories: every field over time beside the reference,
-    spectra, the first metric against lead time, and at the end of training and in test an animation of the first field.
-    They are in TensorBoard and in the folder ``pictures`` beside its log.
+    Process zero draws some of its trajectories: every field over time beside the reference, spectra, the first metric
+    against lead time, and at the end of training and in test an animation of the first field. The pictures are in the
+    folder ``pictures`` of the run (:func:`~fno_lightning.runs.run_folder`) and, if it is a logger, in TensorBoard. One
+    that cannot be drawn is missing, and a warning says why.
 
     The weights are those that the rest of the validation or test sees, averaged ones if a callback puts them in place,
     wherever it stands in the list of callbacks. A training that stops between two evaluations or early ends with one
@@ -101,6 +103,8 @@ class RolloutEvaluation(Callback):
         """Check that there are forecasts and trajectories to evaluate."""
         if stage == "predict":
             return
+        if self.n_pictures:
+            run_folder(trainer)
         forecast_module(pl_module)
         field_data(trainer, self)
         callbacks = getattr(trainer, "callbacks", [])
@@ -149,7 +153,7 @@ class RolloutEvaluation(Callback):
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Validate once more, if training stopped between two evaluations or early."""
-        lacks_animation = self._draws_animation(trainer) and not self._is_animated
+        lacks_animation = self._draws_animation and not self._is_animated
         if trainer.enable_validation and (trainer.global_step > self._last_step or lacks_animation):
             self._has_ended = True
             validate_at_the_end(trainer)
@@ -200,10 +204,9 @@ class RolloutEvaluation(Callback):
         rank_zero_info(f"forecast {total:.0f} {split} trajectories in {time.perf_counter() - begin:.1f} s")
         n_steps = max(len(error) for by_metric in errors.values() for error in by_metric.values())
         windows = self._windows_within(n_steps)
-        animation = is_last and self._draws_animation(trainer)
-        logger = tensorboard_logger(trainer)
-        if logger is not None and trainer.is_global_zero and self.n_pictures:
-            pictures = Pictures(logger, stage, trainer.global_step)
+        animation = is_last and self._draws_animation
+        if self.n_pictures and trainer.is_global_zero and (folder := run_folder(trainer)) is not None:
+            pictures = Pictures(folder, tensorboard_logger(trainer), stage, trainer.global_step)
             pictures.draw_forecasts(forecasts, animation=animation)
             name = next(iter(self.metrics))
             by_forecaster = {forecaster: by_metric[name] for forecaster, by_metric in errors.items()}
@@ -213,8 +216,9 @@ class RolloutEvaluation(Callback):
         values = _values(errors, module.spec.fields, windows, stage)
         return values | {str(LogName(stage, "diverged", group=ROLLOUT)): diverged / total}
 
-    def _draws_animation(self, trainer: Trainer) -> bool:
-        return self.animation and self.n_pictures > 0 and tensorboard_logger(trainer) is not None
+    @property
+    def _draws_animation(self) -> bool:
+        return self.animation and self.n_pictures > 0
 
     def _to_be_drawn(self, n_batches: int) -> Counter[int]:
         """Return the number of trajectories to draw from each batch."""

@@ -12,6 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from fno_lightning.data import FieldSpec
+from fno_lightning.viz.axes import shortened
 
 Array: TypeAlias = npt.NDArray[Any]
 
@@ -78,12 +79,14 @@ class Forecast:
 
     def title(self, subject: str) -> str:
         """Return a title: subject, data set, parameters, and the source of simulated data."""
-        headline = ", ".join(part for part in (subject, self.spec.dataset_name, self.parameters) if part)
+        parts = subject, shortened(self.spec.dataset_name), self.parameters
+        headline = ", ".join(part for part in parts if part)
         source = textwrap.shorten(self.spec.source, 80, placeholder=" ...")
         return f"{headline}\n{source}" if "simulated" in source.lower() else headline
 
-    @staticmethod
-    def _plane(frames: Tensor) -> Array:
+    def _plane(self, frames: Tensor) -> Array:
+        """Return ``(frame, *grid)`` values as a figure shows them: a plane, with coordinates that rise."""
+        frames = frames.flip([axis for axis, (first, last) in enumerate(self.spec.extent, start=1) if last < first])
         while frames.ndim > 3:
             frames = frames.select(-1, frames.shape[-1] // 2)
         return np.asarray(frames.double().cpu())
