@@ -119,16 +119,22 @@ class _Column(NamedTuple):
 
     @property
     def header(self) -> tuple[str, str]:
-        metric, window = self.name.metric, self.name.window
-        return metric.upper() if "rmse" in metric else metric, "one step" if window is None else format_window(window)
+        metric, window, loader = self.name.metric, self.name.window, self.name.loader
+        horizon = "one step" if window is None else format_window(window)
+        return (
+            metric.upper() if "rmse" in metric else metric,
+            horizon if loader is None else f"{horizon}, loader {loader}",
+        )
 
 
 def _columns(errors: Errors, metrics: Sequence[str], stage: Stage) -> list[_Column]:
-    """Return a column for each metric and horizon that was logged for the model."""
+    """Return a column for each metric and horizon, and each of several loaders, that was logged for the model."""
+    loaders = sorted({name.loader for name in errors if name.loader is not None})
     windows: list[Window] = sorted({name.window for name in errors if name.window is not None})
     names = []
     for metric in metrics:
-        names += [LogName(stage, metric), *(LogName(stage, metric, group=ROLLOUT, window=window) for window in windows)]
+        names += [LogName(stage, metric, loader=loader) for loader in (None, *loaders)]
+        names += [LogName(stage, metric, group=ROLLOUT, window=window) for window in windows]
     return [_Column(name) for name in names if name in errors]
 
 

@@ -23,6 +23,7 @@ from fno_lightning.data import Batch, FieldDataModule, FieldSpec, Statistics, Su
 from fno_lightning.deprecation import renamed_option
 from fno_lightning.losses import MSE, Loss
 from fno_lightning.metrics import VRMSE, LogName
+from fno_lightning.metrics.log_name import Stage
 from fno_lightning.modules.checkpointing import ActivationCheckpointing, checkpoint_activations
 from fno_lightning.modules.compatibility import (
     class_path_hparams,
@@ -32,6 +33,7 @@ from fno_lightning.modules.compatibility import (
     require_same_history,
 )
 from fno_lightning.modules.initial_weights import freeze_parts, load_weights, read_weights, require_same_options
+from fno_lightning.modules.loaders import ByLoader, evaluated_loaders
 from fno_lightning.modules.normalization import Normalization, Normalizer, require_linear_steady
 from fno_lightning.modules.optimizers import default_optimizer, set_learning_rate
 from fno_lightning.modules.schedules import Interval, forget_training_lengths, lightning_schedule
@@ -70,7 +72,8 @@ class ForecastModule(L.LightningModule, ABC):
     ``refit_normalization`` and ``freeze``) are choices of a run and are not stored.
 
     Logs ``train/loss`` (with the first and the last batch of an epoch, and every ``log_every_n_steps``: logging takes
-    long beside a short step), ``val/loss``, ``val/vrmse``, ``val/vrmse/<field>`` and the same for ``test``.
+    long beside a short step), ``val/loss``, ``val/vrmse``, ``val/vrmse/<field>`` and the same for ``test``; of several
+    loaders each with Lightning's ending, as in ``val/vrmse/dataloader_idx_0``.
 
     Args:
         spec: Description of the data set; the command line takes it from the datamodule.
@@ -175,8 +178,8 @@ class ForecastModule(L.LightningModule, ABC):
         if normalization == "source_norm":
             require_linear_steady(self.spec, n_steps_input)
         self.normalizer = Normalizer(self.spec, normalization)
-        self.val_loss, self.test_loss = MeanMetric(), MeanMetric()
-        self.val_vrmse, self.test_vrmse = VRMSE(n_dims=self.spec.n_dims), VRMSE(n_dims=self.spec.n_dims)
+        self.val_loss, self.test_loss = ByLoader(MeanMetric()), ByLoader(MeanMetric())
+        self.val_vrmse, self.test_vrmse = (ByLoader(VRMSE(n_dims=self.spec.n_dims)) for _ in range(2))
 
     # --- what a subclass overrides ---------------------------------------------------------------------------------
 
@@ -294,40 +297,46 @@ class ForecastModule(L.LightningModule, ABC):
         if batch_idx == 0 or trainer.is_last_batch or is_written or trainer.fast_dev_run:  # type: ignore[attr-defined]
             self.log("train/loss", loss, on_step=True, on_epoch=False, prog_bar=True, batch_size=n_samples)
 
-    def validation_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
+    def validation_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> dict[str, Tensor]:
         """Return the loss and the prediction in physical units, for callbacks."""
-        return self._evaluation_step(batch, "val/loss", self.val_loss, self.val_vrmse)
+        return self._evaluation_step(batch, "val", dataloader_idx)
 
-    def test_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
+    def test_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> dict[str, Tensor]:
         """Return the loss and the prediction in physical units, for callbacks."""
-        return self._evaluation_step(batch, "test/loss", self.test_loss, self.test_vrmse)
+        return self._evaluation_step(batch, "test", dataloader_idx)
 
-    def predict_step(self, batch: Batch, batch_idx: int) -> Tensor:
+    def predict_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> Tensor:
         """Return the forecast of every target frame, in physical units."""
         return self.forecast(batch)
 
-    def _evaluation_step(self, batch: Batch, loss_name: str, mean_loss: MeanMetric, vrmse: VRMSE) -> dict[str, Tensor]:
+    def _evaluation_step(self, batch: Batch, stage: Stage, loader: int) -> dict[str, Tensor]:
+        losses, errors = (self.val_loss, self.val_vrmse) if stage == "val" else (self.test_loss, self.test_vrmse)
+        mean_loss, vrmse = losses.of(loader), errors.of(loader)
         loss, prediction = self.step(batch)
         prediction = self.normalizer.decode(prediction, batch.member)
         vrmse.update(prediction, batch.target)
         mean_loss.update(loss, weight=len(batch.target))  # processes and batches may differ in their numbers of samples
-        self.log(loss_name, mean_loss, prog_bar=True, batch_size=len(batch.target))
+        options: Any = {"prog_bar": True, "batch_size": len(batch.target)}
+        self.log(f"{stage}/loss", mean_loss, metric_attribute=f"{stage}_loss.{loader}", **options)
         return {"loss": loss, "prediction": prediction}
 
     def on_validation_epoch_end(self) -> None:
         """Log the error over the validation windows."""
-        self._log_vrmse(LogName("val", "vrmse"), self.val_vrmse)
+        self._log_vrmse("val", self.val_vrmse)
 
     def on_test_epoch_end(self) -> None:
         """Log the error over the test windows."""
-        self._log_vrmse(LogName("test", "vrmse"), self.test_vrmse)
+        self._log_vrmse("test", self.test_vrmse)
 
-    def _log_vrmse(self, name: LogName, metric: VRMSE) -> None:
-        by_field = metric.compute().mean(dim=0)
-        metric.reset()
-        self.log(str(name), by_field.mean(), prog_bar=True, sync_dist=True)
-        names = map(str, name.of_fields(self.spec.fields))
-        self.log_dict(dict(zip(names, by_field, strict=True)), sync_dist=True)
+    def _log_vrmse(self, stage: Stage, errors: ByLoader[VRMSE]) -> None:
+        for loader in evaluated_loaders(self.trainer):
+            name, metric = LogName(stage, "vrmse", loader=loader), errors.of(loader or 0)
+            by_field = metric.compute().mean(dim=0)
+            metric.reset()
+            options: Any = {"sync_dist": True, "add_dataloader_idx": False}  # it is a part of the names
+            self.log(str(name), by_field.mean(), prog_bar=True, **options)
+            names = map(str, name.of_fields(self.spec.fields))
+            self.log_dict(dict(zip(names, by_field, strict=True)), **options)
 
     # --- life cycle --------------------------------------------------------------------------------------------------
 
