@@ -250,6 +250,22 @@ def test_optimizer_schedule_and_loss_come_from_the_command_line(here):
     assert type(cli.model.loss).__name__ == "RelativeL2"
 
 
+def test_the_rhythm_of_a_schedule_comes_from_a_file(here):
+    Path("schedule.yaml").write_text(
+        "trainer: {max_epochs: 2}\n"
+        "model:\n"
+        "  init_args:\n"
+        "    lr_scheduler: {class_path: torch.optim.lr_scheduler.OneCycleLR, init_args: {max_lr: 0.01}}\n"
+    )
+    trainer = fit("--config=schedule.yaml").trainer
+    (schedule,) = trainer.lr_scheduler_configs
+    assert schedule.scheduler.last_epoch == schedule.scheduler.total_steps == trainer.global_step
+    options = "--model.init_args.lr_scheduler=StepLR", "--model.init_args.lr_scheduler.init_args.step_size=1"
+    trainer = fit(*options, "--model.init_args.lr_interval=step", "--model.init_args.lr_frequency=2").trainer
+    (schedule,) = trainer.lr_scheduler_configs
+    assert schedule.scheduler.last_epoch == trainer.global_step // 2
+
+
 def test_an_optimizer_given_on_the_command_line_keeps_its_own_defaults(here):
     cli = fit("--model.init_args.optimizer=torch.optim.Adam", "--trainer.limit_train_batches=1")
     assert cli.trainer.optimizers[0].param_groups[0]["weight_decay"] == 0

@@ -75,4 +75,4 @@ def log_reduced(module: LightningModule, values: Mapping[str, Float[Tensor, ""]]
     Lightning reduces the values of an epoch once more. A maximum leaves them as they are too, and takes one reduction
     of each where a mean takes two.
     """
-    module.log_dict(values, sync_dist=True, reduce_fx="max")
+    module.log_dict(values, sync_dist=True, reduce_fx="max", add_dataloader_idx=False)

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
 from lightning.pytorch import Callback, LightningModule, Trainer
-from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities import rank_zero_only
 from rich.console import Console
@@ -22,6 +21,7 @@ from fno_lightning.data import FieldSpec
 from fno_lightning.files import atomic_file
 from fno_lightning.metrics import LogName
 from fno_lightning.metrics.log_name import FORECASTERS, ROLLOUT, Stage, Window, format_window
+from fno_lightning.runs import run_folder
 
 Errors: TypeAlias = Mapping[LogName, float]
 
@@ -33,10 +33,10 @@ class ErrorTable(Callback):
     :class:`~fno_lightning.callbacks.RolloutEvaluation` have logged. Table and files name the checkpoint that the errors
     belong to, its step and epoch, and the ``config.yaml`` of its training, if there is one.
 
-    With a TensorBoard logger the table is shown there as text too, and two files stand beside its log: ``errors.md``,
-    with a table for each field, and ``errors.json``, with the keys ``checkpoint``, ``step``, ``epoch``, ``config`` and
-    ``errors``: every error that was logged, by its :class:`~fno_lightning.metrics.LogName` without the stage, ``null``
-    where it is infinite.
+    Two files stand in the folder of the run (:func:`~fno_lightning.runs.run_folder`): ``errors.md``, with a table for
+    each field, and ``errors.json``, with the keys ``checkpoint``, ``step``, ``epoch``, ``config`` and ``errors``: every
+    error that was logged, by its :class:`~fno_lightning.metrics.LogName` without the stage, ``null`` where it is
+    infinite. TensorBoard shows the table as text.
 
     Args:
         metrics: Metrics by log name; each has a column for one step and one for each rollout window.
@@ -50,6 +50,8 @@ class ErrorTable(Callback):
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Forget the checkpoint of an earlier run; without one, the weights are those that this trainer has made."""
+        if stage in ("validate", "test"):
+            run_folder(trainer)
         self._step, self._epoch = (trainer.global_step, trainer.current_epoch) if trainer.global_step else (None, None)
 
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
@@ -71,18 +73,20 @@ class ErrorTable(Callback):
         logged = {LogName.parse(name): float(value) for name, value in trainer.callback_metrics.items()}
         errors = {name: value for name, value in logged.items() if name is not None and name.stage == stage}
         columns = _columns(errors, self.metrics, stage)
-        logger = tensorboard_logger(trainer)
-        log_dir = None if logger is None else logger.log_dir
-        origin = _Origin.of(trainer.ckpt_path, log_dir, self._step, self._epoch)
+        folder = run_folder(trainer)
+        origin = _Origin.of(trainer.ckpt_path, folder, self._step, self._epoch)
         console = Console()
         console.print(_for_terminal(spec, stage, columns, errors))
         for label, text in origin.described().items():
             console.print(f"{label + ':':<13}{text}", soft_wrap=True)
-        if logger is not None:
-            _write(logger, stage, _as_markdown(spec, stage, columns, errors, origin), errors, origin)
-            console.print(f"errors:      {Path(logger.log_dir) / 'errors.md'}", soft_wrap=True)
-            if (pictures := Path(logger.log_dir) / "pictures" / stage).is_dir():
+        markdown = _as_markdown(spec, stage, columns, errors, origin)
+        if folder is not None:
+            _write(folder, stage, markdown, errors, origin)
+            console.print(f"errors:      {folder / 'errors.md'}", soft_wrap=True)
+            if (pictures := folder / "pictures" / stage).is_dir():
                 console.print(f"pictures:    {pictures}", soft_wrap=True)
+        if (logger := tensorboard_logger(trainer)) is not None:
+            logger.experiment.add_text(f"{stage}/errors", markdown, origin.step or 0)
             console.print(f"TensorBoard: tensorboard --logdir {logger.root_dir}", soft_wrap=True)
 
 
@@ -95,11 +99,11 @@ class _Origin(NamedTuple):
     config: str | None
 
     @classmethod
-    def of(cls, checkpoint: Any, log_dir: str | None, step: int | None, epoch: int | None) -> _Origin:
+    def of(cls, checkpoint: Any, folder: Path | None, step: int | None, epoch: int | None) -> _Origin:
         """Find the configuration: that of the run that the checkpoint lies in, else that of this one."""
         folders = [] if checkpoint is None else list(Path(checkpoint).parents)[:2]
-        folders += [] if log_dir is None else [Path(log_dir)]
-        configs = (str(folder / "config.yaml") for folder in folders if (folder / "config.yaml").is_file())
+        folders += [] if folder is None else [folder]
+        configs = (str(place / "config.yaml") for place in folders if (place / "config.yaml").is_file())
         return cls(None if checkpoint is None else str(checkpoint), step, epoch, next(configs, None))
 
     def described(self) -> dict[str, str]:
@@ -117,16 +121,22 @@ class _Column(NamedTuple):
 
     @property
     def header(self) -> tuple[str, str]:
-        metric, window = self.name.metric, self.name.window
-        return metric.upper() if "rmse" in metric else metric, "one step" if window is None else format_window(window)
+        metric, window, loader = self.name.metric, self.name.window, self.name.loader
+        horizon = "one step" if window is None else format_window(window)
+        return (
+            metric.upper() if "rmse" in metric else metric,
+            horizon if loader is None else f"{horizon}, loader {loader}",
+        )
 
 
 def _columns(errors: Errors, metrics: Sequence[str], stage: Stage) -> list[_Column]:
-    """Return a column for each metric and horizon that was logged for the model."""
+    """Return a column for each metric and horizon, and each of several loaders, that was logged for the model."""
+    loaders = sorted({name.loader for name in errors if name.loader is not None})
     windows: list[Window] = sorted({name.window for name in errors if name.window is not None})
     names = []
     for metric in metrics:
-        names += [LogName(stage, metric), *(LogName(stage, metric, group=ROLLOUT, window=window) for window in windows)]
+        names += [LogName(stage, metric, loader=loader) for loader in (None, *loaders)]
+        names += [LogName(stage, metric, group=ROLLOUT, window=window) for window in windows]
     return [_Column(name) for name in names if name in errors]
 
 
@@ -166,11 +176,10 @@ def _as_markdown(spec: FieldSpec, stage: Stage, columns: Sequence[_Column], erro
     return "\n".join(lines) + "\n"
 
 
-def _write(logger: TensorBoardLogger, stage: Stage, markdown: str, errors: Errors, origin: _Origin) -> None:
-    logger.experiment.add_text(f"{stage}/errors", markdown, origin.step or 0)
+def _write(folder: Path, stage: Stage, markdown: str, errors: Errors, origin: _Origin) -> None:
     by_name = {str(name).removeprefix(f"{stage}/"): value for name, value in errors.items()}
     finite = {name: value if math.isfinite(value) else None for name, value in by_name.items()}
     as_json = json.dumps(origin._asdict() | {"errors": finite}, indent=2, sort_keys=True, allow_nan=False) + "\n"
     for name, text in (("errors.md", markdown), ("errors.json", as_json)):
-        with atomic_file(Path(logger.log_dir) / name) as path:
+        with atomic_file(folder / name) as path:
             path.write_text(text, encoding="utf-8")

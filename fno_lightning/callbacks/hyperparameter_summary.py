@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -33,9 +34,14 @@ class HyperparameterSummary(Callback):
         """Log the summary."""
         logger = tensorboard_logger(trainer)
         logged = trainer.callback_metrics
-        final = {name: logged[name].item() for name in self.metrics if name in logged}
+        final = {name: value.item() for name, value in logged.items() if _without_loader(name) in self.metrics}
         if logger is not None and final:
             logger.log_hyperparams(_hyperparameters(trainer, pl_module), final, step=trainer.global_step)
+
+
+def _without_loader(name: str) -> str:
+    """Take off the ending that the name of an error has where there are several loaders."""
+    return re.sub(r"/dataloader_idx_\d+$", "", name)
 
 
 def _hyperparameters(trainer: Trainer, pl_module: LightningModule) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from fno_lightning.callbacks.forecasting import forecast_module
 from fno_lightning.data import Batch
 from fno_lightning.metrics import STANDARD_METRICS, LogName, MetricFactory
 from fno_lightning.metrics.log_name import Stage
+from fno_lightning.modules.loaders import evaluated_loaders
 
 
 class OneStepErrors(Callback):
@@ -21,7 +22,8 @@ class OneStepErrors(Callback):
 
     Names are ``val/<metric>``, ``val/<metric>/<field>``, ``val/persistence/<metric>``, ``val/mean/<metric>`` and so on
     (:class:`~fno_lightning.metrics.LogName`), and the same with ``test``; targets of several steps are averaged. The
-    module itself logs ``val/vrmse`` and ``val/vrmse/<field>``, which are not logged again.
+    module itself logs ``val/vrmse`` and ``val/vrmse/<field>``, which are not logged again. Errors over several loaders
+    end in ``/dataloader_idx_0``, ``/dataloader_idx_1`` and so on.
 
     Args:
         metrics: Metrics by log name; ``None``: :data:`~fno_lightning.metrics.STANDARD_METRICS`.
@@ -30,30 +32,41 @@ class OneStepErrors(Callback):
     def __init__(self, metrics: Mapping[str, MetricFactory] | None = None) -> None:
         require_mapping(metrics=metrics)
         self.metrics = STANDARD_METRICS if metrics is None else metrics
-        self._errors: ErrorsWithBaselines | None = None
+        self._errors: dict[int | None, ErrorsWithBaselines] = {}
 
     def on_validation_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Start with no samples."""
-        self._errors = (
-            None if trainer.sanity_checking else ErrorsWithBaselines(self.metrics, forecast_module(pl_module))
-        )
+        loaders = [] if trainer.sanity_checking else evaluated_loaders(trainer)
+        self._errors = {loader: ErrorsWithBaselines(self.metrics, forecast_module(pl_module)) for loader in loaders}
 
     def on_test_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Start with no samples."""
-        self._errors = ErrorsWithBaselines(self.metrics, forecast_module(pl_module))
+        self.on_validation_epoch_start(trainer, pl_module)
 
     def on_validation_batch_end(
-        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Batch, batch_idx: int, *_: int
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,
+        batch: Batch,
+        batch_idx: int,
+        dataloader_idx: int = 0,
     ) -> None:
         """Add a batch."""
-        if self._errors is not None:
-            self._errors.update(outputs["prediction"], batch)
+        if self._errors:
+            self._errors[dataloader_idx if len(self._errors) > 1 else None].update(outputs["prediction"], batch)
 
     def on_test_batch_end(
-        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Batch, batch_idx: int, *_: int
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,
+        batch: Batch,
+        batch_idx: int,
+        dataloader_idx: int = 0,
     ) -> None:
         """Add a batch."""
-        self.on_validation_batch_end(trainer, pl_module, outputs, batch, batch_idx)
+        self.on_validation_batch_end(trainer, pl_module, outputs, batch, batch_idx, dataloader_idx)
 
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Log the means."""
@@ -64,13 +77,12 @@ class OneStepErrors(Callback):
         self._log("test", pl_module)
 
     def _log(self, stage: Stage, pl_module: LightningModule) -> None:
-        if self._errors is None:
-            return
         module = forecast_module(pl_module)
-        values: dict[str, Tensor] = {}
-        for forecaster, by_metric in self._errors.compute().items():
-            for metric, errors in by_metric.items():
-                if (forecaster, metric) != ("model", "vrmse"):
-                    values |= log_values(errors, module, LogName(stage, metric, forecaster))
-        log_reduced(pl_module, values)
-        self._errors = None
+        for loader, errors in self._errors.items():
+            values: dict[str, Tensor] = {}
+            for forecaster, by_metric in errors.compute().items():
+                for metric, error in by_metric.items():
+                    if (forecaster, metric) != ("model", "vrmse"):
+                        values |= log_values(error, module, LogName(stage, metric, forecaster, loader=loader))
+            log_reduced(pl_module, values)
+        self._errors = {}

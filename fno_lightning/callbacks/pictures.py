@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import logging
+import re
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,43 +22,88 @@ from fno_lightning.files import atomic_file
 from fno_lightning.metrics.log_name import Forecaster, Window
 from fno_lightning.viz import Forecast, error_figure, rollout_figure, spectra_figure, write_animation
 
+_LONGEST_NAME = 50  # of a field in a file name; letters may take four bytes each, and a name has 255 of them
+
+log = logging.getLogger(__name__)
+
 
 class Pictures:
-    """Draw a rollout evaluation, into TensorBoard and as files in the folder ``pictures`` beside its log.
+    """Draw a rollout evaluation, as files in the folder ``pictures`` of a run and into TensorBoard.
+
+    A picture that cannot be drawn or written stops nothing: a warning says which one and why.
 
     Args:
-        logger: The logger to draw into.
+        folder: Folder of the run.
+        logger: The logger to draw into; ``None``: files only.
         stage: First part of the names, ``val`` or ``test``.
         step: Training step of the figures in TensorBoard.
     """
 
-    def __init__(self, logger: TensorBoardLogger, stage: str, step: int) -> None:
-        self.folder = Path(logger.log_dir) / "pictures"
+    def __init__(self, folder: Path, logger: TensorBoardLogger | None, stage: str, step: int) -> None:
+        self.folder = folder / "pictures"
         self.stage = stage
         self.step = step
-        self._board = logger.experiment
+        self._logger = logger
 
     def draw_forecasts(self, forecasts: Sequence[Forecast], *, animation: bool) -> None:
         """Draw each field over time and the spectra of each forecast, and animate its first field."""
         for i, forecast in enumerate(forecasts):
-            for field in forecast.spec.fields:
-                self._save(f"rollout/{field}_{i}", rollout_figure(forecast, field))
-            self._save(f"rollout/spectra_{i}", spectra_figure(forecast))
+            names = file_names(forecast.spec.fields)
+            for field, name in names.items():
+                self._draw(f"rollout/{name}_{i}", partial(rollout_figure, forecast, field))
+            if max(forecast.spec.grid_shape) > 1:
+                self._draw(f"rollout/spectra_{i}", partial(spectra_figure, forecast))
             if animation and forecast.n_steps > 1:
                 field = forecast.spec.fields[0]
-                write_animation(forecast, field, self.folder / self.stage / "rollout" / f"{field}_{i}.gif")
+                self._animate(f"rollout/{names[field]}_{i}", forecast, field)
 
     def draw_errors(
         self, errors: Mapping[Forecaster, Tensor], spec: FieldSpec, name: str, windows: Sequence[Window]
     ) -> None:
         """Draw an error of every forecaster against lead time."""
-        figure = error_figure(errors, spec, name=name.upper(), windows=windows)
-        self._save(f"rollout/{name}_by_lead_time", figure)
+        self._draw(
+            f"rollout/{file_names([name])[name]}_by_lead_time",
+            partial(error_figure, errors, spec, name=name.upper(), windows=windows),
+        )
+
+    def _draw(self, name: str, make: Callable[[], Figure]) -> None:
+        self._attempt(f"{name}.png", lambda: self._save(name, make()))
+
+    def _animate(self, name: str, forecast: Forecast, field: str) -> None:
+        path = self.folder / self.stage / f"{name}.gif"
+        self._attempt(f"{name}.gif", partial(write_animation, forecast, field, path))
+
+    def _attempt(self, name: str, draw: Callable[[], None]) -> None:
+        try:
+            with warnings.catch_warnings(), np.errstate(all="ignore"):
+                warnings.simplefilter("ignore")  # of layouts and missing glyphs, which no user of a training can mend
+                draw()
+        except Exception as error:
+            cause = " ".join(f"{type(error).__name__}: {error}".split())
+            log.warning("the picture %s/%s is missing: %s", self.stage, name, cause)
+            log.debug("traceback of the picture %s/%s:", self.stage, name, exc_info=True)
 
     def _save(self, name: str, figure: Figure) -> None:
         canvas: Any = FigureCanvasAgg(figure)
         canvas.draw()
         pixels = np.asarray(canvas.buffer_rgba())[..., :3]
-        self._board.add_image(f"{self.stage}/{name}", pixels, self.step, dataformats="HWC")
         with atomic_file(self.folder / self.stage / f"{name}.png") as path:
             Image.fromarray(pixels).save(path, format="PNG")
+        if self._logger is not None:
+            self._logger.experiment.add_image(f"{self.stage}/{name}", pixels, self.step, dataformats="HWC")
+
+
+def file_names(names: Sequence[str]) -> dict[str, str]:
+    """Return a name for files for each of these names: the same, if it is short and has no characters like ``/``.
+
+    >>> file_names(["density", "u/v", "u_v"])
+    {'density': 'density', 'u/v': 'u_v-1', 'u_v': 'u_v'}
+    """
+    found: dict[str, str] = {}
+    for name in names:
+        plain = re.sub(r"[^\w.+=-]", "_", name)[:_LONGEST_NAME].lstrip(".") or "_"
+        number = 0
+        while plain != name and (plain if not number else f"{plain}-{number}") in {*names, *found.values()}:
+            number += 1
+        found[name] = f"{plain}-{number}" if number else plain
+    return found

@@ -22,7 +22,8 @@ from fno_lightning.viz.axes import axis_names, boundaries
 class PredictionWriter(BasePredictionWriter):
     """Write the forecasts of ``predict`` as files in The Well's format, one for each trajectory.
 
-    ``forecast_<i>.hdf5`` holds trajectory i of the predicted data set, whatever the number of processes. It has
+    ``forecast_<i>.hdf5`` holds trajectory i of the predicted data set, whatever the number of processes; those of
+    several loaders lie in ``dataloader_idx_0``, ``dataloader_idx_1`` and so on. It has
     the predicted frames only, in physical units, one scalar field for each component; its time counts from the first
     frame of the history. Its coordinates are the centres of equal cells between the edges of the domain, along uneven
     axes those of the data; its attribute ``coordinates`` says so.
@@ -86,9 +87,11 @@ class PredictionWriter(BasePredictionWriter):
                 f"PredictionWriter names files by the indices of the trajectories, but the loader gave {batch_indices} "
                 f"for a batch of {len(prediction)}: predict with a DataLoader over a data set that has indices"
             )
+        has_several = isinstance(trainer.num_predict_batches, list) and len(trainer.num_predict_batches) > 1
+        folder = self._folder / f"dataloader_idx_{dataloader_idx}" if has_several else self._folder
         for i, index in enumerate(batch_indices):
             write_well_file(
-                self._folder / f"forecast_{index:05d}.hdf5",
+                folder / f"forecast_{index:05d}.hdf5",
                 _as_trajectory(spec, batch, prediction, i),
                 dataset_name=spec.dataset_name,
                 provenance={

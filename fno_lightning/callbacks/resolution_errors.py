@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.utilities import rank_zero_only
@@ -13,6 +12,7 @@ from torch import Tensor
 
 from fno_lightning.arguments import plain, require_list, require_mapping
 from fno_lightning.callbacks.baselines import ErrorsWithBaselines, log_reduced, log_values
+from fno_lightning.callbacks.evaluated_weights import take_turn
 from fno_lightning.callbacks.forecasting import (
     evaluation_mode,
     field_data,
@@ -25,6 +25,7 @@ from fno_lightning.files import atomic_file
 from fno_lightning.metrics import NRMSE, VRMSE, LogName, MetricFactory
 from fno_lightning.metrics.log_name import resolution_group
 from fno_lightning.modules import ForecastModule
+from fno_lightning.runs import run_folder
 
 METRICS: Mapping[str, MetricFactory] = {"nrmse": NRMSE, "vrmse": VRMSE}
 
@@ -35,8 +36,8 @@ class ResolutionErrors(Callback):
     The test split is taken at each resolution from the datamodule's ``at_resolution``: a generated data set is
     simulated there from the same seeds, of stored data every n-th point is used. Log
     ``test/resolution_<64x64>/<metric>`` and the same by field and for both baselines
-    (:class:`~fno_lightning.metrics.LogName`), print a table, and with a TensorBoard logger write ``resolutions.md``
-    beside its log.
+    (:class:`~fno_lightning.metrics.LogName`), print a table, and write it as ``resolutions.md`` in the folder of the
+    run (:func:`~fno_lightning.runs.run_folder`).
 
     Args:
         resolutions: Grids, points along each axis; the data's own is added.
@@ -63,10 +64,15 @@ class ResolutionErrors(Callback):
         """Prepare the data at every resolution."""
         if stage != "test":
             return
+        run_folder(trainer)
         data = field_data(trainer, self)
         for resolution in sorted({*self.resolutions, data.spec.grid_shape}):
             self._data[resolution] = data.at_resolution(resolution)
             self._data[resolution].prepare_data()
+
+    def on_test_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Ask to evaluate before other callbacks replace the weights that the test sees."""
+        take_turn(trainer, self, "first")
 
     def on_test_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Evaluate the test split at every resolution."""
@@ -105,10 +111,11 @@ class ResolutionErrors(Callback):
             table.add_row(*row)
         Console().print(table)
         logger = tensorboard_logger(trainer)
+        header = ["resolution", *self.metrics]
+        lines = [f"| {' | '.join(cells)} |" for cells in (header, ["---"] * len(header), *self._rows)]
+        text = f"# {title}\n\n" + "\n".join(lines) + "\n"
         if logger is not None:
-            header = ["resolution", *self.metrics]
-            lines = [f"| {' | '.join(cells)} |" for cells in (header, ["---"] * len(header), *self._rows)]
-            text = f"# {title}\n\n" + "\n".join(lines) + "\n"
             logger.experiment.add_text("test/resolutions", text, trainer.global_step)
-            with atomic_file(Path(logger.log_dir) / "resolutions.md") as path:
+        if (folder := run_folder(trainer)) is not None:
+            with atomic_file(folder / "resolutions.md") as path:
                 path.write_text(text, encoding="utf-8")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
@@ -15,6 +15,7 @@ from torchmetrics import SumMetric
 
 from fno_lightning.arguments import require_list, require_mapping
 from fno_lightning.callbacks.baselines import ErrorsWithBaselines, log_reduced, log_values
+from fno_lightning.callbacks.evaluated_weights import take_turn, validate_at_the_end
 from fno_lightning.callbacks.forecasting import (
     evaluation_mode,
     field_data,
@@ -23,6 +24,7 @@ from fno_lightning.callbacks.forecasting import (
     report_divergence,
     tensorboard_logger,
 )
+from fno_lightning.callbacks.monitors import observers_of_rollouts, validates_once_an_epoch
 from fno_lightning.callbacks.old_names import rename_monitors, rename_states
 from fno_lightning.callbacks.pictures import Pictures
 from fno_lightning.data import Batch
@@ -30,6 +32,7 @@ from fno_lightning.data.batch import Split
 from fno_lightning.metrics import STANDARD_METRICS, LogName, MetricFactory
 from fno_lightning.metrics.log_name import ROLLOUT, Forecaster, Stage, Window
 from fno_lightning.modules import ForecastModule
+from fno_lightning.runs import run_folder
 from fno_lightning.viz import Forecast
 
 
@@ -43,15 +46,19 @@ class RolloutEvaluation(Callback):
     frames, as in The Well: ``(6, 12)`` averages the 7th to the 12th. Errors of diverged trajectories are infinite;
     training goes on, and a warning says which diverged and at which step.
 
-    With a TensorBoard logger, process zero draws some of its trajectories: every field over time beside the reference,
-    spectra, the first metric against lead time, and at the end of training and in test an animation of the first field.
-    They are in TensorBoard and in the folder ``pictures`` beside its log.
+    Process zero draws some of its trajectories: every field over time beside the reference, spectra, the first metric
+    against lead time, and at the end of training and in test an animation of the first field. The pictures are in the
+    folder ``pictures`` of the run (:func:`~fno_lightning.runs.run_folder`) and, if it is a logger, in TensorBoard. One
+    that cannot be drawn is missing, and a warning says why.
 
-    A ModelCheckpoint that monitors one of these errors needs ``every_n_epochs=1``.
+    The weights are those that the rest of the validation or test sees, averaged ones if a callback puts them in place,
+    wherever it stands in the list of callbacks. A training that stops between two evaluations or early ends with one
+    more validation, of the weights that the module is left with.
 
     Args:
         every_n_epochs: Epochs between two evaluations in training; where an epoch has several validations, its last one
-            evaluates.
+            evaluates. Every validation evaluates if a callback or a schedule monitors one of these errors, unless it is
+            a ModelCheckpoint with a multiple of these epochs as its own ``every_n_epochs``.
         windows: First frame, and frame after the last, of each window; those longer than the trajectories are left out.
         metrics: Metrics by log name; ``None``: :data:`~fno_lightning.metrics.STANDARD_METRICS`.
         n_pictures: Number of trajectories to draw, evenly spaced over the split; 0: none.
@@ -93,13 +100,23 @@ class RolloutEvaluation(Callback):
         self._last_epoch = 0
         self._last_step = 0
         self._is_animated = False
+        self._is_monitored = False
+        self._has_ended = False
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Check that there are forecasts and trajectories to evaluate."""
-        if stage != "predict":
-            forecast_module(pl_module)
-            field_data(trainer, self)
-            rename_monitors(getattr(trainer, "callbacks", ()))
+        if stage == "predict":
+            return
+        if self.n_pictures:
+            run_folder(trainer)
+        forecast_module(pl_module)
+        field_data(trainer, self)
+        callbacks = getattr(trainer, "callbacks", [])
+        rename_monitors(callbacks)
+        if stage == "fit":
+            self._has_ended = self._is_monitored = False
+            self._serve(trainer, callbacks)
+            take_turn(trainer, self, "last")
 
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         """Read the names of version 0.1."""
@@ -108,31 +125,61 @@ class RolloutEvaluation(Callback):
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Read the names of version 0.1."""
         rename_monitors(trainer.lr_scheduler_configs)
+        self._serve(trainer, trainer.lr_scheduler_configs)
+
+    def _serve(self, trainer: Trainer, owners: Iterable[Any]) -> None:
+        """Evaluate in every validation, if a callback or a schedule monitors an error of rollouts in every one."""
+        observers = observers_of_rollouts(owners, trainer, self.every_n_epochs)
+        if observers and (self.every_n_epochs > 1 or not validates_once_an_epoch(trainer)):
+            rank_zero_info(
+                f"rollouts are evaluated in every validation, not only every {self.every_n_epochs} epochs, because of "
+                f"what the callbacks or schedules {' and '.join(observers)} monitor"
+            )
+        self._is_monitored |= bool(observers)
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Count epochs and steps from here, also when training is resumed."""
         self._last_epoch, self._last_step = trainer.current_epoch, trainer.global_step
         self._is_animated = False
 
+    def on_validation_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Ask to evaluate before other callbacks replace the weights that the validation sees."""
+        take_turn(trainer, self, "first")
+
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Evaluate the validation trajectories, if an evaluation is due."""
+        take_turn(trainer, self, "last")
         if trainer.state.fn is TrainerFn.VALIDATING:
             log_reduced(pl_module, self._evaluate(trainer, pl_module, "valid", is_last=True))
-        elif not trainer.sanity_checking and _ends_epoch(trainer):
-            n_epochs = trainer.current_epoch + 1
-            is_last = n_epochs == trainer.max_epochs or trainer.global_step == trainer.max_steps
-            if n_epochs > self._last_epoch and (is_last or n_epochs - self._last_epoch >= self.every_n_epochs):
-                self._last_epoch, self._last_step = n_epochs, trainer.global_step
-                log_reduced(pl_module, self._evaluate(trainer, pl_module, "valid", is_last))
+        elif not trainer.sanity_checking and self._is_due(trainer):
+            self._last_epoch, self._last_step = trainer.current_epoch + 1, trainer.global_step
+            log_reduced(pl_module, self._evaluate(trainer, pl_module, "valid", self._is_last(trainer)))
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Evaluate the validation trajectories, if training stopped between two evaluations or early."""
-        lacks_animation = self._draws_animation(trainer) and not self._is_animated
+        """Validate once more, if training stopped between two evaluations or early."""
+        lacks_animation = self._draws_animation and not self._is_animated
         if trainer.enable_validation and (trainer.global_step > self._last_step or lacks_animation):
-            values = self._evaluate(trainer, pl_module, "valid", is_last=True)
-            trainer.callback_metrics.update(values)
-            for logger in trainer.loggers:
-                logger.log_metrics({name: value.item() for name, value in values.items()}, step=trainer.global_step)
+            self._has_ended = True
+            validate_at_the_end(trainer)
+
+    def _is_last(self, trainer: Trainer) -> bool:
+        """Check whether this is the last validation of the training, as far as is known."""
+        n_epochs = trainer.current_epoch + 1
+        is_at_the_end = n_epochs == trainer.max_epochs or trainer.global_step == trainer.max_steps
+        return self._has_ended or (is_at_the_end and _ends_epoch(trainer))
+
+    def _is_due(self, trainer: Trainer) -> bool:
+        """Check whether this validation evaluates: the first one after a multiple of the epochs, the last, or all."""
+        n_epochs = trainer.current_epoch + 1
+        if self._is_monitored or self._has_ended:
+            return True
+        if n_epochs <= self._last_epoch or not _ends_epoch(trainer):
+            return False
+        return self._is_last(trainer) or n_epochs // self.every_n_epochs > self._last_epoch // self.every_n_epochs
+
+    def on_test_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Ask to evaluate before other callbacks replace the weights that the test sees."""
+        take_turn(trainer, self, "first")
 
     def on_test_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Evaluate the test trajectories."""
@@ -161,10 +208,9 @@ class RolloutEvaluation(Callback):
         rank_zero_info(f"forecast {total:.0f} {split} trajectories in {time.perf_counter() - begin:.1f} s")
         n_steps = max(len(error) for by_metric in errors.values() for error in by_metric.values())
         windows = self._windows_within(n_steps)
-        animation = is_last and self._draws_animation(trainer)
-        logger = tensorboard_logger(trainer)
-        if logger is not None and trainer.is_global_zero and self.n_pictures:
-            pictures = Pictures(logger, stage, trainer.global_step)
+        animation = is_last and self._draws_animation
+        if self.n_pictures and trainer.is_global_zero and (folder := run_folder(trainer)) is not None:
+            pictures = Pictures(folder, tensorboard_logger(trainer), stage, trainer.global_step)
             pictures.draw_forecasts(forecasts, animation=animation)
             name = next(iter(self.metrics))
             by_forecaster = {forecaster: by_metric[name] for forecaster, by_metric in errors.items()}
@@ -174,8 +220,9 @@ class RolloutEvaluation(Callback):
         values = _values(errors, module, windows, stage)
         return values | {str(LogName(stage, "diverged", group=ROLLOUT)): diverged / total}
 
-    def _draws_animation(self, trainer: Trainer) -> bool:
-        return self.animation and self.n_pictures > 0 and tensorboard_logger(trainer) is not None
+    @property
+    def _draws_animation(self) -> bool:
+        return self.animation and self.n_pictures > 0
 
     def _to_be_drawn(self, n_batches: int) -> Counter[int]:
         """Return the number of trajectories to draw from each batch."""

@@ -16,11 +16,14 @@ STAGES: tuple[Stage, ...] = get_args(Stage)
 BASELINES: tuple[Baseline, ...] = get_args(Baseline)
 FORECASTERS: tuple[Forecaster, ...] = get_args(Forecaster)
 ROLLOUT = "rollout"
+_LOADER = "dataloader_idx_"
 
 
 @dataclass(frozen=True)
 class LogName:
-    """Name of an error in the logs: ``<stage>/[<group>/][<forecaster>/]<metric>[_<first>-<last>][/<field>]``.
+    """Name of an error in the logs, with what is in brackets where it applies.
+
+    ``<stage>/[<group>/][<forecaster>/]<metric>[_<first>-<last>][/<field>][/dataloader_idx_<loader>]``
 
     ``str(name)`` formats a name, and :meth:`parse` is its inverse. Names hold no colon, so that they can stand in the
     ``filename`` of a ModelCheckpoint.
@@ -31,8 +34,8 @@ class LogName:
     'val/persistence/vrmse/density'
     >>> str(LogName("test", "vrmse", forecaster="mean", group="rollout", window=(6, 12)))
     'test/rollout/mean/vrmse_6-12'
-    >>> LogName.parse("test/resolution_64x64/nrmse")
-    LogName(stage='test', metric='nrmse', forecaster='model', group='resolution_64x64', window=None, field=None)
+    >>> LogName.parse("test/resolution_64x64/nrmse") == LogName("test", "nrmse", group="resolution_64x64")
+    True
 
     Attributes:
         stage: Loop that logs the error.
@@ -42,6 +45,7 @@ class LogName:
             empty, and not written, for the windows of the data set, which have one step unless they are set longer.
         window: Lead times of a rollout that the error is averaged over; ``None``: all.
         field: Field of the error, which may hold a slash; ``None``: mean over the fields.
+        loader: Number of the loader, where there are several: ``val/vrmse/dataloader_idx_1``, as Lightning has it.
 
     Raises:
         ValueError: if there is a window and ``group`` is not ``rollout``.
@@ -53,6 +57,7 @@ class LogName:
     group: str = ""
     window: Window | None = None
     field: str | None = None
+    loader: int | None = None
 
     def __post_init__(self) -> None:
         if self.window is not None and self.group != ROLLOUT:
@@ -61,7 +66,8 @@ class LogName:
     def __str__(self) -> str:
         forecaster = "" if self.forecaster == "model" else self.forecaster
         metric = self.metric if self.window is None else f"{self.metric}_{format_window(self.window)}"
-        return "/".join(filter(None, (self.stage, self.group, forecaster, metric, self.field)))
+        loader = "" if self.loader is None else f"{_LOADER}{self.loader}"
+        return "/".join(filter(None, (self.stage, self.group, forecaster, metric, self.field, loader)))
 
     def of_fields(self, fields: Sequence[str]) -> list[LogName]:
         """Return the name of the same error in each field."""
@@ -77,11 +83,12 @@ class LogName:
         stage = next((stage for stage in STAGES if stage == first), None)
         if stage is None or not parts or not all(parts):
             return None
+        loader = _split_loader(parts)
         group = parts.pop(0) if len(parts) > 1 and _is_group(parts[0]) else ""
         forecaster: Forecaster = next((name for name in BASELINES if len(parts) > 1 and parts[0] == name), "model")
         metric, *field = parts if forecaster == "model" else parts[1:]
         metric, window = _split_window(metric) if group == ROLLOUT else (metric, None)
-        return cls(stage, metric, forecaster, group, window, "/".join(field) or None)
+        return cls(stage, metric, forecaster, group, window, "/".join(field) or None, loader)
 
 
 def format_window(window: Window) -> str:
@@ -96,6 +103,13 @@ def resolution_group(grid_shape: Sequence[int]) -> str:
 
 def _is_group(text: str) -> bool:
     return text == ROLLOUT or text.startswith("resolution_")
+
+
+def _split_loader(parts: list[str]) -> int | None:
+    """Take the loader off the parts after the stage, if there is one."""
+    number = parts[-1].removeprefix(_LOADER)
+    is_loader = len(parts) > 1 and number != parts[-1] and number.isdecimal()
+    return int(parts.pop().removeprefix(_LOADER)) if is_loader else None
 
 
 def _split_window(text: str) -> tuple[str, Window | None]:

@@ -6,10 +6,11 @@ import sys
 from argparse import Namespace
 from collections.abc import Mapping, MutableMapping, Sequence
 from pathlib import Path
-from typing import IO, Any, ClassVar, Literal, Self, cast
+from typing import IO, Any, ClassVar, Literal, Self, cast, get_args
 
 import torch
 from jaxtyping import Float, Int
+from lightning.pytorch.callbacks import LearningRateFinder
 from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
 from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities import rank_zero_info, rank_zero_warn
@@ -30,6 +31,7 @@ from fno_lightning.data import Batch, FieldDataModule, FieldSpec, Statistics, Su
 from fno_lightning.deprecation import renamed_option
 from fno_lightning.losses import MSE, Loss
 from fno_lightning.metrics import VRMSE, LogName
+from fno_lightning.metrics.log_name import Stage
 from fno_lightning.modules.checkpointing import ActivationCheckpointing, checkpoint_activations
 from fno_lightning.modules.compatibility import (
     check_axes,
@@ -41,14 +43,18 @@ from fno_lightning.modules.compatibility import (
 )
 from fno_lightning.modules.initial_weights import freeze_parts, load_weights, read_weights, require_same_options
 from fno_lightning.modules.lazy_network import LazyNetworkModule
+from fno_lightning.modules.loaders import ByLoader, evaluated_loaders
 from fno_lightning.modules.normalization import Normalization, Normalizer, require_linear_steady
-from fno_lightning.modules.optimizers import default_optimizer, lightning_schedule
+from fno_lightning.modules.optimizers import default_optimizer, set_learning_rate
 from fno_lightning.modules.precision import require_precision
+from fno_lightning.modules.schedules import Interval, forget_training_lengths, lightning_schedule
 
 _RUN_TIME_ARGUMENTS = (
     "loss",
     "optimizer",
     "lr_scheduler",
+    "lr_interval",
+    "lr_frequency",
     "compile",
     "activation_checkpointing",
     "activations",
@@ -74,14 +80,15 @@ class ForecastModule(LazyNetworkModule):
     something first asks for the network, its parameters or its state. Arguments that rebuild the network are
     hyper-parameters and must be plain values; a checkpoint then reloads without data and without
     arguments, and takes and returns physical units. The other arguments (``loss``, ``optimizer``, ``lr_scheduler``,
-    ``compile``, ``activation_checkpointing``, ``initial_weights``, ``refit_normalization`` and ``freeze``) are choices
-    of a run and are not stored.
+    ``lr_interval``, ``lr_frequency``, ``compile``, ``activation_checkpointing``, ``initial_weights``,
+    ``refit_normalization`` and ``freeze``) are choices of a run and are not stored.
 
     Fields are normalised in their own precision, float64 where the data are, and only then cast to that of the weights.
     Fields that do not vary in the train split are predicted as their mean, and left out of means over the fields.
 
     Logs ``train/loss`` (with the first and the last batch of an epoch, and every ``log_every_n_steps``: logging takes
-    long beside a short step), ``val/loss``, ``val/vrmse``, ``val/vrmse/<field>`` and the same for ``test``.
+    long beside a short step), ``val/loss``, ``val/vrmse``, ``val/vrmse/<field>`` and the same for ``test``; of several
+    loaders each with Lightning's ending, as in ``val/vrmse/dataloader_idx_0``.
 
     Args:
         spec: Description of the data set; the command line takes it from the datamodule.
@@ -94,7 +101,13 @@ class ForecastModule(LazyNetworkModule):
         loss: Compares normalised prediction and target; ``None``: :class:`~fno_lightning.losses.MSE`.
         optimizer: Makes the optimizer from the parameters; ``None``: AdamW, lr 1e-3, weight decay 1e-4, fused where
             there is a fused one.
-        lr_scheduler: Makes the schedule from the optimizer; ``None``: constant learning rate.
+        lr_scheduler: Makes the schedule from the optimizer; ``None``: constant learning rate. A
+            :class:`~fno_lightning.modules.WarmupCosine` or ``OneCycleLR`` without a length lasts as long as the
+            training.
+        lr_interval: Unit of time of the schedule, ``step`` (of the optimizer) or ``epoch``; ``None``: steps for
+            WarmupCosine, OneCycleLR and CyclicLR, epochs for others.
+        lr_frequency: Number of these units between two updates; ``None``: one, or for a ReduceLROnPlateau that looks at
+            a validation each epoch with a validation.
         compile: Compile the network with ``torch.compile``, in place; a name is its mode.
         activation_checkpointing: What training keeps for the backward pass: ``none``: everything; ``auto``: everything
             but what is as fast evaluated again (tiles of points of an FNO on a CPU); ``full``: only the inputs of each
@@ -131,6 +144,8 @@ class ForecastModule(LazyNetworkModule):
         loss: Loss | None = None,
         optimizer: OptimizerCallable | None = None,
         lr_scheduler: LRSchedulerCallable | None = None,
+        lr_interval: Interval | None = None,
+        lr_frequency: int | None = None,
         compile: bool | Literal["default", "reduce-overhead", "max-autotune"] = False,  # noqa: A002 (torch's own name)
         activation_checkpointing: ActivationCheckpointing = "auto",
         initial_weights: str | None = None,
@@ -156,6 +171,14 @@ class ForecastModule(LazyNetworkModule):
         self.loss = loss or MSE()
         self.optimizer = optimizer
         self.lr_scheduler = lr_scheduler
+        if lr_interval not in (None, *get_args(Interval)) or (lr_frequency is not None and lr_frequency < 1):
+            raise ValueError(
+                "lr_interval is 'step' or 'epoch' and lr_frequency at least 1, got "
+                f"lr_interval={lr_interval!r} and lr_frequency={lr_frequency}"
+            )
+        self.lr_interval: Interval | None = lr_interval
+        self.lr_frequency = lr_frequency
+        self.lr: float | None = None  # in the place of the optimizer's own; a learning-rate finder sets it
         self.compile_network = compile
         self.activation_checkpointing: ActivationCheckpointing = renamed_option(
             "activation_checkpointing",
@@ -178,8 +201,8 @@ class ForecastModule(LazyNetworkModule):
         if normalization == "source_norm":
             require_linear_steady(self.spec, n_steps_input)
         self.normalizer = Normalizer(self.spec, normalization)
-        self.val_loss, self.test_loss = MeanMetric(), MeanMetric()
-        self.val_vrmse, self.test_vrmse = VRMSE(n_dims=self.spec.n_dims), VRMSE(n_dims=self.spec.n_dims)
+        self.val_loss, self.test_loss = ByLoader(MeanMetric()), ByLoader(MeanMetric())
+        self.val_vrmse, self.test_vrmse = (ByLoader(VRMSE(n_dims=self.spec.n_dims)) for _ in range(2))
 
     def _set_hparams(self, hp: MutableMapping[str, Any] | Namespace | str) -> None:
         if not isinstance(hp, str):
@@ -306,40 +329,46 @@ class ForecastModule(LazyNetworkModule):
         if batch_idx == 0 or trainer.is_last_batch or is_written or trainer.fast_dev_run:  # type: ignore[attr-defined]
             self.log("train/loss", loss, on_step=True, on_epoch=False, prog_bar=True, batch_size=n_samples)
 
-    def validation_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
+    def validation_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> dict[str, Tensor]:
         """Return the loss and the prediction in physical units, for callbacks."""
-        return self._evaluation_step(batch, "val/loss", self.val_loss, self.val_vrmse)
+        return self._evaluation_step(batch, "val", dataloader_idx)
 
-    def test_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
+    def test_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> dict[str, Tensor]:
         """Return the loss and the prediction in physical units, for callbacks."""
-        return self._evaluation_step(batch, "test/loss", self.test_loss, self.test_vrmse)
+        return self._evaluation_step(batch, "test", dataloader_idx)
 
-    def predict_step(self, batch: Batch, batch_idx: int) -> Tensor:
+    def predict_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> Tensor:
         """Return the forecast of every target frame, in physical units."""
         return self.forecast(batch)
 
-    def _evaluation_step(self, batch: Batch, loss_name: str, mean_loss: MeanMetric, vrmse: VRMSE) -> dict[str, Tensor]:
+    def _evaluation_step(self, batch: Batch, stage: Stage, loader: int) -> dict[str, Tensor]:
+        losses, errors = (self.val_loss, self.val_vrmse) if stage == "val" else (self.test_loss, self.test_vrmse)
+        mean_loss, vrmse = losses.of(loader), errors.of(loader)
         loss, prediction = self.step(batch)
         prediction = self.normalizer.decode(prediction, batch.member, batch.target.dtype)
         vrmse.update(*(self.normalizer.in_spreads(frames, batch.member) for frames in (prediction, batch.target)))
         mean_loss.update(loss, weight=len(batch.target))  # processes and batches may differ in their numbers of samples
-        self.log(loss_name, mean_loss, prog_bar=True, batch_size=len(batch.target))
+        options: Any = {"prog_bar": True, "batch_size": len(batch.target)}
+        self.log(f"{stage}/loss", mean_loss, metric_attribute=f"{stage}_loss.{loader}", **options)
         return {"loss": loss, "prediction": prediction}
 
     def on_validation_epoch_end(self) -> None:
         """Log the error over the validation windows."""
-        self._log_vrmse(LogName("val", "vrmse"), self.val_vrmse)
+        self._log_vrmse("val", self.val_vrmse)
 
     def on_test_epoch_end(self) -> None:
         """Log the error over the test windows."""
-        self._log_vrmse(LogName("test", "vrmse"), self.test_vrmse)
+        self._log_vrmse("test", self.test_vrmse)
 
-    def _log_vrmse(self, name: LogName, metric: VRMSE) -> None:
-        by_field = metric.compute().mean(dim=0)
-        metric.reset()
-        self.log(str(name), self.normalizer.mean_over_fields(by_field), prog_bar=True, sync_dist=True)
-        names = map(str, name.of_fields(self.spec.fields))
-        self.log_dict(dict(zip(names, by_field, strict=True)), sync_dist=True)
+    def _log_vrmse(self, stage: Stage, errors: ByLoader[VRMSE]) -> None:
+        for loader in evaluated_loaders(self.trainer):
+            name, metric = LogName(stage, "vrmse", loader=loader), errors.of(loader or 0)
+            by_field = metric.compute().mean(dim=0)
+            metric.reset()
+            options: Any = {"sync_dist": True, "add_dataloader_idx": False}  # it is a part of the names
+            self.log(str(name), self.normalizer.mean_over_fields(by_field), prog_bar=True, **options)
+            names = map(str, name.of_fields(self.spec.fields))
+            self.log_dict(dict(zip(names, by_field, strict=True)), **options)
 
     # --- life cycle --------------------------------------------------------------------------------------------------
 
@@ -377,7 +406,9 @@ class ForecastModule(LazyNetworkModule):
             )
 
     def on_fit_start(self) -> None:
-        """Load the initial weights, once, and not if a training is resumed."""
+        """Load the initial weights, once, and not if a training is resumed; apply a rate that a finder has set."""
+        if any(isinstance(callback, LearningRateFinder) for callback in self.trainer.callbacks):  # type: ignore[attr-defined]
+            self.trainer.strategy.setup_optimizers(self.trainer)
         if self.initial_weights is None or self._has_started:
             return
         state, saved = read_weights(self.initial_weights)
@@ -407,9 +438,18 @@ class ForecastModule(LazyNetworkModule):
             )
         else:
             optimizer = self.optimizer(trained)
+        set_learning_rate(optimizer, self.lr)
         if self.lr_scheduler is None:
             return optimizer
-        schedule = lightning_schedule(self.lr_scheduler(optimizer), self._count_training_steps)
+        schedule = lightning_schedule(
+            self.lr_scheduler,
+            optimizer,
+            self._count_training_steps,
+            self.lr_interval,
+            self.lr_frequency,
+            check_val_every_n_epoch=getattr(self._trainer, "check_val_every_n_epoch", None) or 1,
+            rate=self.lr,
+        )
         return {"optimizer": optimizer, "lr_scheduler": schedule}
 
     def _count_training_steps(self) -> float:
@@ -426,7 +466,9 @@ class ForecastModule(LazyNetworkModule):
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Refuse a checkpoint whose fields or history are not this module's."""
         self._require_compatible(checkpoint.get("hyper_parameters", {}))
-        self._has_started |= self._trainer is not None and self._trainer.state.fn is TrainerFn.FITTING
+        forget_training_lengths(checkpoint)
+        is_training = self._trainer is not None and self._trainer.state.fn is TrainerFn.FITTING
+        self._has_started |= is_training and checkpoint.get("global_step", 1) > 0  # at 0 it is a tuner's
 
     def _require_compatible(self, saved: Mapping[str, Any]) -> None:
         if "spec" in saved:

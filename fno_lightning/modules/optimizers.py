@@ -1,16 +1,15 @@
-"""The default optimizer, and learning-rate schedules over the length of a training."""
+"""The default optimizer, and a learning-rate schedule over the length of a training."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
-from lightning.pytorch.utilities.types import LRSchedulerConfigType
 from torch import Tensor, nn
 from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
+from torch.optim.lr_scheduler import LRScheduler
 
 
 def default_optimizer(parameters: Sequence[nn.Parameter], precision: str) -> torch.optim.AdamW:
@@ -26,6 +25,12 @@ def default_optimizer(parameters: Sequence[nn.Parameter], precision: str) -> tor
     can_be_fused = all(p.is_floating_point() and p.device.type in ("cpu", "cuda") for p in parameters)
     is_fused = can_be_fused and not precision.endswith("-mixed")
     return torch.optim.AdamW(parameters, lr=1e-3, weight_decay=1e-4, fused=is_fused)
+
+
+def set_learning_rate(optimizer: Optimizer, rate: float | None) -> None:
+    """Give every parameter group of an optimizer, of which no schedule is made yet, this learning rate, if any."""
+    for group in optimizer.param_groups:
+        group["lr"] = group["lr"] if rate is None else rate
 
 
 class WarmupCosine(LRScheduler):
@@ -84,28 +89,3 @@ class WarmupCosine(LRScheduler):
     def get_lr(self) -> list[float | Tensor]:
         """Learning rate of each parameter group at the current step."""
         return [base * self.fraction(self.last_epoch) for base in self.base_lrs]
-
-
-def lightning_schedule(scheduler: LRScheduler, count_steps: Callable[[], float]) -> LRSchedulerConfigType:
-    """Return Lightning's configuration of a schedule: :class:`WarmupCosine` by step, others by epoch.
-
-    Args:
-        scheduler: The schedule; a :class:`WarmupCosine` without a length gets that of the training.
-        count_steps: Counts the optimizer steps of the training, which may need the data.
-
-    Raises:
-        ValueError: if a :class:`WarmupCosine` without a length meets a training without an end.
-    """
-    if isinstance(scheduler, WarmupCosine):
-        if scheduler.total_steps is None:
-            n_steps = count_steps()
-            if not math.isfinite(n_steps):
-                raise ValueError(
-                    "WarmupCosine must know how long the training lasts, but max_epochs and max_steps set no end: set "
-                    "one of them in the trainer, or total_steps in the schedule"
-                )
-            scheduler.set_total_steps(int(n_steps))
-        return {"scheduler": scheduler, "interval": "step"}
-    if isinstance(scheduler, ReduceLROnPlateau):
-        return {"scheduler": scheduler, "monitor": getattr(scheduler, "monitor", "val/loss")}
-    return {"scheduler": scheduler, "interval": "epoch"}

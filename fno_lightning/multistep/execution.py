@@ -235,6 +235,6 @@ def _schedules_of_steps(trainer: Trainer) -> list[Any]:
             raise ValueError(
                 f"steps_per_execution allows schedules that are updated every epoch or every step, but "
                 f"{type(config.scheduler).__name__} has interval=step with frequency={config.frequency}, "
-                f"reduce_on_plateau={config.reduce_on_plateau}: choose interval=epoch, or another strategy"
+                f"reduce_on_plateau={config.reduce_on_plateau}: choose lr_interval=epoch, or another strategy"
             )
     return [config.scheduler for config in configs]

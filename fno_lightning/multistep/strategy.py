@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 from lightning.pytorch import Trainer
+from lightning.pytorch.callbacks import BatchSizeFinder, LearningRateFinder
 from lightning.pytorch.strategies import DDPStrategy, SingleDeviceStrategy, Strategy
 from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities import rank_zero_info
@@ -280,3 +281,9 @@ def _require_single_batches(trainer: Trainer) -> None:
             f"the trainer has overfit_batches={overfit_batches}, which counts items of the train loader: use another "
             "strategy to overfit"
         )
+    for callback in trainer.callbacks:  # type: ignore[attr-defined]
+        if isinstance(callback, BatchSizeFinder | LearningRateFinder):
+            raise ValueError(
+                f"{type(callback).__name__} has to see every step, and steps_per_execution takes several at once: "
+                "use the finder with another strategy first, and train with what it suggests"
+            )

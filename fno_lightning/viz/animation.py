@@ -16,7 +16,18 @@ from matplotlib.lines import Line2D
 from PIL import Image
 
 from fno_lightning.files import atomic_file
-from fno_lightning.viz.axes import STYLE, Array, Scale, axis_names, extent, name_axes, panel_shape, set_title
+from fno_lightning.viz.axes import (
+    STYLE,
+    Array,
+    Scale,
+    axis_names,
+    extent,
+    name_axes,
+    panel_shape,
+    plain_text,
+    set_title,
+    shortened,
+)
 from fno_lightning.viz.forecast import Forecast
 
 Moving: TypeAlias = Sequence[tuple[Artist, Callable[[int], None]]]
@@ -46,7 +57,7 @@ def write_animation(
 def _frames(forecast: Forecast, field: str, steps: range) -> Iterator[Array]:
     """Draw the background once, and the artists that change over it, frame by frame."""
     figure, parts = (_curves if forecast.spec.n_dims == 1 else _maps)(forecast, field)
-    set_title(figure, forecast.title(field))
+    set_title(figure, forecast.title(shortened(field)))
     clock = figure.supxlabel(_clock(forecast, 0))
     moving: Moving = (*parts, (clock, lambda step: clock.set_text(_clock(forecast, step))))
     for artist, _ in moving:
@@ -95,11 +106,13 @@ def _curves(forecast: Forecast, field: str) -> tuple[Figure, Moving]:
     x = left + (np.arange(reference.shape[1]) + 0.5) * (right - left) / reference.shape[1]
     figure = Figure(figsize=(6.5, 4.5), dpi=90, layout="constrained")
     upper, lower = figure.subplots(2, 1, sharex=True)
-    (solid,) = upper.plot(x, reference[0], color="black", label="reference")
-    (dashed,) = upper.plot(x, prediction[0], color="C1", linestyle="--", label="prediction")
-    (difference,) = lower.plot(x, error[0], color="C3")
-    upper.set(ylabel=field, ylim=_limits(Scale.of_field(reference)))
-    lower.set(ylabel="error", ylim=_limits(Scale.of_error(error, reference)), xlabel=axis_names(forecast.spec)[0])
+    marker = "." if len(x) == 1 else ""
+    (solid,) = upper.plot(x, reference[0], color="black", label="reference", marker=marker)
+    (dashed,) = upper.plot(x, prediction[0], color="C1", linestyle="--", label="prediction", marker=marker)
+    (difference,) = lower.plot(x, error[0], color="C3", marker=marker)
+    upper.set(ylabel=plain_text(field), ylim=_limits(Scale.of_field(reference)))
+    lower.set(ylabel="error", ylim=_limits(Scale.of_error(error, reference)))
+    lower.set_xlabel(plain_text(axis_names(forecast.spec)[0]))
     upper.legend(frameon=False, loc="upper right")
     curves = ((solid, reference), (dashed, prediction), (difference, error))
     return figure, [(curve, _line_mover(curve, frames)) for curve, frames in curves]

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from fno_lightning.data import FieldSpec
 from fno_lightning.metrics.log_name import Forecaster, Window, format_window
-from fno_lightning.viz.axes import STYLE, Array, set_title
+from fno_lightning.viz.axes import STYLE, Array, plain_text, set_title, shortened
 
 _CURVES: Mapping[Forecaster, Any] = {
     "model": {"color": "C0", "linewidth": 2.0},
@@ -63,15 +63,15 @@ def error_figure(
             panel.text(
                 middle, 0.02, format_window((first, last)), transform=panel.get_xaxis_transform(), **_WINDOW_LABEL
             )
-        panel.set(title=subject, yscale="log")
+        panel.set(title=plain_text(subject), yscale="log")
         panel.grid(color="0.9")
     for panel in panels[len(subjects) :]:
         panel.set_axis_off()
     panels[0].legend(frameon=False)
     figure.supxlabel("lead time" if spec.time_step else "step")
-    figure.supylabel(name)
+    figure.supylabel(plain_text(name))
     simulated = ", simulated data" if "simulated" in spec.source.lower() else ""
-    set_title(figure, f"{name} against lead time, {spec.dataset_name}{simulated}")
+    set_title(figure, f"{name} against lead time, {shortened(spec.dataset_name)}{simulated}")
     return figure
 
 

@@ -13,6 +13,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from fno_lightning.data import FieldSpec
+from fno_lightning.viz.axes import shortened
 
 Array: TypeAlias = npt.NDArray[Any]
 
@@ -82,17 +83,22 @@ class Forecast:
 
     def title(self, subject: str) -> str:
         """Return a title: subject, data set, parameters, and the source of simulated data."""
-        headline = ", ".join(part for part in (subject, self.spec.dataset_name, self.parameters) if part)
+        parts = subject, shortened(self.spec.dataset_name), self.parameters
+        headline = ", ".join(part for part in parts if part)
         source = textwrap.shorten(self.spec.source, 80, placeholder=" ...")
         return f"{headline}\n{source}" if "simulated" in source.lower() else headline
 
     def _plane(self, frames: Tensor) -> Array:
-        """Return ``(frame, *grid)`` values as a figure shows them, between the edges of the domain."""
+        """Return ``(frame, *grid)`` values as figures show them, at even points between the rising edges of the domain.
+
+        Of three dimensions it is the middle plane.
+        """
         centres = replace(self.spec, coordinates=()).points(frames.shape[1:])
         for axis, (points, even) in enumerate(zip(self.spec.points(frames.shape[1:]), centres, strict=True), start=1):
             if points != even:
                 nearest = (torch.tensor(even)[:, None] - torch.tensor(points)).abs().argmin(dim=1)
                 frames = frames.index_select(axis, nearest.to(frames.device))
+        frames = frames.flip([axis for axis, (first, last) in enumerate(self.spec.extent, start=1) if last < first])
         while frames.ndim > 3:
             frames = frames.select(-1, frames.shape[-1] // 2)
         return np.asarray(frames.double().cpu())

@@ -10,7 +10,18 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from fno_lightning.viz.axes import STYLE, Array, Scale, axis_names, extent, name_axes, panel_shape, set_title
+from fno_lightning.viz.axes import (
+    STYLE,
+    Array,
+    Scale,
+    axis_names,
+    extent,
+    name_axes,
+    panel_shape,
+    plain_text,
+    set_title,
+    shortened,
+)
 from fno_lightning.viz.forecast import Forecast
 
 
@@ -37,8 +48,8 @@ def steady_figure(forecast: Forecast, field: str) -> Figure:
         figure.colorbar(drawn, ax=panel, extend=scale.extension(image), aspect=25, pad=0.02)
         name_axes(panel, spec)
         panel.label_outer()
-        panel.set_title(name)
-    set_title(figure, forecast.title(field))
+        panel.set_title(plain_text(name))
+    set_title(figure, forecast.title(shortened(field)))
     return figure
 
 
@@ -74,7 +85,9 @@ def _maps(forecast: Forecast, field: str) -> Figure:
         panel.label_outer()
     for offset, step in zip(offsets, steps, strict=True):
         panels[0].text((left + right) / 2 + offset, top, f"{forecast.lead_time(step)}\n", ha="center", va="baseline")
-    subject = field if spec.n_dims == 2 else f"{field} in the middle plane of {axis_names(spec)[2]}"
+    subject = (
+        shortened(field) if spec.n_dims == 2 else f"{shortened(field)} in the middle plane of {axis_names(spec)[2]}"
+    )
     return _finished(figure, panels, forecast.title(subject))
 
 
@@ -85,9 +98,9 @@ def _space_time(forecast: Forecast, field: str) -> Figure:
     figure = Figure(figsize=(8.4, 6.4), layout="constrained")
     panels = _draw_rows(figure, reference, prediction, [edges], "auto")
     for panel in panels:
-        panel.set_ylabel(axis_names(forecast.spec)[0])
+        panel.set_ylabel(plain_text(axis_names(forecast.spec)[0]))
     panels[-1].set_xlabel("lead time")
-    return _finished(figure, panels, forecast.title(field))
+    return _finished(figure, panels, forecast.title(shortened(field)))
 
 
 def _curves(forecast: Forecast, field: str) -> Figure:
@@ -96,13 +109,14 @@ def _curves(forecast: Forecast, field: str) -> Figure:
     x = left + (np.arange(len(reference)) + 0.5) * (right - left) / len(reference)
     figure = Figure(figsize=(7, 4.5), layout="constrained")
     values, error = figure.subplots(2, 1, sharex=True)
-    values.plot(x, reference, color="black", label="reference")
-    values.plot(x, prediction, color="C1", linestyle="--", label="prediction")
+    marker = "." if len(x) == 1 else ""
+    values.plot(x, reference, color="black", label="reference", marker=marker)
+    values.plot(x, prediction, color="C1", linestyle="--", label="prediction", marker=marker)
     values.legend(frameon=False)
-    values.set_ylabel(field)
-    error.plot(x, prediction - reference, color="C3")
-    error.set(ylabel="error", xlabel=axis_names(forecast.spec)[0])
-    set_title(figure, forecast.title(field))
+    values.set_ylabel(plain_text(field))
+    error.plot(x, prediction - reference, color="C3", marker=marker)
+    error.set(ylabel="error", xlabel=plain_text(axis_names(forecast.spec)[0]))
+    set_title(figure, forecast.title(shortened(field)))
     return figure
 
 

@@ -52,7 +52,7 @@ def work(rank, port, folder):
 def test_processes_log_what_a_single_one_does(tmp_path):
     results = results_of(work, str(tmp_path))
     for case, size in CASES.items():
-        expected = evaluate(None, size)
+        expected = evaluate(str(tmp_path / "single" / case), size)
         for rank in range(2):
             assert results[rank][case] == pytest.approx(expected, rel=1e-5), (case, rank)
         assert len(list((tmp_path / str(size)).rglob("*.png"))) == 4

@@ -1,11 +1,28 @@
 import json
 
 import pytest
+from lightning.pytorch.loggers import CSVLogger, Logger
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from fno_lightning.callbacks import ErrorTable, OneStepErrors, RolloutEvaluation
 from fno_lightning.metrics import VRMSE
 from tests.callbacks.waves import DivergingModule, WaveData, make_module
+
+
+class OtherLogger(Logger):
+    """Has a place like those of W&B or MLflow, and no folder of its own."""
+
+    def __init__(self, save_dir, name, version):
+        super().__init__()
+        self._place = save_dir, name, version
+
+    save_dir, name, version = (property(lambda self, part=part: self._place[part]) for part in range(3))
+
+    def log_metrics(self, metrics, step=None):
+        pass
+
+    def log_hyperparams(self, *_, **__):
+        pass
 
 
 @pytest.fixture
@@ -51,11 +68,28 @@ def test_shows_the_table_in_tensorboard(tested):
     assert event.tensor_proto.string_val[0].decode() == (folder / "errors.md").read_text()
 
 
-def test_without_a_logger_only_prints(make_trainer, tmp_path, capsys):
-    data = WaveData()
-    trainer = make_trainer(OneStepErrors(), RolloutEvaluation(), ErrorTable(), tensorboard=False)
+@pytest.mark.parametrize("logger", [None, CSVLogger, OtherLogger])
+def test_results_are_in_the_folder_of_the_run_with_any_logger(make_trainer, tmp_path, capsys, logger):
+    data = WaveData(n_rollout=2)
+    options = {"logger": logger(tmp_path, name="other", version=3)} if logger else {}
+    rollouts = RolloutEvaluation(metrics={"vrmse": VRMSE}, animation=False)
+    trainer = make_trainer(rollouts, ErrorTable(), tensorboard=False, **options)
     trainer.test(make_module(data), datamodule=data, verbose=False)
-    assert "persistence" in capsys.readouterr().out
+    folder = tmp_path / ("other/version_3" if logger else "fno_runs/version_0")
+    printed = capsys.readouterr().out
+    assert f"errors:      {folder / 'errors.md'}\n" in printed
+    assert f"pictures:    {folder / 'pictures' / 'test'}\n" in printed
+    assert "TensorBoard" not in printed
+    assert json.loads((folder / "errors.json").read_text())["errors"].keys() >= {"vrmse", "rollout/vrmse"}
+    pictures = {path.name for path in folder.rglob("*.png")}
+    assert pictures == {"height_0.png", "velocity_x_0.png", "spectra_0.png", "vrmse_by_lead_time.png"}
+
+
+def test_a_trial_run_leaves_nothing_behind(make_trainer, tmp_path, capsys):
+    data = WaveData(n_rollout=2)
+    trainer = make_trainer(RolloutEvaluation(), ErrorTable(), fast_dev_run=True)
+    trainer.test(make_module(data), datamodule=data, verbose=False)
+    assert "model" in capsys.readouterr().out
     assert not list(tmp_path.rglob("*.*"))
 
 

@@ -11,6 +11,10 @@ NAMES = {
     "val/rollout/l_infinity_0-100/mean": LogName("val", "l_infinity", group="rollout", window=(0, 100), field="mean"),
     "test/resolution_64x48/nrmse/height": LogName("test", "nrmse", group="resolution_64x48", field="height"),
     "val/mean": LogName("val", "mean"),
+    "val/loss/dataloader_idx_0": LogName("val", "loss", loader=0),
+    "val/persistence/vrmse/a/b/dataloader_idx_12": LogName("val", "vrmse", "persistence", field="a/b", loader=12),
+    "val/dataloader_idx_1": LogName("val", "dataloader_idx_1"),
+    "val/vrmse/dataloader_idx_x": LogName("val", "vrmse", field="dataloader_idx_x"),
 }
 
 

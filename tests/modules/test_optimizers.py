@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from fno_lightning.modules.optimizers import WarmupCosine, lightning_schedule
+from fno_lightning.modules.optimizers import WarmupCosine
 
 
 def rates(n_steps, **options):
@@ -46,17 +46,6 @@ def make_scheduler(total_steps=None):
     return WarmupCosine(torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=2.0), total_steps=total_steps)
 
 
-def test_the_first_step_already_follows_the_length_of_the_training():
-    given, found_out = make_scheduler(total_steps=200), make_scheduler()
-    lightning_schedule(found_out, lambda: 200)
-    for _ in range(20):
-        assert found_out.optimizer.param_groups[0]["lr"] == given.optimizer.param_groups[0]["lr"]
-        assert found_out.get_last_lr() == given.get_last_lr()
-        for scheduler in (given, found_out):
-            scheduler.optimizer.step()
-            scheduler.step()
-
-
 def test_a_resumed_training_that_lasts_longer_has_a_longer_schedule():
     short, long = make_scheduler(total_steps=10), make_scheduler(total_steps=100)
     for _ in range(10):
@@ -67,8 +56,3 @@ def test_a_resumed_training_that_lasts_longer_has_a_longer_schedule():
     long.step()
     assert long.get_last_lr() == [2.0 * long.fraction(11)]
     assert long.fraction(11) > 0.95
-
-
-def test_a_training_without_an_end_is_refused():
-    with pytest.raises(ValueError, match="how long the training lasts"):
-        lightning_schedule(make_scheduler(), lambda: float("inf"))

@@ -18,7 +18,7 @@ def fit(data, make_trainer):
     """Trains on the travelling waves, in single steps or in executions; returns the module and its trainer."""
 
     def run(steps_per_execution=None, *, module_class=FNOModule, dropout=0.0, loader=None, ckpt_path=None, **options):
-        module_options = {"lr_scheduler": WarmupCosine, "optimizer": None}
+        module_options = {"lr_scheduler": WarmupCosine, "lr_interval": None, "lr_frequency": None, "optimizer": None}
         module_options = {name: options.pop(name, default) for name, default in module_options.items()}
         torch.manual_seed(0)
         module = module_class(

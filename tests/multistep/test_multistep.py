@@ -1,4 +1,5 @@
 from collections import Counter
+from functools import partial
 from pathlib import Path
 
 import lightning as L
@@ -6,7 +7,7 @@ import pytest
 import torch
 import yaml
 from lightning.pytorch import Callback
-from lightning.pytorch.callbacks import LearningRateMonitor, ModelCheckpoint
+from lightning.pytorch.callbacks import BatchSizeFinder, LearningRateFinder, LearningRateMonitor, ModelCheckpoint
 from lightning.pytorch.demos.boring_classes import BoringModel
 from lightning.pytorch.loggers import CSVLogger
 from torch.utils.data import DataLoader
@@ -109,10 +110,26 @@ def by_validation(optimizer):
     return torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, patience=0, threshold=1e3, threshold_mode="abs")
 
 
-@pytest.mark.parametrize("lr_scheduler", [WarmupCosine, by_epoch, by_validation, None])
-def test_schedules_go_on_as_with_single_steps(fit, lr_scheduler, assert_same_training):
-    executions = fit(4, lr_scheduler=lr_scheduler)
-    single = fit(None, lr_scheduler=lr_scheduler)
+one_cycle = partial(torch.optim.lr_scheduler.OneCycleLR, max_lr=1e-2)
+cyclic = partial(torch.optim.lr_scheduler.CyclicLR, base_lr=1e-4, max_lr=1e-2, step_size_up=7)
+
+
+@pytest.mark.parametrize(
+    ("lr_scheduler", "options"),
+    [
+        (WarmupCosine, {}),
+        (by_epoch, {}),
+        (by_epoch, {"lr_interval": "step"}),
+        (by_epoch, {"lr_frequency": 2}),
+        (by_validation, {}),
+        (one_cycle, {}),
+        (cyclic, {}),
+        (None, {}),
+    ],
+)
+def test_schedules_go_on_as_with_single_steps(fit, lr_scheduler, options, assert_same_training):
+    executions = fit(4, lr_scheduler=lr_scheduler, **options)
+    single = fit(None, lr_scheduler=lr_scheduler, **options)
     assert_same_training(single, executions)
     rates = [trainer.optimizers[0].param_groups[0]["lr"] for _, trainer in (single, executions)]
     assert rates[0] == rates[1]
@@ -245,6 +262,8 @@ def test_an_item_of_too_many_batches_is_refused(fit, data):
     [
         ({"accumulate_grad_batches": 2}, "has accumulate_grad_batches=2: choose a larger batch_size"),
         ({"overfit_batches": 1}, "has overfit_batches=1, which counts items"),
+        ({"callbacks": [LearningRateFinder()]}, "LearningRateFinder has to see every step"),
+        ({"callbacks": [BatchSizeFinder()]}, "BatchSizeFinder has to see every step"),
     ],
 )
 def test_settings_of_the_trainer_that_do_not_go_with_executions_are_refused(fit, options, message):
@@ -308,6 +327,8 @@ def test_an_optimizer_may_compute_the_loss_several_times(fit):
 def test_a_schedule_with_another_rhythm_is_refused(fit):
     with pytest.raises(ValueError, match="WarmupCosine has interval=step with frequency=2"):
         fit(4, module_class=EverySecondStep)
+    with pytest.raises(ValueError, match=r"ExponentialLR has interval=step with frequency=2.*choose lr_interval=epoch"):
+        fit(4, lr_scheduler=by_epoch, lr_interval="step", lr_frequency=2)
 
 
 def test_the_trainer_gets_its_settings_back(fit):
