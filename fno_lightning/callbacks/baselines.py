@@ -69,6 +69,16 @@ def log_values(
     return {entry: error.float() for entry, error in entries.items()}
 
 
+def log_values_of_targets(
+    errors: Float[Tensor, "time field"], module: ForecastModule, name: LogName
+) -> dict[str, Float[Tensor, ""]]:
+    """Return the log entries of an error of samples: of the next frame, and of all where there are more."""
+    entries: dict[str, Tensor] = {}
+    for entry, lead_times in name.of_targets(len(errors)):
+        entries |= log_values(errors[lead_times], module, entry)
+    return entries
+
+
 def log_reduced(module: LightningModule, values: Mapping[str, Float[Tensor, ""]]) -> None:
     """Log values that are reduced over the processes already, and so are the same in each.
 

@@ -20,7 +20,8 @@ from fno_lightning.callbacks.forecasting import forecast_module, tensorboard_log
 from fno_lightning.data import FieldSpec
 from fno_lightning.files import atomic_file
 from fno_lightning.metrics import LogName
-from fno_lightning.metrics.log_name import FORECASTERS, ROLLOUT, Stage, Window, format_window
+from fno_lightning.metrics.log_name import FORECASTERS, ROLLOUT, Stage, format_window
+from fno_lightning.modules import ForecastModule
 from fno_lightning.runs import run_folder
 
 Errors: TypeAlias = Mapping[LogName, float]
@@ -69,17 +70,18 @@ class ErrorTable(Callback):
 
     @rank_zero_only
     def _report(self, trainer: Trainer, pl_module: LightningModule, stage: Stage) -> None:
-        spec = forecast_module(pl_module).spec
+        module = forecast_module(pl_module)
+        spec = module.spec
         logged = {LogName.parse(name): float(value) for name, value in trainer.callback_metrics.items()}
         errors = {name: value for name, value in logged.items() if name is not None and name.stage == stage}
         columns = _columns(errors, self.metrics, stage)
         folder = run_folder(trainer)
         origin = _Origin.of(trainer.ckpt_path, folder, self._step, self._epoch)
         console = Console()
-        console.print(_for_terminal(spec, stage, columns, errors))
+        console.print(_for_terminal(spec, stage, columns, errors, _left_out(module)))
         for label, text in origin.described().items():
             console.print(f"{label + ':':<13}{text}", soft_wrap=True)
-        markdown = _as_markdown(spec, stage, columns, errors, origin)
+        markdown = _as_markdown(spec, stage, columns, errors, origin, _left_out(module))
         if folder is not None:
             _write(folder, stage, markdown, errors, origin)
             console.print(f"errors:      {folder / 'errors.md'}", soft_wrap=True)
@@ -123,6 +125,8 @@ class _Column(NamedTuple):
     def header(self) -> tuple[str, str]:
         metric, window, loader = self.name.metric, self.name.window, self.name.loader
         horizon = "one step" if window is None else format_window(window)
+        if window is not None and self.name.group != ROLLOUT:
+            horizon = f"target {horizon}"
         return (
             metric.upper() if "rmse" in metric else metric,
             horizon if loader is None else f"{horizon}, loader {loader}",
@@ -132,11 +136,15 @@ class _Column(NamedTuple):
 def _columns(errors: Errors, metrics: Sequence[str], stage: Stage) -> list[_Column]:
     """Return a column for each metric and horizon, and each of several loaders, that was logged for the model."""
     loaders = sorted({name.loader for name in errors if name.loader is not None})
-    windows: list[Window] = sorted({name.window for name in errors if name.window is not None})
+    of_targets, of_rollouts = (
+        sorted({name.window for name in errors if name.window is not None and name.group == group})
+        for group in ("", ROLLOUT)
+    )
     names = []
     for metric in metrics:
-        names += [LogName(stage, metric, loader=loader) for loader in (None, *loaders)]
-        names += [LogName(stage, metric, group=ROLLOUT, window=window) for window in windows]
+        for loader in (None, *loaders):
+            names += [LogName(stage, metric, window=window, loader=loader) for window in (None, *of_targets)]
+        names += [LogName(stage, metric, group=ROLLOUT, window=window) for window in of_rollouts]
     return [_Column(name) for name in names if name in errors]
 
 
@@ -154,8 +162,16 @@ def _title(spec: FieldSpec, stage: Stage) -> str:
     return f"{'Test' if stage == 'test' else 'Validation'} errors on {spec.dataset_name}"
 
 
-def _for_terminal(spec: FieldSpec, stage: Stage, columns: Sequence[_Column], errors: Errors) -> Table:
-    table = Table(title=f"{_title(spec, stage)}\n{spec.source}", caption="mean over samples, fields and lead times")
+def _left_out(module: ForecastModule) -> str:
+    """Name the fields that means over the fields leave out."""
+    varies = module.normalizer.varying_fields.tolist()
+    still = [name for name, does in zip(module.spec.fields, varies, strict=True) if not does]
+    return f"; without {', '.join(still)}, which do not vary in the train split" if still else ""
+
+
+def _for_terminal(spec: FieldSpec, stage: Stage, columns: Sequence[_Column], errors: Errors, left_out: str) -> Table:
+    caption = f"mean over samples, fields and lead times{left_out}"
+    table = Table(title=f"{_title(spec, stage)}\n{spec.source}", caption=caption)
     table.add_column()
     for column in columns:
         table.add_column("\n".join(column.header), justify="right")
@@ -164,14 +180,16 @@ def _for_terminal(spec: FieldSpec, stage: Stage, columns: Sequence[_Column], err
     return table
 
 
-def _as_markdown(spec: FieldSpec, stage: Stage, columns: Sequence[_Column], errors: Errors, origin: _Origin) -> str:
+def _as_markdown(
+    spec: FieldSpec, stage: Stage, columns: Sequence[_Column], errors: Errors, origin: _Origin, left_out: str
+) -> str:
     lines = [f"# {_title(spec, stage)}", "", f"Data: {spec.source}."]
     for label, text in origin.described().items():
         lines += ["", f"{label.capitalize()}: {text}"]
     for field in (None, *spec.fields):
         header = ["", *(" ".join(column.header) for column in columns)]
         rule = ["---", *("---:" for _ in columns)]
-        lines += ["", f"## {field or 'Mean over fields'}", ""]
+        lines += ["", f"## {field or f'Mean over fields{left_out}'}", ""]
         lines += [f"| {' | '.join(cells)} |" for cells in (header, rule, *_rows(columns, errors, field))]
     return "\n".join(lines) + "\n"
 

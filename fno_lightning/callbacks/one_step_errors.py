@@ -9,7 +9,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor
 
 from fno_lightning.arguments import require_mapping
-from fno_lightning.callbacks.baselines import ErrorsWithBaselines, log_reduced, log_values
+from fno_lightning.callbacks.baselines import ErrorsWithBaselines, log_reduced, log_values_of_targets
 from fno_lightning.callbacks.forecasting import forecast_module
 from fno_lightning.data import Batch
 from fno_lightning.metrics import STANDARD_METRICS, LogName, MetricFactory
@@ -83,6 +83,7 @@ class OneStepErrors(Callback):
             for forecaster, by_metric in errors.compute().items():
                 for metric, error in by_metric.items():
                     if (forecaster, metric) != ("model", "vrmse"):
-                        values |= log_values(error, module, LogName(stage, metric, forecaster, loader=loader))
+                        name = LogName(stage, metric, forecaster, loader=loader)
+                        values |= log_values_of_targets(error, module, name)
             log_reduced(pl_module, values)
         self._errors = {}

@@ -11,7 +11,7 @@ from rich.table import Table
 from torch import Tensor
 
 from fno_lightning.arguments import plain, require_list, require_mapping
-from fno_lightning.callbacks.baselines import ErrorsWithBaselines, log_reduced, log_values
+from fno_lightning.callbacks.baselines import ErrorsWithBaselines, log_reduced, log_values_of_targets
 from fno_lightning.callbacks.evaluated_weights import take_turn
 from fno_lightning.callbacks.forecasting import (
     evaluation_mode,
@@ -99,7 +99,7 @@ class ResolutionErrors(Callback):
         values: dict[str, Tensor] = {}
         for forecaster, by_metric in errors.compute().items():
             for metric, error in by_metric.items():
-                values |= log_values(error, module, LogName("test", metric, forecaster, group))
+                values |= log_values_of_targets(error, module, LogName("test", metric, forecaster, group))
         return values
 
     @rank_zero_only

@@ -34,6 +34,8 @@ class LogName:
     'val/persistence/vrmse/density'
     >>> str(LogName("test", "vrmse", forecaster="mean", group="rollout", window=(6, 12)))
     'test/rollout/mean/vrmse_6-12'
+    >>> str(LogName("val", "vrmse", window=(0, 16)))  # of samples with 16 frames to be predicted
+    'val/vrmse_0-16'
     >>> LogName.parse("test/resolution_64x64/nrmse") == LogName("test", "nrmse", group="resolution_64x64")
     True
 
@@ -42,13 +44,10 @@ class LogName:
         metric: Name of the metric, e.g. one of :data:`~fno_lightning.metrics.STANDARD_METRICS`, without a slash.
         forecaster: Author of the forecast, the model or a baseline; the model is not written.
         group: ``rollout`` for autoregressive forecasts of whole trajectories, ``resolution_<n>x<n>`` for another grid;
-            empty, and not written, for the windows of the data set, which have one step unless they are set longer.
-        window: Lead times of a rollout that the error is averaged over; ``None``: all.
+            empty, and not written, for the samples of the data set.
+        window: Lead times that the error is averaged over; ``None``: all of a rollout, and of a sample the next one.
         field: Field of the error, which may hold a slash; ``None``: mean over the fields.
         loader: Number of the loader, where there are several: ``val/vrmse/dataloader_idx_1``, as Lightning has it.
-
-    Raises:
-        ValueError: if there is a window and ``group`` is not ``rollout``.
     """
 
     stage: Stage
@@ -59,10 +58,6 @@ class LogName:
     field: str | None = None
     loader: int | None = None
 
-    def __post_init__(self) -> None:
-        if self.window is not None and self.group != ROLLOUT:
-            raise ValueError(f"the window {self.window} is one of a rollout, got group={self.group!r}, not {ROLLOUT!r}")
-
     def __str__(self) -> str:
         forecaster = "" if self.forecaster == "model" else self.forecaster
         metric = self.metric if self.window is None else f"{self.metric}_{format_window(self.window)}"
@@ -72,6 +67,15 @@ class LogName:
     def of_fields(self, fields: Sequence[str]) -> list[LogName]:
         """Return the name of the same error in each field."""
         return [replace(self, field=field) for field in fields]
+
+    def of_targets(self, n_steps: int) -> list[tuple[LogName, slice]]:
+        """Return the names of an error of samples with the lead times of each: the next one, and all if there are more.
+
+        Args:
+            n_steps: Number of frames that a sample has to be predicted.
+        """
+        names = [(self, slice(1))]
+        return names if n_steps == 1 else [*names, (replace(self, window=(0, n_steps)), slice(n_steps))]
 
     @classmethod
     def parse(cls, text: str) -> LogName | None:
@@ -87,7 +91,7 @@ class LogName:
         group = parts.pop(0) if len(parts) > 1 and _is_group(parts[0]) else ""
         forecaster: Forecaster = next((name for name in BASELINES if len(parts) > 1 and parts[0] == name), "model")
         metric, *field = parts if forecaster == "model" else parts[1:]
-        metric, window = _split_window(metric) if group == ROLLOUT else (metric, None)
+        metric, window = _split_window(metric)
         return cls(stage, metric, forecaster, group, window, "/".join(field) or None, loader)
 
 

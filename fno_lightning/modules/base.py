@@ -87,8 +87,9 @@ class ForecastModule(LazyNetworkModule):
     Fields that do not vary in the train split are predicted as their mean, and left out of means over the fields.
 
     Logs ``train/loss`` (with the first and the last batch of an epoch, and every ``log_every_n_steps``: logging takes
-    long beside a short step), ``val/loss``, ``val/vrmse``, ``val/vrmse/<field>`` and the same for ``test``; of several
-    loaders each with Lightning's ending, as in ``val/vrmse/dataloader_idx_0``.
+    long beside a short step), ``val/loss``, ``val/vrmse`` of the next frame, ``val/vrmse/<field>`` and the same for
+    ``test``; over all of a target of several frames as ``val/vrmse_0-16``; of several loaders each with Lightning's
+    ending, as in ``val/vrmse/dataloader_idx_0``.
 
     Args:
         spec: Description of the data set; the command line takes it from the datamodule.
@@ -362,13 +363,15 @@ class ForecastModule(LazyNetworkModule):
 
     def _log_vrmse(self, stage: Stage, errors: ByLoader[VRMSE]) -> None:
         for loader in evaluated_loaders(self.trainer):
-            name, metric = LogName(stage, "vrmse", loader=loader), errors.of(loader or 0)
-            by_field = metric.compute().mean(dim=0)
+            metric = errors.of(loader or 0)
+            by_step = metric.compute()
             metric.reset()
             options: Any = {"sync_dist": True, "add_dataloader_idx": False}  # it is a part of the names
-            self.log(str(name), self.normalizer.mean_over_fields(by_field), prog_bar=True, **options)
-            names = map(str, name.of_fields(self.spec.fields))
-            self.log_dict(dict(zip(names, by_field, strict=True)), **options)
+            for name, lead_times in LogName(stage, "vrmse", loader=loader).of_targets(len(by_step)):
+                by_field = by_step[lead_times].mean(dim=0)
+                self.log(str(name), self.normalizer.mean_over_fields(by_field), prog_bar=True, **options)
+                names = map(str, name.of_fields(self.spec.fields))
+                self.log_dict(dict(zip(names, by_field, strict=True)), **options)
 
     # --- life cycle --------------------------------------------------------------------------------------------------
 

@@ -4,6 +4,7 @@ from lightning.pytorch.callbacks import Callback
 
 from fno_lightning import metrics
 from fno_lightning.callbacks import OneStepErrors
+from fno_lightning.modules import FNOModule
 from tests.callbacks.waves import WaveData, make_module, trajectory
 
 
@@ -79,3 +80,23 @@ def test_other_modules_are_refused(make_trainer):
 
     with pytest.raises(TypeError, match="need a ForecastModule, got BoringModel"):
         make_trainer(OneStepErrors()).validate(BoringModel(), datamodule=BoringDataModule(), verbose=False)
+
+
+def test_one_step_is_the_next_frame_and_all_of_the_target_has_a_name_of_its_own(make_data, make_trainer):
+    data = make_data(n_steps_output=3)
+    recorder = Recorder()
+    data.prepare_data()
+    module = FNOModule(data.spec, [4], 4, 1, n_steps_input=2)
+    module.fit_normalization(data.statistics)
+    trainer = make_trainer(OneStepErrors(), recorder, tensorboard=False)
+    trainer.validate(module, datamodule=data, verbose=False)
+    batches = list(data.val_dataloader())
+    target = torch.cat([batch.target for batch in batches])
+    last = torch.cat([batch.history[:, -1:] for batch in batches]).expand_as(target)
+    logged = trainer.callback_metrics
+    for source, forecast in (("", torch.cat(recorder.predictions)), ("persistence/", last)):
+        error = metrics.vrmse(forecast, target, 1)
+        for field, expected in (("", error), ("/height", error[..., :1]), ("/flux", error[..., 1:])):
+            name = f"val/{source}vrmse"
+            assert logged[f"{name}{field}"].item() == pytest.approx(expected[:, 0].mean().item(), rel=1e-4)
+            assert logged[f"{name}_0-3{field}"].item() == pytest.approx(expected.mean().item(), rel=1e-4)

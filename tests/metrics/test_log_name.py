@@ -35,6 +35,10 @@ def test_other_names_are_no_errors(text):
     assert LogName.parse(text) is None
 
 
-def test_a_window_without_a_rollout_is_refused():
-    with pytest.raises(ValueError, match=r"the window \(6, 12\) is one of a rollout, got group=''"):
-        LogName("val", "vrmse", window=(6, 12))
+def test_targets_of_several_frames_have_names_of_their_own():
+    name = LogName("val", "vrmse", field="density", loader=1)
+    assert name.of_targets(1) == [(name, slice(1))]
+    (first, of_next), (second, of_all) = name.of_targets(16)
+    assert (first, of_next) == (name, slice(1))
+    assert (str(second), of_all) == ("val/vrmse_0-16/density/dataloader_idx_1", slice(16))
+    assert LogName.parse(str(second)) == second
