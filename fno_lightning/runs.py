@@ -7,11 +7,15 @@ from weakref import WeakKeyDictionary
 
 from lightning.pytorch import Trainer
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
+from lightning.pytorch.utilities import rank_zero_warn
+
+from fno_lightning.files import unused_path
 
 WITHOUT_LOGGER = "fno_runs"
 """Folder, in the trainer's ``default_root_dir``, of the runs that have no folder from a logger."""
 
-_KNOWN: WeakKeyDictionary[Trainer, tuple[list[Logger], Path]] = WeakKeyDictionary()
+_KNOWN: WeakKeyDictionary[Trainer, tuple[list[Logger], Path | None]] = WeakKeyDictionary()
+_OWN: WeakKeyDictionary[Trainer, dict[Path, Path]] = WeakKeyDictionary()
 
 
 def run_folder(trainer: Trainer) -> Path | None:
@@ -30,16 +34,45 @@ def run_folder(trainer: Trainer) -> Path | None:
         trainer: A trainer that runs.
 
     Returns:
-        The folder, which may not be there yet; ``None`` in a ``fast_dev_run``, which leaves nothing behind.
+        The folder, which may not be there yet; ``None`` in a ``fast_dev_run``, which leaves nothing behind, and where
+        no folder can be made.
     """
     if getattr(trainer, "fast_dev_run", False):
         return None
-    loggers, folder = _KNOWN.get(trainer, (None, Path()))
+    loggers, folder = _KNOWN.get(trainer, (None, None))
     if loggers != trainer.loggers:
-        found = str(_find(trainer)) if trainer.is_global_zero else ""
-        folder = Path(trainer.strategy.broadcast(found))
+        found = _found(trainer) if trainer.is_global_zero else None
+        text = trainer.strategy.broadcast(found)
+        folder = None if text is None else Path(text)
         _KNOWN[trainer] = list(trainer.loggers), folder
     return folder
+
+
+def run_path(trainer: Trainer, name: str) -> Path | None:
+    """Return the path that a run writes a result to: ``name`` in its folder, or a new one beside an earlier run's.
+
+    It is the same whenever this trainer is asked, so a run replaces its own results and no others.
+
+    Args:
+        trainer: A trainer that runs, whose :func:`run_folder` is known.
+        name: Name of a file or folder.
+
+    Returns:
+        The path; ``None`` where the run has no folder.
+    """
+    folder = run_folder(trainer)
+    if folder is None:
+        return None
+    own = _OWN.setdefault(trainer, {})
+    return own.setdefault(folder / name, unused_path(folder / name))
+
+
+def _found(trainer: Trainer) -> str | None:
+    try:
+        return str(_find(trainer))
+    except OSError as error:
+        rank_zero_warn(f"there is no folder for the results of this run, so they are not kept: {error}")
+        return None
 
 
 def _find(trainer: Trainer) -> Path:

@@ -7,7 +7,7 @@ import pytest
 from lightning.pytorch import Trainer
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
 
-from fno_lightning.runs import _new_version, run_folder
+from fno_lightning.runs import _new_version, run_folder, run_path
 from tests.two_processes import join, results_of
 
 
@@ -103,3 +103,25 @@ def test_all_processes_have_the_folder_of_the_first(tmp_path):
     expected = str(tmp_path / "0" / "fno_runs" / "version_0")
     assert results_of(folders_of, str(tmp_path)) == [expected, expected]
     assert not (tmp_path / "1").exists()
+
+
+def test_a_run_replaces_its_own_results_and_no_others(make_trainer, tmp_path):
+    folder = tmp_path / "log" / "version_0"
+    folder.mkdir(parents=True)
+    (folder / "errors.md").write_text("of an earlier run")
+    (folder / "pictures").mkdir()
+    first, second = (make_trainer(tensorboard=True) for _ in range(2))
+    for _ in range(2):
+        assert run_path(first, "errors.md") == folder / "errors-v1.md"
+        assert run_path(first, "pictures") == folder / "pictures-v1"
+        run_path(first, "errors.md").write_text("of this run")
+    assert run_path(second, "errors.md") == folder / "errors-v2.md"
+    assert run_path(make_trainer(fast_dev_run=True), "errors.md") is None
+
+
+def test_a_run_that_can_have_no_folder_goes_on(make_trainer, tmp_path):
+    (tmp_path / "fno_runs").write_text("a file in the place of the folder")
+    trainer = make_trainer(tensorboard=False)
+    with pytest.warns(UserWarning, match="there is no folder for the results of this run"):
+        assert run_folder(trainer) is None
+    assert run_path(trainer, "errors.md") is None

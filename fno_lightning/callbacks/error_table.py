@@ -22,7 +22,7 @@ from fno_lightning.files import atomic_file
 from fno_lightning.metrics import LogName
 from fno_lightning.metrics.log_name import FORECASTERS, ROLLOUT, Stage, format_window
 from fno_lightning.modules import ForecastModule
-from fno_lightning.runs import run_folder
+from fno_lightning.runs import run_folder, run_path
 
 Errors: TypeAlias = Mapping[LogName, float]
 
@@ -82,11 +82,15 @@ class ErrorTable(Callback):
         for label, text in origin.described().items():
             console.print(f"{label + ':':<13}{text}", soft_wrap=True)
         markdown = _as_markdown(spec, stage, columns, errors, origin, _left_out(module))
-        if folder is not None:
-            _write(folder, stage, markdown, errors, origin)
-            console.print(f"errors:      {folder / 'errors.md'}", soft_wrap=True)
-            if (pictures := folder / "pictures" / stage).is_dir():
-                console.print(f"pictures:    {pictures}", soft_wrap=True)
+        for name, text in {"errors.md": markdown, "errors.json": _as_json(stage, errors, origin)}.items():
+            if (path := run_path(trainer, name)) is not None:
+                with atomic_file(path) as temporary:
+                    temporary.write_text(text, encoding="utf-8")
+        places = {"errors": run_path(trainer, "errors.md"), "pictures": run_path(trainer, "pictures")}
+        for label, place in places.items():
+            shown = place / stage if place is not None and label == "pictures" else place
+            if shown is not None and shown.exists():
+                console.print(f"{label + ':':<13}{shown}", soft_wrap=True)
         if (logger := tensorboard_logger(trainer)) is not None:
             logger.experiment.add_text(f"{stage}/errors", markdown, origin.step or 0)
             console.print(f"TensorBoard: tensorboard --logdir {logger.root_dir}", soft_wrap=True)
@@ -194,10 +198,7 @@ def _as_markdown(
     return "\n".join(lines) + "\n"
 
 
-def _write(folder: Path, stage: Stage, markdown: str, errors: Errors, origin: _Origin) -> None:
+def _as_json(stage: Stage, errors: Errors, origin: _Origin) -> str:
     by_name = {str(name).removeprefix(f"{stage}/"): value for name, value in errors.items()}
     finite = {name: value if math.isfinite(value) else None for name, value in by_name.items()}
-    as_json = json.dumps(origin._asdict() | {"errors": finite}, indent=2, sort_keys=True, allow_nan=False) + "\n"
-    for name, text in (("errors.md", markdown), ("errors.json", as_json)):
-        with atomic_file(folder / name) as path:
-            path.write_text(text, encoding="utf-8")
+    return json.dumps(origin._asdict() | {"errors": finite}, indent=2, sort_keys=True, allow_nan=False) + "\n"

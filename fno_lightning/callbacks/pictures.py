@@ -28,19 +28,19 @@ log = logging.getLogger(__name__)
 
 
 class Pictures:
-    """Draw a rollout evaluation, as files in the folder ``pictures`` of a run and into TensorBoard.
+    """Draw a rollout evaluation, as files and into TensorBoard.
 
     A picture that cannot be drawn or written stops nothing: a warning says which one and why.
 
     Args:
-        folder: Folder of the run.
+        folder: Folder of the pictures.
         logger: The logger to draw into; ``None``: files only.
         stage: First part of the names, ``val`` or ``test``.
         step: Training step of the figures in TensorBoard.
     """
 
     def __init__(self, folder: Path, logger: TensorBoardLogger | None, stage: str, step: int) -> None:
-        self.folder = folder / "pictures"
+        self.folder = folder
         self.stage = stage
         self.step = step
         self._logger = logger

@@ -25,7 +25,7 @@ from fno_lightning.files import atomic_file
 from fno_lightning.metrics import NRMSE, VRMSE, LogName, MetricFactory
 from fno_lightning.metrics.log_name import resolution_group
 from fno_lightning.modules import ForecastModule
-from fno_lightning.runs import run_folder
+from fno_lightning.runs import run_folder, run_path
 
 METRICS: Mapping[str, MetricFactory] = {"nrmse": NRMSE, "vrmse": VRMSE}
 
@@ -116,6 +116,6 @@ class ResolutionErrors(Callback):
         text = f"# {title}\n\n" + "\n".join(lines) + "\n"
         if logger is not None:
             logger.experiment.add_text("test/resolutions", text, trainer.global_step)
-        if (folder := run_folder(trainer)) is not None:
-            with atomic_file(folder / "resolutions.md") as path:
+        if (result := run_path(trainer, "resolutions.md")) is not None:
+            with atomic_file(result) as path:
                 path.write_text(text, encoding="utf-8")

@@ -32,7 +32,7 @@ from fno_lightning.data.batch import Split
 from fno_lightning.metrics import STANDARD_METRICS, LogName, MetricFactory
 from fno_lightning.metrics.log_name import ROLLOUT, Forecaster, Stage, Window
 from fno_lightning.modules import ForecastModule
-from fno_lightning.runs import run_folder
+from fno_lightning.runs import run_folder, run_path
 from fno_lightning.viz import Forecast
 
 
@@ -209,7 +209,7 @@ class RolloutEvaluation(Callback):
         n_steps = max(len(error) for by_metric in errors.values() for error in by_metric.values())
         windows = self._windows_within(n_steps)
         animation = is_last and self._draws_animation
-        if self.n_pictures and trainer.is_global_zero and (folder := run_folder(trainer)) is not None:
+        if self.n_pictures and trainer.is_global_zero and (folder := run_path(trainer, "pictures")) is not None:
             pictures = Pictures(folder, tensorboard_logger(trainer), stage, trainer.global_step)
             pictures.draw_forecasts(forecasts, animation=animation)
             name = next(iter(self.metrics))

@@ -146,7 +146,7 @@ def test_weights_without_a_checkpoint_are_not_given_that_of_an_earlier_test(make
     results = []
     for _ in range(2):
         trainer.test(make_module(data), datamodule=data, verbose=False)
-        results.append(json.loads((tmp_path / "log" / "version_0" / "errors.json").read_text()))
+        results.append(json.loads((tmp_path / "log" / "version_0" / "errors-v1.json").read_text()))  # of this trainer
         trainer.fit(make_module(data), datamodule=data)
     assert [result["step"] for result in results] == [None, 2]
     assert [result["checkpoint"] for result in results] == [None, None]

@@ -4,10 +4,12 @@ import dataclasses
 import logging
 
 import pytest
+from lightning.pytorch import Callback
 
 from fno_lightning.callbacks import RolloutEvaluation
 from fno_lightning.callbacks import pictures as pictures_module
 from fno_lightning.metrics import VRMSE
+from fno_lightning.runs import run_path
 from fno_lightning.viz.axes import STYLE
 from tests.callbacks.waves import WaveData, make_module, make_spec
 
@@ -21,9 +23,9 @@ def failing(*_, **__):
     raise ValueError("no colour\nfor this")
 
 
-def fit(make_trainer):
+def fit(make_trainer, *callbacks):
     data = WaveData(n_rollout=3)
-    trainer = make_trainer(RolloutEvaluation(metrics={"vrmse": VRMSE}))
+    trainer = make_trainer(RolloutEvaluation(metrics={"vrmse": VRMSE}), *callbacks)
     trainer.fit(make_module(data), datamodule=data)
     return trainer
 
@@ -58,9 +60,15 @@ def test_an_error_in_a_figure_is_logged_and_the_training_goes_on(
 
 def test_a_folder_that_cannot_be_made_stops_nothing(make_trainer, caplog, tmp_path):
     folder = tmp_path / "log" / "version_0"
-    folder.mkdir(parents=True)
-    (folder / "pictures").touch()
-    trainer = fit(make_trainer)
+
+    class InTheWay(Callback):
+        """A file in the place of the folder that this run is to make."""
+
+        def on_train_start(self, trainer, pl_module):
+            run_path(trainer, "pictures").parent.mkdir(parents=True, exist_ok=True)
+            run_path(trainer, "pictures").touch()
+
+    trainer = fit(make_trainer, InTheWay())
     assert trainer.callback_metrics["val/rollout/vrmse"].isfinite()
     assert f"the picture val/rollout/height_0.png is missing: NotADirectoryError: [Errno 20] cannot write {folder}" in (
         caplog.text
