@@ -6,10 +6,9 @@ import sys
 from argparse import Namespace
 from collections.abc import Mapping, MutableMapping, Sequence
 from pathlib import Path
-from typing import IO, Any, ClassVar, Literal, Self, cast, get_args
+from typing import IO, Any, ClassVar, Literal, Self, get_args
 
 import torch
-from jaxtyping import Float, Int
 from lightning.pytorch.callbacks import LearningRateFinder
 from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
 from lightning.pytorch.trainer.states import TrainerFn
@@ -20,14 +19,12 @@ from torchmetrics import MeanMetric
 
 from fno_lightning.arguments import (
     configured_arguments,
-    plain,
     plain_hyperparameters,
     require_list,
     store_hyperparameters,
     with_plain_numbers,
 )
-from fno_lightning.autoregressive import rollout
-from fno_lightning.data import Batch, FieldDataModule, FieldSpec, Statistics, SuperBatches
+from fno_lightning.data import Batch, FieldDataModule, FieldSpec, SuperBatches
 from fno_lightning.deprecation import renamed_option
 from fno_lightning.losses import MSE, Loss
 from fno_lightning.metrics import VRMSE, LogName
@@ -36,15 +33,14 @@ from fno_lightning.modules.checkpointing import ActivationCheckpointing, checkpo
 from fno_lightning.modules.compatibility import (
     check_axes,
     class_path_hparams,
-    complete_inputs,
     readable_checkpoint,
     require_same_fields,
     require_same_history,
 )
+from fno_lightning.modules.field_forecaster import FieldForecaster
 from fno_lightning.modules.initial_weights import freeze_parts, load_weights, read_weights, require_same_options
-from fno_lightning.modules.lazy_network import LazyNetworkModule
 from fno_lightning.modules.loaders import ByLoader, evaluated_loaders
-from fno_lightning.modules.normalization import Normalization, Normalizer, require_linear_steady
+from fno_lightning.modules.normalization import Normalization
 from fno_lightning.modules.optimizers import default_optimizer, set_learning_rate
 from fno_lightning.modules.precision import require_precision
 from fno_lightning.modules.schedules import Interval, forget_training_lengths, lightning_schedule
@@ -65,7 +61,7 @@ _RUN_TIME_ARGUMENTS = (
 )
 
 
-class ForecastModule(LazyNetworkModule):
+class ForecastModule(FieldForecaster):
     r"""LightningModule that learns to advance fields by one step, or to solve a steady problem.
 
     With :math:`\hat u` the normalised fields, the network :math:`G_\theta` sees :math:`n` past frames (time folded into
@@ -129,9 +125,6 @@ class ForecastModule(LazyNetworkModule):
             the fields.
     """
 
-    needs_even_axes: ClassVar[bool] = False
-    """Whether data are refused whose points are not evenly spaced; otherwise there is a warning."""
-
     run_time_arguments: ClassVar[Sequence[str]] = _RUN_TIME_ARGUMENTS
     """Names of arguments that are no hyper-parameters; a subclass adds its own."""
 
@@ -156,19 +149,10 @@ class ForecastModule(LazyNetworkModule):
         steps_per_launch: int | None = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(**kwargs)
+        super().__init__(spec, n_steps_input, residual=residual, normalization=normalization, **kwargs)
         require_list(freeze=freeze)
-        self.spec = spec if isinstance(spec, FieldSpec) else FieldSpec.from_dict(spec)
-        check_axes(self.spec, type(self))
         named = {"spec": self.spec.to_dict(), **class_path_hparams(type(self))}
         store_hyperparameters(self, configured_arguments(self, sys._getframe()) | named)
-        n_steps_input = plain(n_steps_input, "n_steps_input")
-        if n_steps_input < 0:
-            raise ValueError(f"n_steps_input counts past frames, so it is at least 0, got {n_steps_input}")
-        self.n_steps_input = n_steps_input
-        self.residual = residual and n_steps_input > 0
-        if self.in_channels == 0:
-            raise ValueError("n_steps_input is 0 and there are no constant fields and no scalars: no input is left")
         self.loss = loss or MSE()
         self.optimizer = optimizer
         self.lr_scheduler = lr_scheduler
@@ -199,9 +183,6 @@ class ForecastModule(LazyNetworkModule):
         self.refit_normalization = refit_normalization
         self.freeze_parts = freeze
         self._has_started = False
-        if normalization == "source_norm":
-            require_linear_steady(self.spec, n_steps_input)
-        self.normalizer = Normalizer(self.spec, normalization)
         self.val_loss, self.test_loss = ByLoader(MeanMetric()), ByLoader(MeanMetric())
         self.val_vrmse, self.test_vrmse = (ByLoader(VRMSE(n_dims=self.spec.n_dims)) for _ in range(2))
 
@@ -210,19 +191,6 @@ class ForecastModule(LazyNetworkModule):
             hp = plain_hyperparameters(type(self), hp, {FieldSpec: FieldSpec.to_dict})
         super()._set_hparams(hp)
 
-    # --- what a subclass overrides ---------------------------------------------------------------------------------
-
-    @property
-    def in_channels(self) -> int:
-        """Number of input channels of the network: past frames, constant fields and scalars."""
-        spec = self.spec
-        return self.n_steps_input * len(spec.fields) + len(spec.constant_fields) + len(spec.scalars)
-
-    @property
-    def out_channels(self) -> int:
-        """Number of output channels of the network: the fields of one frame."""
-        return len(self.spec.fields)
-
     @classmethod
     def load_from_checkpoint(cls, checkpoint_path: str | Path | IO[bytes], *args: Any, **kwargs: Any) -> Self:
         """Load a module, of this class or a subclass, with its weights; see Lightning's method for the arguments.
@@ -230,81 +198,6 @@ class ForecastModule(LazyNetworkModule):
         Checkpoints of older versions, which name a class by the file that defined it then, are read too.
         """
         return super().load_from_checkpoint(readable_checkpoint(checkpoint_path), *args, **kwargs)
-
-    # --- forecasting, in physical units ----------------------------------------------------------------------------
-
-    def forward(
-        self,
-        history: Float[Tensor, "batch T_in field *grid"] | None = None,
-        constants: Float[Tensor, "batch constant *grid"] | None = None,
-        scalars: Float[Tensor, "batch scalar"] | None = None,
-        n_steps: int = 1,
-        *,
-        member: Int[Tensor, " batch"] | None = None,
-    ) -> Float[Tensor, "batch T_out field *grid"]:
-        """Predict the frames that follow a history, in physical units and the precision that they are given in.
-
-        Args:
-            history: Past frames, oldest first; ``None`` for a steady problem.
-            constants: Fields without time dependence; ``None``: the data have none.
-            scalars: Parameters of the trajectories; ``None``: the data have none.
-            n_steps: Number of frames to predict.
-            member: Number of the data set that each sample is from; for a module of a mixture only.
-
-        Raises:
-            ValueError: if the data have a part that is missing, or with another number of channels.
-        """
-        self.configure_model()
-        inputs = complete_inputs(self.spec, self.n_steps_input, history, constants, scalars)
-        return self.normalizer.decode(self._advance(*inputs, member, n_steps), member, inputs[0].dtype)
-
-    @torch.no_grad()
-    def forecast(
-        self,
-        history: Float[Tensor, "batch T_in field *grid"] | Batch | None = None,
-        constants: Float[Tensor, "batch constant *grid"] | None = None,
-        scalars: Float[Tensor, "batch scalar"] | None = None,
-        n_steps: int | None = None,
-        *,
-        member: Int[Tensor, " batch"] | None = None,
-    ) -> Float[Tensor, "batch T_out field *grid"]:
-        """Predict as :meth:`forward`, in evaluation mode and without gradients, from tensors or from a batch.
-
-        Args:
-            history: Past frames; or a whole :class:`~fno_lightning.data.Batch`, as in ``forecast(batch, n_steps=20)``.
-            constants: Fields without time dependence.
-            scalars: Parameters of the trajectories.
-            n_steps: Number of frames to predict; ``None``: as many as the target of the batch has, or one.
-            member: Number of the data set that each sample is from.
-        """
-        if isinstance(history, Batch):
-            n_steps = n_steps or history.target.shape[1]
-            history, constants, scalars, _, member = history
-        training = self.training
-        self.eval()
-        try:
-            return cast("Tensor", self(history, constants, scalars, n_steps or 1, member=member))
-        finally:
-            self.train(training)
-
-    @property
-    def _precision(self) -> torch.dtype:
-        """Precision of the weights, and of what the network sees; ``self.dtype`` misses a network's own casts."""
-        floating = (weight.dtype for weight in self.network.parameters() if weight.dtype.is_floating_point)
-        return next(floating, torch.get_default_dtype())
-
-    def _advance(self, history: Tensor, constants: Tensor, scalars: Tensor, member: Tensor | None, n: int) -> Tensor:
-        """Predict ``n`` normalised frames, in the precision of the weights, from a history in physical units."""
-        history = self.normalizer.encode(history, member).to(self._precision)
-        context = self.normalizer.context(constants, scalars, member, self._precision)
-        return rollout(lambda frames: self._next_frame(frames, context, member), history, n)
-
-    def _next_frame(self, frames: Tensor, context: Tensor, member: Tensor | None) -> Tensor:
-        """Apply the network once, to normalised frames ``(batch, T_in, field, *grid)``."""
-        output: Tensor = self.network(torch.cat((frames.flatten(1, 2), context), dim=1))
-        if self.residual:
-            return frames[:, -1] + self.normalizer.as_change(output, member)
-        return self.normalizer.as_frame(output, member)
 
     # --- training and evaluation -----------------------------------------------------------------------------------
 
@@ -396,16 +289,6 @@ class ForecastModule(LazyNetworkModule):
             rank_zero_warn(
                 "fields are not normalised, because there is no FieldDataModule to take statistics from: call "
                 "module.fit_normalization(statistics) before training"
-            )
-
-    def fit_normalization(self, statistics: Statistics) -> None:
-        """Take over the statistics of a train split; a Trainer with a datamodule does it, once."""
-        self.normalizer.fit(statistics)
-        varies = self.normalizer.fields.varies.view(-1, len(self.spec.fields)).any(dim=0).tolist()
-        if still := [name for name, does in zip(self.spec.fields, varies, strict=True) if not does]:
-            rank_zero_info(
-                f"the fields {still} do not vary in the train split: they are predicted as their mean, and means over "
-                "the fields leave them out"
             )
 
     def on_fit_start(self) -> None:

@@ -1,0 +1,153 @@
+"""Forecasts in physical units: normalise, apply the network again and again, and map back."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, cast
+
+import torch
+from jaxtyping import Float, Int
+from lightning.pytorch.utilities import rank_zero_info
+from torch import Tensor
+
+from fno_lightning.arguments import plain
+from fno_lightning.autoregressive import rollout
+from fno_lightning.data import Batch, FieldSpec, Statistics
+from fno_lightning.modules.compatibility import check_axes, complete_inputs
+from fno_lightning.modules.lazy_network import LazyNetworkModule
+from fno_lightning.modules.normalization import Normalization, Normalizer, require_linear_steady
+
+
+class FieldForecaster(LazyNetworkModule):
+    """The part of a :class:`~fno_lightning.modules.ForecastModule` that forecasts, without its training.
+
+    Args:
+        spec: Description of the data set.
+        n_steps_input: Number of past frames that a forecast starts from; 0 for a steady problem.
+        residual: Predict the change from the last frame, not the next frame.
+        normalization: See :class:`~fno_lightning.modules.Normalizer`.
+        **kwargs: Of Lightning's module.
+
+    Raises:
+        ValueError: if the points of the data are not even and the class has ``needs_even_axes``; if ``n_steps_input``
+            is negative, or 0 when there is nothing else to predict from.
+    """
+
+    needs_even_axes: ClassVar[bool] = False
+    """Whether data are refused whose points are not evenly spaced; otherwise there is a warning."""
+
+    def __init__(
+        self,
+        spec: FieldSpec | dict[str, Any],
+        n_steps_input: int,
+        *,
+        residual: bool,
+        normalization: Normalization,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.spec = spec if isinstance(spec, FieldSpec) else FieldSpec.from_dict(spec)
+        check_axes(self.spec, type(self))
+        n_steps_input = plain(n_steps_input, "n_steps_input")
+        if n_steps_input < 0:
+            raise ValueError(f"n_steps_input counts past frames, so it is at least 0, got {n_steps_input}")
+        self.n_steps_input = n_steps_input
+        self.residual = residual and n_steps_input > 0
+        if self.in_channels == 0:
+            raise ValueError("n_steps_input is 0 and there are no constant fields and no scalars: no input is left")
+        if normalization == "source_norm":
+            require_linear_steady(self.spec, n_steps_input)
+        self.normalizer = Normalizer(self.spec, normalization)
+
+    @property
+    def in_channels(self) -> int:
+        """Number of input channels of the network: past frames, constant fields and scalars."""
+        spec = self.spec
+        return self.n_steps_input * len(spec.fields) + len(spec.constant_fields) + len(spec.scalars)
+
+    @property
+    def out_channels(self) -> int:
+        """Number of output channels of the network: the fields of one frame."""
+        return len(self.spec.fields)
+
+    def fit_normalization(self, statistics: Statistics) -> None:
+        """Take over the statistics of a train split; a Trainer with a datamodule does it, once."""
+        self.normalizer.fit(statistics)
+        varies = self.normalizer.fields.varies.view(-1, len(self.spec.fields)).any(dim=0).tolist()
+        if still := [name for name, does in zip(self.spec.fields, varies, strict=True) if not does]:
+            rank_zero_info(
+                f"the fields {still} do not vary in the train split: they are predicted as their mean, and means over "
+                "the fields leave them out"
+            )
+
+    def forward(
+        self,
+        history: Float[Tensor, "batch T_in field *grid"] | None = None,
+        constants: Float[Tensor, "batch constant *grid"] | None = None,
+        scalars: Float[Tensor, "batch scalar"] | None = None,
+        n_steps: int = 1,
+        *,
+        member: Int[Tensor, " batch"] | None = None,
+    ) -> Float[Tensor, "batch T_out field *grid"]:
+        """Predict the frames that follow a history, in physical units and the precision that they are given in.
+
+        Args:
+            history: Past frames, oldest first; ``None`` for a steady problem.
+            constants: Fields without time dependence; ``None``: the data have none.
+            scalars: Parameters of the trajectories; ``None``: the data have none.
+            n_steps: Number of frames to predict.
+            member: Number of the data set that each sample is from; for a module of a mixture only.
+
+        Raises:
+            ValueError: if the data have a part that is missing, or with another number of channels.
+        """
+        self.configure_model()
+        inputs = complete_inputs(self.spec, self.n_steps_input, history, constants, scalars)
+        return self.normalizer.decode(self._advance(*inputs, member, n_steps), member, inputs[0].dtype)
+
+    @torch.no_grad()
+    def forecast(
+        self,
+        history: Float[Tensor, "batch T_in field *grid"] | Batch | None = None,
+        constants: Float[Tensor, "batch constant *grid"] | None = None,
+        scalars: Float[Tensor, "batch scalar"] | None = None,
+        n_steps: int | None = None,
+        *,
+        member: Int[Tensor, " batch"] | None = None,
+    ) -> Float[Tensor, "batch T_out field *grid"]:
+        """Predict as :meth:`forward`, in evaluation mode and without gradients, from tensors or from a batch.
+
+        Args:
+            history: Past frames; or a whole :class:`~fno_lightning.data.Batch`, as in ``forecast(batch, n_steps=20)``.
+            constants: Fields without time dependence.
+            scalars: Parameters of the trajectories.
+            n_steps: Number of frames to predict; ``None``: as many as the target of the batch has, or one.
+            member: Number of the data set that each sample is from.
+        """
+        if isinstance(history, Batch):
+            n_steps = n_steps or history.target.shape[1]
+            history, constants, scalars, _, member = history
+        training = self.training
+        self.eval()
+        try:
+            return cast("Tensor", self(history, constants, scalars, n_steps or 1, member=member))
+        finally:
+            self.train(training)
+
+    @property
+    def _precision(self) -> torch.dtype:
+        """Precision of the weights, and of what the network sees; ``self.dtype`` misses a network's own casts."""
+        floating = (weight.dtype for weight in self.network.parameters() if weight.dtype.is_floating_point)
+        return next(floating, torch.get_default_dtype())
+
+    def _advance(self, history: Tensor, constants: Tensor, scalars: Tensor, member: Tensor | None, n: int) -> Tensor:
+        """Predict ``n`` normalised frames, in the precision of the weights, from a history in physical units."""
+        history = self.normalizer.encode(history, member).to(self._precision)
+        context = self.normalizer.context(constants, scalars, member, self._precision)
+        return rollout(lambda frames: self._next_frame(frames, context, member), history, n)
+
+    def _next_frame(self, frames: Tensor, context: Tensor, member: Tensor | None) -> Tensor:
+        """Apply the network once, to normalised frames ``(batch, T_in, field, *grid)``."""
+        output: Tensor = self.network(torch.cat((frames.flatten(1, 2), context), dim=1))
+        if self.residual:
+            return frames[:, -1] + self.normalizer.as_change(output, member)
+        return self.normalizer.as_frame(output, member)
