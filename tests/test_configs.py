@@ -131,7 +131,7 @@ def test_no_configuration_stands_in_the_way_of_an_option_of_the_trainer(experime
 
 
 def test_what_an_option_turns_off_is_left_out_and_said(caplog):
-    caplog.set_level("INFO")
+    caplog.set_level("INFO", logger="lightning.pytorch.utilities.rank_zero")
     callbacks = [RichProgressBar(), DeviceStatsMonitor(), ModelCheckpoint(), ErrorTable()]
     off = {"enable_progress_bar": False, "logger": [], "enable_checkpointing": True}
     kept = without_turned_off({"callbacks": callbacks, "max_epochs": 3, **off})
