@@ -23,6 +23,9 @@ class Batch(_Parts):
     (``T_in = 0``): its fields follow from the constants and the scalars alone. Absent parts are tensors with zero
     channels, never ``None``. A single sample of a dataset is a ``Batch`` without the leading batch axis.
 
+    History and target, constants, and scalars each have the precision of the data: float64 where one of their channels
+    is stored so, else float32. The module normalises them so, and casts them to the precision of its weights then.
+
     Attributes:
         history: Frames that a forecast starts from, ``(batch, T_in, field, *grid)``, oldest first.
         constants: Fields without time dependence, ``(batch, constant_field, *grid)``.
