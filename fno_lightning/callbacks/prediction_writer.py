@@ -98,6 +98,7 @@ class PredictionWriter(BasePredictionWriter):
                     "source": f"forecast by {type(pl_module).__name__}, from {spec.source}",
                     "coordinates": _coordinates_text(spec, prediction.shape[3:]),
                 },
+                must_be_finite=False,
             )
 
 

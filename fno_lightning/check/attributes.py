@@ -11,6 +11,7 @@ import numpy as np
 
 from fno_lightning.check.report import Report
 from fno_lightning.data.hdf5.entry import Entry, EntryError
+from fno_lightning.data.hdf5.text import decoded
 
 
 def are_numbers(entry: Entry, report: Report) -> bool:
@@ -27,7 +28,7 @@ def checked_listing(group: Entry, report: Report) -> list[Entry]:
     for name, count in Counter(names).items():
         if count > 1:
             report.error(group.location, f"names '{name}' {count} times in field_names: name it once")
-    for name in group.handle:
+    for name in map(decoded, group.handle):
         if name not in names:
             report.error(
                 group.location, f"holds '{name}', which field_names {list(names)} does not name: name it, or delete it"
@@ -68,7 +69,7 @@ def _numbers(entry: Entry) -> tuple[int, ...]:
 
 def _kinds(group: Entry) -> Iterator[tuple[str, type | None]]:
     """Yield the name and the kind of each entry of a group; ``None`` for one that cannot be opened."""
-    for name in group.handle:
+    for name in map(decoded, group.handle):
         try:
             yield name, group.handle.get(name, getclass=True)
         except (OSError, RuntimeError):

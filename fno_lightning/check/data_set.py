@@ -188,9 +188,7 @@ def _hashes(file: WellFile) -> Iterator[bytes]:
 
 
 def _frame(root: Entry, field: WellField, trajectory: int, frame: int) -> np.ndarray:
-    return np.asarray(
-        root.dataset(field.path).read((trajectory,) * field.sample_varying + (frame,) * field.time_varying)
-    )
+    return root.dataset(field.path).read((trajectory,) * field.sample_varying + (frame,) * field.time_varying)
 
 
 def check_agreement(files: Sequence[WellFile]) -> list[Issue]:

@@ -17,6 +17,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from fno_lightning.arguments import constructor_arguments, plain, plain_hyperparameters, store_hyperparameters
 from fno_lightning.data.batch import Batch, Split
+from fno_lightning.data.finite import narrowed
 from fno_lightning.data.loading import (
     SuperBatches,
     WholeBatches,
@@ -185,9 +186,19 @@ class FieldDataModule(LightningDataModule, ABC):
         )
 
     def on_before_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
-        """Give float32 to a device that has no float64."""
+        """Give float32 to a device that has no float64.
+
+        Raises:
+            ValueError: if a value is too large for that.
+        """
         device = batch.target.device if self.trainer is None else self.trainer.strategy.root_device
-        return Batch(*(part.to(held_dtype(part.dtype, device)) if part.is_floating_point() else part for part in batch))
+        names = ("histories", "constant fields", "scalars", "targets", "members")
+        return Batch(
+            *(
+                narrowed(part, held_dtype(part.dtype, device), f"the {name} of a batch")
+                for name, part in zip(names, batch, strict=True)
+            )
+        )
 
     def _evaluation_loader(self, split: Split) -> DataLoader[Batch]:
         dataset = self.dataset(split)

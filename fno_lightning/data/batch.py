@@ -45,6 +45,20 @@ class Batch(_Parts):
         return super().__new__(cls, history, constants, scalars, target, member)
 
 
+class Precisions(NamedTuple):
+    """Types of the numbers in the parts of a data set's batches, float32 or float64.
+
+    Attributes:
+        frames: Type of history and target.
+        constants: Type of the fields without time dependence.
+        scalars: Type of the parameters.
+    """
+
+    frames: torch.dtype = torch.float32
+    constants: torch.dtype = torch.float32
+    scalars: torch.dtype = torch.float32
+
+
 Split: TypeAlias = Literal["train", "valid", "test"]
 
 SPLITS: tuple[Split, ...] = ("train", "valid", "test")

@@ -11,7 +11,8 @@ from torch import Tensor
 
 def all_finite(*parts: Tensor) -> bool:
     """Whether every value is finite, in one pass over them."""
-    if torch.stack([part.sum() for part in parts]).sum().isfinite():  # a sum is finite only if all of its terms are
+    sums = torch.stack([part.sum() for part in parts])
+    if sums.sum().isfinite():  # a sum is finite only if all of its terms are
         return True
     return all(bool(part.isfinite().all()) for part in parts)
 
@@ -32,6 +33,26 @@ def require_finite(values: Tensor, name: str, location: str | Path) -> None:
             f"'{name}' holds NaN or infinite values in {location}, expected finite ones: simulate or download the file "
             "again, or leave it out with exclude_filters"
         )
+
+
+def narrowed(values: Tensor, dtype: torch.dtype, location: str) -> Tensor:
+    """Convert values to the type that a device holds.
+
+    Args:
+        values: The values.
+        dtype: The type.
+        location: The part of the data set that they are from.
+
+    Raises:
+        ValueError: if a finite value is too large for it.
+    """
+    converted = values.to(dtype)
+    if converted is not values and all_finite(values) and not all_finite(converted):
+        raise ValueError(
+            f"{location} hold values up to {values.abs().max():.3g}, which float32 does not hold, and the device that "
+            "trains has no float64: train on another one, or store them in another unit"
+        )
+    return converted
 
 
 def require_finite_frames(frames: Tensor, numbers: Sequence[int], names: Sequence[str], trajectory: str) -> None:

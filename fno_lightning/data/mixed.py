@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
-from functools import cached_property
+from functools import cached_property, reduce
 from typing import Any
 
 import torch
@@ -13,7 +13,7 @@ from torch.utils.data import Dataset
 
 from fno_lightning.arguments import plain, require_list, require_mapping
 from fno_lightning.data.base import FieldDataModule
-from fno_lightning.data.batch import Batch, Split
+from fno_lightning.data.batch import Batch, Precisions, Split
 from fno_lightning.data.loading import read_batch
 from fno_lightning.data.on_the_fly import OnTheFlyDataModule
 from fno_lightning.data.spec import FieldSpec
@@ -38,6 +38,11 @@ class Aligned:
         self._scalars = [mixed.scalars.index(name) for name in own.scalars]
         self._n_constants, self._n_scalars = len(mixed.constant_fields), len(mixed.scalars)
 
+    @property
+    def precisions(self) -> Precisions:
+        """Types of the numbers in the samples; float32 of a data set that does not say."""
+        return getattr(self.dataset, "precisions", Precisions())
+
     def __len__(self) -> int:
         return len(self.dataset)  # type: ignore[arg-type]
 
@@ -52,7 +57,7 @@ class Aligned:
 
 
 class MixedDataset(Dataset[Batch]):
-    """Samples of several members; a batch may hold some of each.
+    """Samples of several members; a batch may hold some of each, and has the precision of the finest.
 
     Args:
         members: The members.
@@ -80,7 +85,19 @@ class MixedDataset(Dataset[Batch]):
                 parts.append(member.read((positions[chosen] - first).tolist()))
                 rows.append(chosen)
         order = torch.cat(rows).argsort()
-        return Batch(*(torch.cat(part)[order.to(part[0].device)] for part in zip(*parts, strict=True)))
+        batch = Batch(*(torch.cat(part)[order.to(part[0].device)] for part in zip(*parts, strict=True)))
+        frames, constants, scalars = self._precisions
+        return batch._replace(
+            history=batch.history.to(frames),
+            constants=batch.constants.to(constants),
+            scalars=batch.scalars.to(scalars),
+            target=batch.target.to(frames),
+        )
+
+    @cached_property
+    def _precisions(self) -> Precisions:
+        of_members = (member.precisions for member in self.members)
+        return Precisions(*(reduce(torch.promote_types, dtypes) for dtypes in zip(*of_members, strict=True)))
 
 
 class MixedDataModule(FieldDataModule):

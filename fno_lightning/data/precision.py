@@ -22,6 +22,23 @@ def batch_dtype(stored: Iterable[np.dtype]) -> np.dtype:
     return np.dtype(np.float64 if is_wide else np.float32)
 
 
+def as_floats(values: np.ndarray) -> np.ndarray:
+    """Return stored numbers in the precision of a batch, without a copy where they have it.
+
+    Raises:
+        OverflowError: if float64 does not hold a finite long double.
+    """
+    dtype = batch_dtype([values.dtype])
+    if values.dtype.itemsize <= 8:
+        return values.astype(dtype, copy=False)
+    with np.errstate(over="ignore"):
+        converted = values.astype(dtype)
+    if np.isinf(converted).any() and np.isfinite(values[np.isinf(converted)]).any():
+        largest = np.format_float_scientific(np.abs(values[np.isfinite(values)]).max(), precision=2)
+        raise OverflowError(f"holds finite values up to {largest}, beyond float64: store it in another unit")
+    return converted
+
+
 def torch_dtype(dtype: np.dtype) -> torch.dtype:
     """Return the tensors' type of a batch."""
     return torch.float64 if dtype == np.float64 else torch.float32
@@ -33,7 +50,7 @@ def significant(std: Tensor, size: Tensor, stored: Iterable[np.dtype]) -> Tensor
     Args:
         std: Standard deviation of each channel, float64.
         size: Size of its values.
-        stored: Type that it is stored in.
+        stored: Type that it is stored in; the coarsest, where the files differ.
     """
     rounding = torch.tensor([_ROUNDING[batch_dtype([dtype])] for dtype in stored], dtype=torch.float64)
     return torch.where(std > rounding * size.abs(), std, torch.zeros_like(std))

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 import torch
 
-from fno_lightning.check import check_file
+from fno_lightning.check import check, check_file
 from fno_lightning.check.values import find_frozen
 from fno_lightning.data import write_well_file
 
@@ -185,3 +185,9 @@ def test_values_that_cannot_be_read(break_file, good_file, replace_values, asser
 def test_frozen_frames(activity, sudden, gradual):
     found = find_frozen(np.array(activity, dtype=float))
     assert [np.flatnonzero(frames).tolist() for frames in found] == [sudden, gradual]
+
+
+def test_a_field_of_booleans(break_file, replace_values, good_file):
+    values = np.random.default_rng(0).random((2, 8, 6, 4)) > 0.5
+    assert [issue.severity for issue in break_file(replace_values(DENSITY, values))] == ["warning"]
+    assert [issue.severity for issue in check([good_file.parent])] == ["warning"]

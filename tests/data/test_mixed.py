@@ -1,10 +1,12 @@
 """Several data sets as one: channels aligned by name, statistics of their own."""
 
+import h5py
+import numpy as np
 import pytest
 import torch
 
 from fno_lightning.cli import main
-from fno_lightning.data import GeneratedDataModule, MixedDataModule, OnTheFlyDataModule
+from fno_lightning.data import GeneratedDataModule, MixedDataModule, OnTheFlyDataModule, WellDataModule
 from fno_lightning.modules import FNOModule, ForecastModule
 from fno_lightning.pdes import AdvectionDiffusion, Helmholtz, Poisson
 from tests.travelling_wave import TravellingWave
@@ -189,3 +191,25 @@ def wave(folder, **options):
 def test_members_that_do_not_fit_are_named(folder, make, message):
     with pytest.raises(ValueError, match=message):
         make(folder)
+
+
+@pytest.mark.parametrize("cache", ["none", "ram"])
+@pytest.mark.parametrize("name", ["t0_fields/density", "t0_fields/mask", "scalars/forcing"])
+def test_every_batch_has_the_precision_of_the_finest_member(data_set, name, cache):
+    single, double = data_set(name="single"), data_set(name="double")
+    for path in double.glob("data/*/*.hdf5"):
+        with h5py.File(path, "r+") as file:
+            attributes, values = dict(file[name].attrs), file[name][()].astype(np.float64)
+            del file[name]
+            file[name] = values
+            file[name].attrs.update(attributes)
+    members = {
+        root.name: WellDataModule(root.name, str(root.parent), n_steps_input=2, cache=cache)
+        for root in (single, double)
+    }
+    batches = list(MixedDataModule(members, batch_size=1).train_dataloader())
+    assert {batch.member.item() for batch in batches} == {0, 1}
+    parts = {"t0_fields/density": {0, 3}, "t0_fields/mask": {1}, "scalars/forcing": {2}}[name]
+    for batch in batches:
+        for number, part in enumerate(batch[:-1]):
+            assert part.dtype == (torch.float64 if number in parts else torch.float32)

@@ -483,3 +483,25 @@ def test_the_command_line_downloads_before_it_reads_the_spec(data_set, tmp_path,
     trainer = ["--trainer.fast_dev_run", "true", "--trainer.accelerator", "cpu"]
     cli = main(["fit", *data, "--data.init_args.base_path", str(tmp_path), *model, *trainer])
     assert cli.model.spec.dataset_name == "datasets/some"
+
+
+@pytest.mark.parametrize("cache", ["none", "device"])
+def test_a_device_without_float64_gets_float32(data_set, make_trainer, monkeypatch, cache):
+    root = data_set()
+    for path in root.glob("data/*/*.hdf5"):
+        with h5py.File(path, "r+") as file:
+            attributes, values = dict(file["t0_fields/density"].attrs), file["t0_fields/density"][()].astype(np.float64)
+            del file["t0_fields/density"]
+            file["t0_fields/density"] = values
+            file["t0_fields/density"].attrs.update(attributes)
+    monkeypatch.setattr("fno_lightning.devices.DEVICES_WITHOUT_FLOAT64", ("cpu",))
+    data = WellDataModule(root.name, str(root.parent), n_steps_input=2, cache=cache)
+    data.trainer = make_trainer()
+    batch = next(iter(data.train_dataloader()))
+    assert data.on_before_batch_transfer(batch, 0).history.dtype == torch.float32
+    if cache == "none":
+        too_large = batch._replace(target=batch.target * 1e60)
+        with pytest.raises(
+            ValueError, match=r"the targets of a batch hold values up to .*, which float32 does not hold"
+        ):
+            data.on_before_batch_transfer(too_large, 0)

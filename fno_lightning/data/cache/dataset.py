@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from fno_lightning.data.batch import Batch
+from fno_lightning.data.batch import Batch, Precisions
 from fno_lightning.data.cache.store import DeviceFrames, FrameStore
 from fno_lightning.data.loading import BatchBuffers
 from fno_lightning.data.windows import SlidingWindows, Window, common_length
@@ -42,6 +42,11 @@ class CachedWindowDataset(Dataset[Batch]):
         self.dt_stride = dt_stride
         self._buffers = buffers or BatchBuffers()
         self._positions = _positions(windows, store.source.rows)
+
+    @property
+    def precisions(self) -> Precisions:
+        """Types of the numbers in the batches."""
+        return Precisions(*(part.dtype for part in self.store.tensors))
 
     @property
     def is_on_device(self) -> bool:

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from fno_lightning.data.finite import (
+    narrowed,
     require_finite_constants,
     require_finite_frames,
     trajectory_location,
@@ -105,8 +106,9 @@ class FrameSource:
         """Hash of the contents: it changes with the files and with everything that is chosen from them."""
         files = self._reader.files
         used = [files[number] for number in sorted({key.file for key in self.trajectories})]
+        paths = [path for file in used for path in (file.path, *(p for field in file.fields for p in field.elsewhere))]
         identities = [
-            (str(file.path.resolve()), file.path.stat().st_size, file.path.stat().st_mtime_ns) for file in used
+            (str(path.resolve()), path.stat().st_size, path.stat().st_mtime_ns) for path in dict.fromkeys(paths)
         ]
         points = (self.grid_stride, self.resampled_axes)
         dtypes = (self.frames_dtype, self.constants_dtype)
@@ -141,14 +143,14 @@ class FrameSource:
         self._reader.read_frames(key.file, key.trajectory, start, 1, values[:0], values)
         require_finite_frames(piece, range(start, start + len(piece)), self.fields, self._location(key))
         if piece is not out:
-            out.copy_(piece)
+            out.copy_(narrowed(piece, out.dtype, f"the fields of {self._location(key)}"))
 
     def _read_constants(self, key: TrajectoryKey, out: Tensor) -> None:
         piece = out if out.device.type == "cpu" else torch.empty(out.shape, dtype=self.constants_dtype)
         self._reader.read_constants(key.file, key.trajectory, piece.numpy())
         require_finite_constants(piece, self.constant_fields, self._location(key))
         if piece is not out:
-            out.copy_(piece)
+            out.copy_(narrowed(piece, out.dtype, f"the constant fields of {self._location(key)}"))
 
     def _location(self, key: TrajectoryKey) -> str:
         return trajectory_location(key.trajectory, self._reader.files[key.file].path)

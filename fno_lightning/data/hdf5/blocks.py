@@ -9,7 +9,6 @@ import numpy as np
 
 from fno_lightning.data.hdf5.entry import Entry
 from fno_lightning.data.hdf5.file import WellField
-from fno_lightning.data.precision import batch_dtype
 
 BLOCK_BYTES = 2**25
 """Size of the values that are read at a time."""
@@ -54,6 +53,5 @@ def frame_blocks(
         for start in range(0, n_frames, n_at_once):
             frames = slice(start, start + n_at_once + n_following)
             index = (trajectory,) * field.sample_varying + (frames,) * field.time_varying
-            values = np.asarray(entry.read(index), batch_dtype([field.dtype]))
-            values = values.reshape(-1, field.frame_size // n_components, n_components)
+            values = entry.read(index).reshape(-1, field.frame_size // n_components, n_components)
             yield FrameBlock(trajectory, start, min(n_at_once, n_frames - start), values)

@@ -91,7 +91,8 @@ def read_mask(entry: Entry, axes: Sequence[str], lengths: Mapping[str, int]) -> 
         raise dataset.error(
             f"has the shape {dataset.shape}, expected {expected} for the axes {tuple(axes)}: correct the mask"
         )
-    values = np.asarray(dataset.read((0,) * n_leading))
+    dataset.require_numbers()
+    values = dataset.read((0,) * n_leading)
     if values.dtype.kind not in "bifu" or not np.isin(values, (0, 1)).all():
         raise dataset.error(f"holds values of type {values.dtype} other than true and false: store it as boolean")
     return values.astype(bool)

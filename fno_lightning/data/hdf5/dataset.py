@@ -8,7 +8,7 @@ from functools import reduce
 import torch
 from torch.utils.data import Dataset
 
-from fno_lightning.data.batch import Batch
+from fno_lightning.data.batch import Batch, Precisions
 from fno_lightning.data.finite import (
     all_finite,
     require_finite_constants,
@@ -65,7 +65,8 @@ class WindowDataset(Dataset[Batch]):
         self.grid_shape = tuple(-(-n // grid_stride) for n in files[0].grid_shape)
         self._reader = WellReader(files, fields, constant_fields, grid_stride, resampling)
         self._scalars = [scalar_table(file, scalars) for file in files]
-        self._scalars_dtype = reduce(torch.promote_types, (table.dtype for table in self._scalars))
+        scalars_dtype = reduce(torch.promote_types, (table.dtype for table in self._scalars))
+        self.precisions = Precisions(self._reader.frames_dtype, self._reader.constants_dtype, scalars_dtype)
         self._buffers = buffers or BatchBuffers()
 
     def __len__(self) -> int:
@@ -91,13 +92,13 @@ class WindowDataset(Dataset[Batch]):
         return batch
 
     def _allocate(self, n_samples: int, n_steps_output: int) -> Batch:
-        empty, grid, reader = self._buffers.empty, self.grid_shape, self._reader
+        empty, grid, (frames, constants, scalars) = self._buffers.empty, self.grid_shape, self.precisions
         n_fields, n_constants, n_scalars = len(self.fields), len(self.constant_fields), self._scalars[0].shape[1]
         return Batch(
-            history=empty(n_samples, self.n_steps_input, n_fields, *grid, dtype=reader.frames_dtype),
-            constants=empty(n_samples, n_constants, *grid, dtype=reader.constants_dtype),
-            scalars=torch.empty(n_samples, n_scalars, dtype=self._scalars_dtype),
-            target=empty(n_samples, n_steps_output, n_fields, *grid, dtype=reader.frames_dtype),
+            history=empty(n_samples, self.n_steps_input, n_fields, *grid, dtype=frames),
+            constants=empty(n_samples, n_constants, *grid, dtype=constants),
+            scalars=torch.empty(n_samples, n_scalars, dtype=scalars),
+            target=empty(n_samples, n_steps_output, n_fields, *grid, dtype=frames),
         )
 
     def _check_finite(self, batch: Batch, windows: Sequence[Window]) -> None:

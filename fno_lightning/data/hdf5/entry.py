@@ -13,8 +13,9 @@ import numpy as np
 
 from fno_lightning.data.hdf5.failures import reading_failure, reason
 from fno_lightning.data.hdf5.filters import missing_filter
-from fno_lightning.data.hdf5.links import has_link, link_target, missing_source, require_descriptors
+from fno_lightning.data.hdf5.links import has_link, link_target, missing_source, require_descriptors, stored_name
 from fno_lightning.data.hdf5.text import content_noun, decoded
+from fno_lightning.data.precision import as_floats
 
 
 class WellFormatError(ValueError):
@@ -152,7 +153,7 @@ class Entry:
             EntryError: if it holds text, or anything else that is not a number.
         """
         value = self.attribute(name)
-        if np.asarray(value).dtype.kind not in "biuf":
+        if np.asarray(value).dtype.kind not in "biuf" or not np.isin(value, (0, 1)).all():
             raise self.error(f"has the attribute '{name}' = {value!r}, expected true or false")
         return tuple(bool(flag) for flag in np.ravel(value))
 
@@ -186,29 +187,31 @@ class Entry:
         """
         self.require_numbers()
         _ = self.shape
-        values = np.asarray(self.read(()), dtype=np.float64)
+        values = self.read(()).astype(np.float64)
         if not np.isfinite(values).all():
             raise self.error("holds values that are not finite: simulate or download the file again")
         return values
 
-    def read(self, index: Any) -> Any:
-        """Read values of a data set.
+    def read(self, index: Any) -> np.ndarray:
+        """Read numbers of a data set, as float32 or float64.
 
         Raises:
-            EntryError: if HDF5 fails to.
+            EntryError: if HDF5 fails to, or float64 does not hold them.
         """
         with self.reading():
-            return self.handle[index]
+            return as_floats(np.asarray(self.handle[index]))
 
     @contextmanager
     def reading(self) -> Iterator[None]:
         """Name the file and the entry in what HDF5 raises while values are read.
 
         Raises:
-            EntryError: if HDF5 fails to read.
+            EntryError: if HDF5 fails to read, or float64 does not hold the values.
         """
         try:
             yield
+        except OverflowError as error:
+            raise self.error(str(error)) from error
         except (OSError, RuntimeError) as error:  # RuntimeError: how h5py reports some damage
             raise self.error(reading_failure(error)) from error
 
@@ -234,7 +237,7 @@ class Entry:
     def _child(self, name: str, kind: type, noun: str) -> Entry:
         location = f"{self.location.rstrip('/')}/{name}"
         try:
-            child = self.handle[name]
+            child = self.handle[stored_name(self.handle, name)]
         except (KeyError, OSError, RuntimeError) as error:  # RuntimeError: links in a circle
             child = None
             if target := link_target(self.handle, name):
@@ -246,7 +249,7 @@ class Entry:
                 raise EntryError(self.path, location, reading_failure(error)) from error
         if not isinstance(child, kind):
             raise self.error(
-                f"has no {noun} '{name}' (it has: {sorted(map(str, self.handle))}), which The Well's format "
+                f"has no {noun} '{name}' (it has: {sorted(map(decoded, self.handle))}), which The Well's format "
                 "requires: rewrite the file with it, or leave it out with exclude_filters"
             )
         return Entry(self.path, child, location)

@@ -12,6 +12,9 @@ ANEW = "download or simulate it again"
 _LOCKED = (errno.EAGAIN, errno.EACCES, errno.EDEADLK)
 _FORBIDDEN = (errno.EACCES, errno.EPERM)
 _TOO_MANY = (errno.EMFILE, errno.ENFILE)
+_SUPERBLOCK = 96
+"""Bytes of the shortest file that some version of HDF5 writes."""
+
 _DAMAGE = ("truncated file", "superblock", "bad byte number in an address")
 """HDF5's words for a file of which only the beginning is there, or whose first bytes are wrong."""
 
@@ -59,8 +62,10 @@ def opening_failure(path: Path, error: OSError) -> tuple[str, bool]:
     if "signature" in text:
         with path.open("rb") as file:
             first = file.read(8)
+        if first == b"version ":
+            return "is a pointer of Git LFS, not the file itself: fetch that with `git lfs pull`", True
         return f"is not an HDF5 file ({size} bytes, beginning with {first!r}): delete it, then {ANEW}", True
-    if "truncated file" in text:
+    if "truncated file" in text or size < _SUPERBLOCK:
         return (
             f"is a damaged HDF5 file, probably truncated ({size} bytes: {reason(error)}): delete it, then {ANEW}",
             True,

@@ -29,6 +29,7 @@ class WellField:
         grid: Number of stored points along each axis, 1 where nothing varies.
         dtype: Data type on disk.
         offset: Position of the first value in the file if the values lie there as plain native numbers in one piece.
+        elsewhere: Other files that values come from: through links, virtual data sets, external storage.
     """
 
     name: str
@@ -40,6 +41,7 @@ class WellField:
     grid: tuple[int, ...]
     dtype: np.dtype
     offset: int | None
+    elsewhere: tuple[Path, ...] = ()
 
     @property
     def path(self) -> str:

@@ -11,7 +11,7 @@ import numpy as np
 from fno_lightning.data.hdf5.boundaries import read_boundaries
 from fno_lightning.data.hdf5.entry import Entry
 from fno_lightning.data.hdf5.file import WellField, WellFile
-from fno_lightning.data.hdf5.links import is_within
+from fno_lightning.data.hdf5.links import is_within, other_files
 from fno_lightning.data.hdf5.opening import open_for_metadata
 from fno_lightning.data.hdf5.points import Points
 from fno_lightning.data.hdf5.text import content_noun
@@ -107,6 +107,7 @@ def read_field(entry: Entry, order: int, axes: tuple[str, ...], full_shape: tupl
         grid=grid,
         dtype=entry.handle.dtype,
         offset=_offset(entry),
+        elsewhere=tuple(other_files(entry.handle, entry.path)),
     )
 
 
@@ -127,6 +128,7 @@ def _offset(entry: Entry) -> int | None:
         and low.get_space_status() == h5py.h5d.SPACE_STATUS_ALLOCATED
         and low.get_type() == h5py.h5t.py_create(dtype)  # h5py widens some types of other tools as it reads them
         and dtype.isnative
+        and dtype.itemsize <= 8  # long double is checked as it is rounded
     )
     position: int | None = low.get_offset() if is_plain and is_within(entry.handle, entry.path) else None
     return position

@@ -19,6 +19,7 @@ from fno_lightning.data.hdf5.failures import is_exhausted
 from fno_lightning.data.hdf5.file import WellField, WellFile
 from fno_lightning.data.hdf5.links import files_of
 from fno_lightning.data.hdf5.opening import open_root
+from fno_lightning.data.precision import as_floats
 
 MAX_DESCRIPTORS = 1024
 """Most descriptors that the readers of a process hold, where the system would allow more."""
@@ -183,7 +184,7 @@ class _Named:
 
     def __getitem__(self, index: Any) -> Any:
         with self._entry.reading():
-            return self._source[index]
+            return as_floats(self._source[index])
 
 
 def _source(entry: Entry, field: WellField, chunks: ChunkCache) -> Any:

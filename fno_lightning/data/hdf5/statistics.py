@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -18,6 +18,7 @@ from fno_lightning.data.hdf5.entry import EntryError
 from fno_lightning.data.hdf5.file import WellField, WellFile
 from fno_lightning.data.hdf5.opening import open_hdf5
 from fno_lightning.data.hdf5.resampling import Resampling
+from fno_lightning.data.precision import batch_dtype
 from fno_lightning.data.spec import FieldSpec
 from fno_lightning.data.statistics import Moments, Statistics, StoredTypes, statistics_from_moments
 from fno_lightning.files import atomic_file
@@ -100,7 +101,7 @@ def _moments(
                 values.update(frames[: block.n_new].flatten(0, 1))
                 deltas.update((frames[dt_stride:] - frames[:-dt_stride]).flatten(0, 1))
                 require_finite(values.mean, name, file.path)
-                _require_squares(values.std, name, file.path)
+                _require_squares(torch.cat((values.std, deltas.std)), name, file.path)
                 count(frames[: block.n_new].numel())
     return values, deltas if first.time_varying else None
 
@@ -157,13 +158,22 @@ def load_statistics(
             _save(path, table, fields)
     else:
         logger.info("normalising with the statistics in %s", path)
-    stored = {component: field.dtype for field in files[0].fields for component in field.components}
+    stored = {
+        component: _coarsest(file.field(field.name).dtype for file in files)
+        for field in fields.values()
+        for component in field.components
+    }
     types = StoredTypes(
         fields=[stored[name] for name in spec.fields],
         constants=[stored[name] for name in spec.constant_fields],
-        scalars=[files[0].scalars[name].dtype for name in spec.scalars],
+        scalars=[_coarsest(file.scalars[name].dtype for file in files) for name in spec.scalars],
     )
     return _select(table, fields, _scalars(files, trajectories, spec), spec, types)
+
+
+def _coarsest(dtypes: Iterable[np.dtype]) -> np.dtype:
+    """Return the precision of the coarsest among stored types."""
+    return min((batch_dtype([dtype]) for dtype in dtypes), key=lambda dtype: dtype.itemsize)
 
 
 def _require_squares(std: Tensor, name: str, path: Path) -> None:
@@ -272,6 +282,8 @@ def _scalars(files: Sequence[WellFile], trajectories: Sequence[Sequence[int]] | 
         [file.scalars[name][list(kept)] for file, kept in zip(files, chosen, strict=True)] for name in spec.scalars
     ]
     rows = [torch.from_numpy(np.concatenate(parts)).double() for parts in columns]
+    for name, row in zip(spec.scalars, rows, strict=True):
+        _require_squares(row.std(correction=0), name, files[0].path)
     return torch.stack(rows) if rows else torch.zeros(0, 1, dtype=torch.float64)
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from fno_lightning.data.finite import all_finite
 from fno_lightning.files import atomic_file
 from fno_lightning.pdes import Trajectories
 
@@ -27,19 +28,24 @@ def write_well_file(
     dataset_name: str,
     grid_type: str = "cartesian",
     provenance: Mapping[str, str] = {},
+    must_be_finite: bool = True,
 ) -> None:
     """Write one file, which the_well's own reader opens, completely or not at all.
 
     Args:
         path: The file; an older one is replaced.
-        trajectories: The trajectories; stored as float32, or float64 if they are, in one piece for each field.
+        trajectories: The trajectories; stored in one piece for each field, as float64 where they are float64, or
+            integers that float32 does not hold exactly, else as float32.
         dataset_name: Name of the data set that the file is a part of.
         grid_type: Kind of coordinates, ``cartesian`` or ``spherical``.
         provenance: Origin of the data, one root attribute each; ``source`` is shown to people.
+        must_be_finite: Whether fields that are not finite are refused; forecasts may have diverged.
 
     Raises:
+        ValueError: if something is not finite, or complex; names it.
         OSError: if the file cannot be written, for instance on a full disk; names it, its size and the free space.
     """
+    _require_numbers(trajectories, Path(path), must_be_finite)
     n_bytes = trajectory_bytes(trajectories)
     with atomic_file(Path(path), n_bytes) as temporary:
         try:
@@ -125,4 +131,21 @@ def _stored(values: Tensor) -> np.ndarray:
 
 
 def _stored_dtype(values: Tensor) -> torch.dtype:
-    return torch.float64 if values.dtype == torch.float64 else torch.float32
+    if values.is_floating_point() or values.dtype.itemsize <= 2:
+        return torch.float64 if values.dtype == torch.float64 else torch.float32
+    return torch.float32 if torch.equal(values, values.float().to(values.dtype)) else torch.float64
+
+
+def _require_numbers(trajectories: Trajectories, path: Path, must_be_finite: bool) -> None:
+    """Check everything that is to be written.
+
+    Raises:
+        ValueError: if something is not finite, or complex; names it.
+    """
+    axes = {"time": trajectories.time, **trajectories.coordinates, **trajectories.scalars}
+    fields = {**trajectories.scalar_fields, **trajectories.vector_fields, **trajectories.constant_fields}
+    for name, values in {**fields, **axes}.items():
+        if values.is_complex():
+            raise ValueError(f"'{name}' is complex, which {path} cannot hold: write real and imaginary part apart")
+        if (must_be_finite or name in axes) and not all_finite(values):
+            raise ValueError(f"'{name}' holds NaN or infinite values, expected finite ones: {path} is not written")

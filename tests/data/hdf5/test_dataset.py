@@ -10,7 +10,7 @@ from the_well.utils.dummy_data import write_dummy_data
 from torch.utils.data import DataLoader
 
 from fno_lightning.check import check_file
-from fno_lightning.data import WellDataModule, WindowDataset, collate, read_well_file, write_well_file
+from fno_lightning.data import WellDataModule, WellFormatError, WindowDataset, collate, read_well_file, write_well_file
 from fno_lightning.data.windows import SlidingWindows, TrajectoryKey, whole_trajectories
 
 
@@ -191,6 +191,48 @@ def test_values_whose_squares_overflow_are_named(tmp_path, random_trajectories):
         _ = WellDataModule("waves", str(tmp_path), n_steps_input=2).statistics
 
 
+@pytest.mark.parametrize("layout", [{}, {"chunks": True}], ids=str)
+@pytest.mark.parametrize("name", ["t0_fields/density", "t0_fields/mask", "scalars/forcing"])
+def test_long_doubles_beyond_float64_are_not_called_infinite(data_set, name, layout):
+    root = data_set()
+    path = root / "data/train/a.hdf5"
+    with h5py.File(path, "r+") as file:
+        values, attributes = file[name][()].astype(np.longdouble), dict(file[name].attrs)
+        values.flat[-1] = np.longdouble("1e400")
+        del file[name]
+        file.create_dataset(name, data=values, **layout).attrs.update(attributes)
+    message = rf"a\.hdf5: /{name} holds finite values up to 1\.?e\+400, beyond float64: store it in another unit"
+    data = WellDataModule(root.name, str(root.parent), n_steps_input=2, cache="none")
+    for read in (lambda: list(data.val_dataloader()) + list(data.train_dataloader()), lambda: data.statistics):
+        with pytest.raises(WellFormatError, match=message):
+            read()
+    assert any("beyond float64" in issue.message for issue in check_file(path))
+
+
+def test_scalars_whose_squares_overflow_are_named(data_set):
+    root = data_set()
+    with h5py.File(root / "data/train/a.hdf5", "r+") as file:
+        attributes = dict(file["scalars/forcing"].attrs)
+        del file["scalars/forcing"]
+        file["scalars/forcing"] = np.array([1e200, -1e200])
+        file["scalars/forcing"].attrs.update(attributes)
+    with pytest.raises(ValueError, match=r"'forcing' in .* has values whose squares float64 cannot hold"):
+        _ = WellDataModule(root.name, str(root.parent), n_steps_input=2).statistics
+
+
+def test_rounding_is_that_of_the_coarsest_file(data_set):
+    root = data_set()
+    for part, dtype in (("a", np.float64), ("b", np.float32)):
+        with h5py.File(root / f"data/train/{part}.hdf5", "r+") as file:
+            attributes, shape = dict(file["t0_fields/density"].attrs), file["t0_fields/density"].shape
+            del file["t0_fields/density"]
+            file["t0_fields/density"] = np.full(shape, 0.1, dtype)
+            file["t0_fields/density"].attrs.update(attributes)
+    data = WellDataModule(root.name, str(root.parent), n_steps_input=2)
+    assert data.statistics.std[data.spec.fields.index("density")] == 0
+    assert data.dataset("train")[0].history.dtype == torch.float64
+
+
 @pytest.mark.parametrize("field", ["density", "velocity_y", "mask"])
 def test_a_value_that_is_not_finite_is_named(tmp_path, random_trajectories, field):
     trajectories = random_trajectories((6, 4))
@@ -203,7 +245,7 @@ def test_a_value_that_is_not_finite_is_named(tmp_path, random_trajectories, fiel
     else:
         trajectories.constant_fields["mask"][1, 3, 3] = -float("inf")
         place = "trajectory 1"
-    write_well_file(tmp_path / "a.hdf5", trajectories, dataset_name="some", provenance={})
+    write_well_file(tmp_path / "a.hdf5", trajectories, dataset_name="some", must_be_finite=False)
     data = windows_of(tmp_path, 2)
     data.__getitems__(range(3))
     with pytest.raises(ValueError, match=rf"'{field}' holds NaN or infinite values in {place} of .*a\.hdf5"):

@@ -225,3 +225,61 @@ def test_a_scalar_data_set_as_a_field_is_named(data_set):
         stored(file, data=np.float32(1.0))
     with pytest.raises(WellFormatError, match=rf"/{FIELD} has the shape \(\)"):
         read_well_file(path)
+
+
+def test_what_a_source_of_a_source_lacks_is_not_read_as_zeros(data_set):
+    path = data_set() / "data/train/a.hdf5"
+    with h5py.File(path, "r+") as file:
+        shape = file[FIELD].shape
+        with h5py.File(path.parent / "between.bin", "w") as between:
+            layout = h5py.VirtualLayout(shape, "f4")
+            layout[:] = h5py.VirtualSource("nothing.bin", "u", shape)
+            between.create_virtual_dataset("u", layout)
+        layout = h5py.VirtualLayout(shape, "f4")
+        layout[:] = h5py.VirtualSource("between.bin", "u", shape)
+        stored(file, layout=layout)
+    with pytest.raises(WellFormatError, match=rf"a\.hdf5: /{FIELD} is .*between\.bin:u.*nothing\.bin:u"):
+        read_well_file(path)
+    assert any("nothing.bin" in issue.message and issue.severity == "error" for issue in check_file(path))
+
+
+def test_external_storage_that_is_too_short_is_not_read_as_zeros(data_set):
+    path = data_set() / "data/train/a.hdf5"
+    raw = path.parent / "values.raw"
+    with h5py.File(path, "r+") as file:
+        n_bytes = stored(file, external=[(str(raw), 64, file[FIELD].nbytes)]).nbytes
+    read_well_file(path)
+    raw.write_bytes(raw.read_bytes()[:-1])
+    with pytest.raises(
+        WellFormatError, match=rf"/{FIELD} is .*values\.raw, which has {63 + n_bytes} of {64 + n_bytes} "
+    ):
+        read_well_file(path)
+
+
+@pytest.mark.parametrize("change", [external_field, chained_links, virtual], ids=lambda change: change.__name__)
+def test_a_copy_in_memory_follows_the_file_that_a_link_leads_to(data_set, change):
+    root = data_set()
+    change_files(root, change)
+
+    def first():
+        data = WellDataModule(root.name, str(root.parent), n_steps_input=2, cache="ram")
+        return data, data.dataset("train")[0].history[:, data.spec.fields.index("density")]
+
+    kept, before = first()
+    target = root / "data/train/a" / ("source.bin" if change is virtual else "other.bin")
+    with h5py.File(target, "r+") as file:
+        values = file["u" if "u" in file else "pressure_of_another"]
+        values[...] = values[()] + 1
+    assert torch.equal(first()[1], before + 1)
+    del kept
+
+
+def test_an_entry_named_in_latin_1(data_set):
+    path = data_set() / "data/train/a.hdf5"
+    name = "größe".encode("latin-1")
+    with h5py.File(path, "r+") as file:
+        group = file["t0_fields"]
+        group.id.move(b"density", name)
+        group.attrs["field_names"] = np.array([b"pressure", name, b"mask"])
+    assert read_well_file(path).components(time_varying=True)[:2] == ("pressure", "größe")
+    assert not [issue for issue in check_file(path) if issue.severity == "error"]

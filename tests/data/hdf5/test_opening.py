@@ -303,3 +303,14 @@ def test_damaged_metadata_are_named(data_set):
 
 def test_variable_text_that_is_not_utf_8():
     assert decoded("Str\udcf6mung") == "Strömung"
+
+
+@pytest.mark.parametrize(
+    ("content", "said"), [(b"\x89HDF\r\n\x1a\n\x00\x00", "probably truncated"), (b"version https", "git lfs pull")]
+)
+def test_a_file_of_a_few_bytes(tmp_path, content, said):
+    path = tmp_path / "a.hdf5"
+    path.write_bytes(content)
+    with pytest.raises(WellFormatError, match=said) as caught:
+        read_well_file(path)
+    assert ("delete" in str(caught.value)) is (said == "probably truncated")

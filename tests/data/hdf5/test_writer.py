@@ -143,3 +143,38 @@ def test_double_precision_stays_and_half_precision_is_stored_as_float32(tmp_path
     with h5py.File(tmp_path / "a.hdf5") as file:
         assert file["t0_fields/density"].dtype == stored
         assert file["t0_fields/density"][0, 0, 0, 0] == fields["density"].flatten()[0].item()
+
+
+@pytest.mark.parametrize(("value", "stored"), [(-7, np.float32), (2**24 + 1, np.float64)])
+def test_integers_lose_nothing(tmp_path, trajectories, value, stored):
+    fields = {"density": torch.full((2, 8, 6, 4), value)}
+    write_well_file(tmp_path / "a.hdf5", replace(trajectories, scalar_fields=fields), dataset_name="some")
+    with h5py.File(tmp_path / "a.hdf5") as file:
+        assert file["t0_fields/density"].dtype == stored
+        assert (file["t0_fields/density"][()] == value).all()
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+@pytest.mark.parametrize(
+    "part", ["time", "coordinates", "scalars", "scalar_fields", "vector_fields", "constant_fields"]
+)
+def test_what_is_not_finite_is_not_written(tmp_path, trajectories, part, value):
+    values = getattr(trajectories, part)
+    name, tensor = ("time", values) if part == "time" else list(values.items())[-1]
+    tensor.view(-1)[-1] = value
+    with pytest.raises(ValueError, match=rf"'{name}' holds NaN or infinite values.*a\.hdf5 is not written"):
+        write_well_file(tmp_path / "a.hdf5", trajectories, dataset_name="some")
+    assert not list(tmp_path.iterdir())
+
+
+def test_complex_fields_are_not_written(tmp_path, trajectories):
+    fields = {"wave": torch.zeros(2, 8, 6, 4, dtype=torch.complex64)}
+    with pytest.raises(ValueError, match="'wave' is complex"):
+        write_well_file(tmp_path / "a.hdf5", replace(trajectories, scalar_fields=fields), dataset_name="some")
+
+
+def test_forecasts_may_have_diverged(tmp_path, trajectories):
+    trajectories.scalar_fields["density"].fill_(float("nan"))
+    write_well_file(tmp_path / "a.hdf5", trajectories, dataset_name="some", must_be_finite=False)
+    with h5py.File(tmp_path / "a.hdf5") as file:
+        assert np.isnan(file["t0_fields/density"]).all()
