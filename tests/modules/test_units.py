@@ -11,12 +11,15 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 
 from fno_lightning.callbacks import ErrorTable, OneStepErrors, RolloutEvaluation
 from fno_lightning.data import WellDataModule, write_well_file
-from fno_lightning.metrics import LogName
+from fno_lightning.metrics import STANDARD_METRICS, LogName
 from fno_lightning.modules import FNOModule
 from fno_lightning.pdes import Trajectories
 
-WITH_UNIT = ("rmse", "mae", "l_infinity")
-WITHOUT_OFFSET = ("loss", "vrmse", "pearson", "spectral_mid", "spectral_high", "diverged")
+METRICS = {name: STANDARD_METRICS[name] for name in ("vrmse", "nrmse", "rmse", "pearson", "spectral_high")}
+"""Errors of every kind: by variance, by size, with a unit, a correlation, a power."""
+
+WITH_UNIT = ("rmse",)
+WITHOUT_OFFSET = ("loss", "vrmse", "pearson", "spectral_high", "diverged")
 """Errors that an offset of the fields does not change; those relative to their size become smaller."""
 
 
@@ -70,8 +73,8 @@ def results(tmp_path, make_trainer):
         module = FNOModule(data.spec, [6], 8, 1, **options)
         best = ModelCheckpoint(folder / "best", monitor="val/rollout/vrmse", filename="{epoch}")
         trainer = make_trainer(
-            OneStepErrors(),
-            RolloutEvaluation(windows=() if is_steady else ((0, 3),), n_pictures=0),
+            OneStepErrors(METRICS),
+            RolloutEvaluation(windows=() if is_steady else ((0, 3),), n_pictures=0, metrics=METRICS),
             ErrorTable(),
             best,
             tensorboard=True,

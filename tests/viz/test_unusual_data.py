@@ -51,7 +51,7 @@ UNUSUAL = {
 @pytest.mark.parametrize("shown", UNUSUAL.values(), ids=UNUSUAL.keys())
 def test_every_picture_is_drawn(tmp_path, caplog, monkeypatch, shown):
     monkeypatch.setitem(STYLE, "figure.dpi", 30)
-    pictures = Pictures(tmp_path, None, "val", 0)
+    pictures = Pictures(tmp_path / "pictures", None, "val", 0)
     pictures.draw_forecasts([shown], animation=True)
     errors = (shown.prediction - shown.reference).abs().flatten(start_dim=2).mean(dim=2).float()
     pictures.draw_errors({"model": errors}, shown.spec, "vrmse", [(0, 2)])

@@ -113,8 +113,11 @@ for _ in range(2):
 """
 
 
-@pytest.mark.parametrize("chunked", [False, True], ids=["mapped", "chunked"])
-@pytest.mark.parametrize(("cache", "n_workers", "limit"), [("none", 0, 40), ("ram", 0, 40), ("none", 1, 72)])
+@pytest.mark.parametrize(
+    ("chunked", "cache", "n_workers", "limit"),
+    [(False, "none", 0, 40), (True, "ram", 0, 40), (True, "none", 1, 72)],
+    ids=["mapped", "chunked-ram", "chunked-worker"],
+)
 def test_few_descriptors_are_enough(many_files, tmp_path, chunked, cache, n_workers, limit):
     pytest.importorskip("resource")
     many_files(chunked=chunked)
