@@ -19,6 +19,7 @@ CONTENT = {
     "arguments": "plain values",
     "class_path": "public names",
     "deprecation": "former names",
+    "devices": "what they hold",
     "files": "paths, locks",
     "runs": "their folders",
     "losses": "training minimises",
