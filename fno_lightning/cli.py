@@ -205,6 +205,8 @@ def prepare_process() -> None:
         logger.setLevel(logging.INFO)
     # Lightning 2.6 on torch 2.13, in every run: lightning/pytorch/utilities/_pytree.py
     warnings.filterwarnings("ignore", message=r"`isinstance\(treespec, LeafSpec\)` is deprecated")
+    # true of networks that are built in configure_model alone, not of these
+    warnings.filterwarnings("ignore", message="You're using the WeightAveraging callback with a model that overrides")
     # equations convert lists to tuples themselves; jsonargparse has no types for MixedDataModule's members
     warnings.filterwarnings(
         "ignore", message=r"\s*Dump of a value that does not round-trip: a tuple is serialized as list"
