@@ -86,11 +86,10 @@ class ErrorTable(Callback):
             if (path := run_path(trainer, name)) is not None:
                 with atomic_file(path) as temporary:
                     temporary.write_text(text, encoding="utf-8")
-        places = {"errors": run_path(trainer, "errors.md"), "pictures": run_path(trainer, "pictures")}
-        for label, place in places.items():
-            shown = place / stage if place is not None and label == "pictures" else place
-            if shown is not None and shown.exists():
-                console.print(f"{label + ':':<13}{shown}", soft_wrap=True)
+        if (path := run_path(trainer, "errors.md")) is not None:
+            console.print(f"errors:      {path}", soft_wrap=True)
+        if (pictures := run_path(trainer, "pictures")) is not None and (pictures / stage).exists():
+            console.print(f"pictures:    {pictures / stage}", soft_wrap=True)
         if (logger := tensorboard_logger(trainer)) is not None:
             logger.experiment.add_text(f"{stage}/errors", markdown, origin.step or 0)
             console.print(f"TensorBoard: tensorboard --logdir {logger.root_dir}", soft_wrap=True)

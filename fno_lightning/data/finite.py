@@ -11,8 +11,7 @@ from torch import Tensor
 
 def all_finite(*parts: Tensor) -> bool:
     """Whether every value is finite, in one pass over them."""
-    sums = torch.stack([part.sum() for part in parts])
-    if sums.sum().isfinite():  # a sum is finite only if all of its terms are
+    if torch.stack([part.sum() for part in parts]).sum().isfinite():  # a sum is finite only if all of its terms are
         return True
     return all(bool(part.isfinite().all()) for part in parts)
 

@@ -72,7 +72,7 @@ class FieldForecaster(LazyNetworkModule):
     def fit_normalization(self, statistics: Statistics) -> None:
         """Take over the statistics of a train split; a Trainer with a datamodule does it, once."""
         self.normalizer.fit(statistics)
-        varies = self.normalizer.fields.varies.view(-1, len(self.spec.fields)).any(dim=0).tolist()
+        varies = self.normalizer.field_varies.tolist()
         if still := [name for name, does in zip(self.spec.fields, varies, strict=True) if not does]:
             rank_zero_info(
                 f"the fields {still} do not vary in the train split: they are predicted as their mean, and means over "

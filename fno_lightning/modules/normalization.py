@@ -216,10 +216,14 @@ class Normalizer(_Statistics):
         return frames / over_grid(self.fields.std, frames, self.n_dims, self._of_mixture(member))
 
     @property
+    def field_varies(self) -> Bool[Tensor, " field"]:
+        """Mask of the fields that vary in the train split, of any member."""
+        return self.fields.varies.view(-1, self.fields.varies.shape[-1]).any(dim=0)
+
+    @property
     def varying_fields(self) -> Bool[Tensor, " field"]:
-        """Mask of the fields that vary in the train split, of any member; of all fields if none does."""
-        mask = self.fields.varies.view(-1, self.fields.varies.shape[-1]).any(dim=0)
-        return mask | ~mask.any()
+        """Mask of the fields that means over the fields are over: those that vary; all fields if none does."""
+        return self.field_varies | ~self.field_varies.any()
 
     def mean_over_fields(self, errors: Float[Tensor, " field"]) -> Float[Tensor, ""]:
         """Return the mean over the fields that vary: relative errors of a field that does not are round-off."""

@@ -6,7 +6,6 @@ import hashlib
 import itertools
 import math
 from collections.abc import Callable, Sequence
-from functools import reduce
 from typing import NamedTuple
 
 import torch
@@ -19,7 +18,7 @@ from fno_lightning.data.finite import (
     trajectory_location,
 )
 from fno_lightning.data.hdf5 import Resampling, WellFile, WellReader
-from fno_lightning.data.hdf5.file import scalar_table
+from fno_lightning.data.hdf5.file import scalar_tables
 from fno_lightning.data.windows import TrajectoryKey
 
 PIECE_BYTES = 64 * 2**20
@@ -77,9 +76,8 @@ class FrameSource:
         self.resampled_axes = () if resampling is None else resampling.axes
         self._reader = WellReader(files, fields, constant_fields, grid_stride, resampling)
         self.frames_dtype, self.constants_dtype = self._reader.frames_dtype, self._reader.constants_dtype
-        tables = [scalar_table(file, scalars) for file in files]
-        dtype = reduce(torch.promote_types, (table.dtype for table in tables))
-        self.scalars = torch.stack([tables[key.file][key.trajectory].to(dtype) for key in self.trajectories])
+        tables = scalar_tables(files, scalars)
+        self.scalars = torch.stack([tables[key.file][key.trajectory] for key in self.trajectories])
 
     @property
     def frames_shape(self) -> tuple[int, ...]:

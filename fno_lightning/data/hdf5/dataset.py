@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import reduce
 
 import torch
 from torch.utils.data import Dataset
@@ -15,7 +14,7 @@ from fno_lightning.data.finite import (
     require_finite_frames,
     trajectory_location,
 )
-from fno_lightning.data.hdf5.file import WellFile, scalar_table
+from fno_lightning.data.hdf5.file import WellFile, scalar_tables
 from fno_lightning.data.hdf5.reader import WellReader
 from fno_lightning.data.hdf5.resampling import Resampling
 from fno_lightning.data.loading import BatchBuffers
@@ -64,9 +63,8 @@ class WindowDataset(Dataset[Batch]):
         self.constant_fields = tuple(constant_fields)
         self.grid_shape = tuple(-(-n // grid_stride) for n in files[0].grid_shape)
         self._reader = WellReader(files, fields, constant_fields, grid_stride, resampling)
-        self._scalars = [scalar_table(file, scalars) for file in files]
-        scalars_dtype = reduce(torch.promote_types, (table.dtype for table in self._scalars))
-        self.precisions = Precisions(self._reader.frames_dtype, self._reader.constants_dtype, scalars_dtype)
+        self._scalars = scalar_tables(files, scalars)
+        self.precisions = Precisions(self._reader.frames_dtype, self._reader.constants_dtype, self._scalars[0].dtype)
         self._buffers = buffers or BatchBuffers()
 
     def __len__(self) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import reduce
 from pathlib import Path
 
 import numpy as np
@@ -182,7 +183,13 @@ def matching_stride(file: WellFile, resolution: Sequence[int]) -> int:
     return stride
 
 
-def scalar_table(file: WellFile, names: Sequence[str]) -> Tensor:
-    """Return the scalars of each trajectory of a file, ``(trajectory, scalar)``, in their own precision."""
+def scalar_tables(files: Sequence[WellFile], names: Sequence[str]) -> list[Tensor]:
+    """Return the scalars of each trajectory of each file, ``(trajectory, scalar)``, all in the finest precision."""
+    tables = [_scalar_table(file, names) for file in files]
+    dtype = reduce(torch.promote_types, (table.dtype for table in tables))
+    return [table.to(dtype) for table in tables]
+
+
+def _scalar_table(file: WellFile, names: Sequence[str]) -> Tensor:
     columns = [file.scalars[name] for name in names]
     return torch.from_numpy(np.stack(columns, axis=1)) if columns else torch.empty(file.n_trajectories, 0)
