@@ -24,9 +24,9 @@ from fno_lightning.arguments import (
     store_hyperparameters,
     with_plain_numbers,
 )
-from fno_lightning.data import Batch, FieldDataModule, FieldSpec, SuperBatches
+from fno_lightning.data import Batch, FieldDataModule, FieldSpec
 from fno_lightning.deprecation import renamed_option
-from fno_lightning.losses import MSE, Loss
+from fno_lightning.losses import Loss
 from fno_lightning.metrics import VRMSE, LogName
 from fno_lightning.metrics.log_name import Stage
 from fno_lightning.modules.checkpointing import ActivationCheckpointing, checkpoint_activations
@@ -37,16 +37,19 @@ from fno_lightning.modules.compatibility import (
     require_same_fields,
     require_same_history,
 )
-from fno_lightning.modules.field_forecaster import FieldForecaster
 from fno_lightning.modules.initial_weights import freeze_parts, load_weights, read_weights, require_same_options
 from fno_lightning.modules.loaders import ByLoader, evaluated_loaders
 from fno_lightning.modules.normalization import Normalization
 from fno_lightning.modules.optimizers import default_optimizer, set_learning_rate
 from fno_lightning.modules.precision import require_precision
+from fno_lightning.modules.rollout_training import RolloutTraining
 from fno_lightning.modules.schedules import Interval, forget_training_lengths, lightning_schedule
+from fno_lightning.unrolling import Unrolling
 
 _RUN_TIME_ARGUMENTS = (
     "loss",
+    "unrolling",
+    "input_noise",
     "optimizer",
     "lr_scheduler",
     "lr_interval",
@@ -61,7 +64,7 @@ _RUN_TIME_ARGUMENTS = (
 )
 
 
-class ForecastModule(FieldForecaster):
+class ForecastModule(RolloutTraining):
     r"""LightningModule that learns to advance fields by one step, or to solve a steady problem.
 
     With :math:`\hat u` the normalised fields, the network :math:`G_\theta` sees :math:`n` past frames (time folded into
@@ -69,15 +72,17 @@ class ForecastModule(FieldForecaster):
 
     .. math:: \hat u^{k+1} = G_\theta(\hat u^{k-n+1}, \dots, \hat u^k, c)
 
-    or, with ``residual=True``, :math:`\hat u^{k+1} = \hat u^k + (\sigma_\Delta / \sigma) \, G_\theta(\dots)`. Targets
-    of several steps are reached autoregressively, and the loss compares all of them in normalised units.
+    or, with ``residual=True``, :math:`\hat u^{k+1} = \hat u^k + (\sigma_\Delta / \sigma) \, G_\theta(\dots)`. With
+    ``bundle=b`` the network predicts :math:`\hat u^{k+1}, \dots, \hat u^{k+b}` at once, and with ``residual`` the
+    changes between them. Targets of more steps are reached autoregressively; the loss compares all of them in
+    normalised units, unless ``unrolling`` says which in training.
 
     A subclass defines the network: it stores its arguments and overrides :meth:`build_network`, which is called when
     something first asks for the network, its parameters or its state. Arguments that rebuild the network are
     hyper-parameters and must be plain values; a checkpoint then reloads without data and without
-    arguments, and takes and returns physical units. The other arguments (``loss``, ``optimizer``, ``lr_scheduler``,
-    ``lr_interval``, ``lr_frequency``, ``compile``, ``activation_checkpointing``, ``initial_weights``,
-    ``refit_normalization`` and ``freeze``) are choices of a run and are not stored.
+    arguments, and takes and returns physical units. The other arguments (``loss``, ``unrolling``, ``input_noise``,
+    ``optimizer``, ``lr_scheduler``, ``lr_interval``, ``lr_frequency``, ``compile``, ``activation_checkpointing``,
+    ``initial_weights``, ``refit_normalization`` and ``freeze``) are choices of a run and are not stored.
 
     Fields are normalised in their own precision, float64 where the data are, and only then cast to that of the weights.
     Fields that do not vary in the train split are predicted as their mean, and left out of means over the fields.
@@ -91,11 +96,18 @@ class ForecastModule(FieldForecaster):
         spec: Description of the data set; the command line takes it from the datamodule.
         n_steps_input: Number of past frames that a forecast starts from; 0 for a steady problem. The command line
             takes it from the datamodule.
-        residual: Predict the change from the last frame, in units of its standard deviation, not the next frame; see
-            docs/accuracy.md for what it does.
+        bundle: Number of frames that one application of the network predicts (temporal bundling); targets of the
+            training must have as many. Fewer applications reach a lead time, and fewer errors add up.
+        residual: Predict the change from each frame to the next, in units of its standard deviation, not the frames;
+            see docs/accuracy.md for what it does.
         normalization: ``zscore``, or ``source_norm`` for linear steady equations; see
             :class:`~fno_lightning.modules.Normalizer`.
         loss: Compares normalised prediction and target; ``None``: :class:`~fno_lightning.losses.MSE`.
+        unrolling: How far the forecasts of the training go, and which part of them has a gradient:
+            :class:`~fno_lightning.unrolling.Unrolled`, :class:`~fno_lightning.unrolling.Pushforward`; ``None``: to the
+            end of the target, with gradient.
+        input_noise: Standard deviation of the Gaussian noise that is added to the histories of the training, in units
+            of each field's.
         optimizer: Makes the optimizer from the parameters; ``None``: AdamW, lr 1e-3, weight decay 1e-4, fused where
             there is a fused one.
         lr_scheduler: Makes the schedule from the optimizer; ``None``: constant learning rate. A
@@ -120,9 +132,10 @@ class ForecastModule(FieldForecaster):
 
     Raises:
         ValueError: if the points of the data are not even and the class has ``needs_even_axes``; if ``n_steps_input``
-            is negative, or 0 when there is nothing else to predict from; when training starts, if ``initial_weights``
-            do not fit or ``freeze`` names no part of the network; when a Trainer starts, if its precision cannot hold
-            the fields.
+            is negative, or 0 when there is nothing else to predict from; if ``bundle`` is not positive, or
+            ``input_noise`` negative, or one of them or ``unrolling`` is given for a steady problem; when training
+            starts, if ``initial_weights`` do not fit, ``freeze`` names no part of the network, or the targets are
+            shorter than a bundle or the ``unrolling``; when a Trainer starts, if its precision cannot hold the fields.
     """
 
     run_time_arguments: ClassVar[Sequence[str]] = _RUN_TIME_ARGUMENTS
@@ -133,9 +146,12 @@ class ForecastModule(FieldForecaster):
         spec: FieldSpec | dict[str, Any],
         n_steps_input: int = 4,
         *,
+        bundle: int = 1,
         residual: bool = False,
         normalization: Normalization = "zscore",
         loss: Loss | None = None,
+        unrolling: Unrolling | None = None,
+        input_noise: float = 0.0,
         optimizer: OptimizerCallable | None = None,
         lr_scheduler: LRSchedulerCallable | None = None,
         lr_interval: Interval | None = None,
@@ -149,11 +165,20 @@ class ForecastModule(FieldForecaster):
         steps_per_launch: int | None = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(spec, n_steps_input, residual=residual, normalization=normalization, **kwargs)
+        super().__init__(
+            spec,
+            n_steps_input,
+            bundle=bundle,
+            residual=residual,
+            normalization=normalization,
+            loss=loss,
+            unrolling=unrolling,
+            input_noise=input_noise,
+            **kwargs,
+        )
         require_list(freeze=freeze)
         named = {"spec": self.spec.to_dict(), **class_path_hparams(type(self))}
         store_hyperparameters(self, configured_arguments(self, sys._getframe()) | named)
-        self.loss = loss or MSE()
         self.optimizer = optimizer
         self.lr_scheduler = lr_scheduler
         if lr_interval not in (None, *get_args(Interval)) or (lr_frequency is not None and lr_frequency < 1):
@@ -200,12 +225,6 @@ class ForecastModule(FieldForecaster):
         return super().load_from_checkpoint(readable_checkpoint(checkpoint_path), *args, **kwargs)
 
     # --- training and evaluation -----------------------------------------------------------------------------------
-
-    def step(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Return the loss and the normalised prediction ``(batch, T_out, field, *grid)`` of a batch."""
-        prediction = self._advance(*batch[:3], batch.member, batch.target.shape[1])
-        target = self.normalizer.encode(batch.target, batch.member)
-        return self.loss(prediction, target.to(torch.promote_types(self._precision, torch.float32))), prediction
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Return the loss of a batch."""
@@ -277,6 +296,9 @@ class ForecastModule(FieldForecaster):
             require_same_fields(self.spec, data.spec, "the module")
             require_same_history(self.n_steps_input, data.n_steps_input, "the module")
         if stage == "fit":
+            self._n_training_steps = None
+            if (n_target := getattr(data, "n_steps_output", None)) is not None:
+                self.require_long_targets(n_target)
             self._find_normalization(data)
         require_precision(str(self.trainer.precision), self.normalizer, self.spec)
 
@@ -337,13 +359,6 @@ class ForecastModule(FieldForecaster):
             rate=self.lr,
         )
         return {"optimizer": optimizer, "lr_scheduler": schedule}
-
-    def _count_training_steps(self) -> float:
-        """Return the number of optimizer steps of the training; infinitely many if nothing ends it."""
-        strategy = self.trainer.strategy
-        if isinstance(strategy, SuperBatches):
-            return strategy.count_training_steps()
-        return self.trainer.estimated_stepping_batches
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keep NumPy's numbers out, which optimizers and callbacks may have been given."""

@@ -23,13 +23,15 @@ class FieldForecaster(LazyNetworkModule):
     Args:
         spec: Description of the data set.
         n_steps_input: Number of past frames that a forecast starts from; 0 for a steady problem.
-        residual: Predict the change from the last frame, not the next frame.
+        bundle: Number of frames that one application of the network predicts.
+        residual: Predict the change from each frame to the next, not the frames.
         normalization: See :class:`~fno_lightning.modules.Normalizer`.
         **kwargs: Of Lightning's module.
 
     Raises:
         ValueError: if the points of the data are not even and the class has ``needs_even_axes``; if ``n_steps_input``
-            is negative, or 0 when there is nothing else to predict from.
+            is negative, or 0 when there is nothing else to predict from; if ``bundle`` is not positive, or more than 1
+            without a history.
     """
 
     needs_even_axes: ClassVar[bool] = False
@@ -40,6 +42,7 @@ class FieldForecaster(LazyNetworkModule):
         spec: FieldSpec | dict[str, Any],
         n_steps_input: int,
         *,
+        bundle: int,
         residual: bool,
         normalization: Normalization,
         **kwargs: Any,
@@ -51,6 +54,13 @@ class FieldForecaster(LazyNetworkModule):
         if n_steps_input < 0:
             raise ValueError(f"n_steps_input counts past frames, so it is at least 0, got {n_steps_input}")
         self.n_steps_input = n_steps_input
+        bundle = plain(bundle, "bundle")
+        if bundle < 1 or (bundle > 1 and n_steps_input == 0):
+            raise ValueError(
+                f"bundle counts the frames that the network predicts at once: at least 1, and 1 for a steady problem "
+                f"(n_steps_input=0), got bundle={bundle} with n_steps_input={n_steps_input}"
+            )
+        self.bundle: int = bundle
         self.residual = residual and n_steps_input > 0
         if self.in_channels == 0:
             raise ValueError("n_steps_input is 0 and there are no constant fields and no scalars: no input is left")
@@ -66,8 +76,8 @@ class FieldForecaster(LazyNetworkModule):
 
     @property
     def out_channels(self) -> int:
-        """Number of output channels of the network: the fields of one frame."""
-        return len(self.spec.fields)
+        """Number of output channels of the network: the fields of each frame of a bundle, frame by frame."""
+        return self.bundle * len(self.spec.fields)
 
     def fit_normalization(self, statistics: Statistics) -> None:
         """Take over the statistics of a train split; a Trainer with a datamodule does it, once."""
@@ -139,15 +149,32 @@ class FieldForecaster(LazyNetworkModule):
         floating = (weight.dtype for weight in self.network.parameters() if weight.dtype.is_floating_point)
         return next(floating, torch.get_default_dtype())
 
-    def _advance(self, history: Tensor, constants: Tensor, scalars: Tensor, member: Tensor | None, n: int) -> Tensor:
-        """Predict ``n`` normalised frames, in the precision of the weights, from a history in physical units."""
+    def _advance(
+        self,
+        history: Tensor,
+        constants: Tensor,
+        scalars: Tensor,
+        member: Tensor | None,
+        n_steps: int,
+        n_without_gradient: int = 0,
+        noise: float = 0.0,
+    ) -> Tensor:
+        """Predict normalised frames, in the precision of the weights, from a history in physical units."""
         history = self.normalizer.encode(history, member).to(self._precision)
+        if noise > 0:
+            history = history + self.normalizer.as_frames(noise * torch.randn_like(history), member)
         context = self.normalizer.context(constants, scalars, member, self._precision)
-        return rollout(lambda frames: self._next_frame(frames, context, member), history, n)
+        return rollout(
+            lambda frames: self._next_frames(frames, context, member),
+            history,
+            n_steps,
+            n_without_gradient=n_without_gradient,
+        )
 
-    def _next_frame(self, frames: Tensor, context: Tensor, member: Tensor | None) -> Tensor:
-        """Apply the network once, to normalised frames ``(batch, T_in, field, *grid)``."""
+    def _next_frames(self, frames: Tensor, context: Tensor, member: Tensor | None) -> Tensor:
+        """Apply the network once, to normalised frames ``(batch, T_in, field, *grid)``, for those of a bundle."""
         output: Tensor = self.network(torch.cat((frames.flatten(1, 2), context), dim=1))
+        output = torch.unflatten(output, 1, (self.bundle, -1))
         if self.residual:
-            return frames[:, -1] + self.normalizer.as_change(output, member)
-        return self.normalizer.as_frame(output, member)
+            return frames[:, -1:] + self.normalizer.as_changes(output, member).cumsum(dim=1)
+        return self.normalizer.as_frames(output, member)

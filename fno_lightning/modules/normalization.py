@@ -229,16 +229,16 @@ class Normalizer(_Statistics):
         """Return the mean over the fields that vary: relative errors of a field that does not are round-off."""
         return errors[self.varying_fields].mean()
 
-    def as_frame(
-        self, output: Float[Tensor, "batch field *grid"], member: Int[Tensor, " batch"] | None = None
-    ) -> Float[Tensor, "batch field *grid"]:
+    def as_frames(
+        self, output: Float[Tensor, "batch time field *grid"], member: Int[Tensor, " batch"] | None = None
+    ) -> Float[Tensor, "batch time field *grid"]:
         """Map an output of the network to normalised fields: those that do not vary have their mean."""
         return output * over_grid(self.fields.varies, output, self.n_dims, self._of_mixture(member)).to(output.dtype)
 
-    def as_change(
-        self, output: Float[Tensor, "batch field *grid"], member: Int[Tensor, " batch"] | None = None
-    ) -> Float[Tensor, "batch field *grid"]:
-        """Map a normalised change between two steps to the change of normalised fields.
+    def as_changes(
+        self, output: Float[Tensor, "batch time field *grid"], member: Int[Tensor, " batch"] | None = None
+    ) -> Float[Tensor, "batch time field *grid"]:
+        """Map normalised changes between two steps to changes of normalised fields.
 
         A change that is always the same is predicted exactly.
         """

@@ -201,6 +201,8 @@ def obstacle_to_capture(trainer: Trainer) -> str | None:
         return f"{type(optimizer).__name__} has no option capturable"
     if any(isinstance(group["lr"], Tensor) for group in optimizer.param_groups):
         return "the learning rate is a tensor: give a number"
+    if getattr(trainer.lightning_module, "unrolling", None) is not None:
+        return "unrolling changes the number of applications of the network from step to step"
     if getattr(trainer.lightning_module, "activation_checkpointing", None) == "offload":
         return "activation_checkpointing: offload copies to main memory, which a graph cannot wait for"
     return None

@@ -1,0 +1,121 @@
+"""The loss of a batch: forecasts of its target, unrolled as far as the training has come."""
+
+from __future__ import annotations
+
+import os
+from random import Random
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from fno_lightning.data import Batch, FieldSpec, SuperBatches
+from fno_lightning.losses import MSE, Loss
+from fno_lightning.modules.field_forecaster import FieldForecaster
+from fno_lightning.modules.normalization import Normalization
+from fno_lightning.unrolling import Unrolling
+
+
+class RolloutTraining(FieldForecaster):
+    """The part of a :class:`~fno_lightning.modules.ForecastModule` that turns a batch into a loss.
+
+    Args:
+        spec: Description of the data set.
+        n_steps_input: Number of past frames that a forecast starts from.
+        bundle: Number of frames that one application of the network predicts.
+        residual: Predict changes, not frames.
+        normalization: See :class:`~fno_lightning.modules.Normalizer`.
+        loss: Compares normalised prediction and target; ``None``: :class:`~fno_lightning.losses.MSE`.
+        unrolling: How far the forecasts of the training go; ``None``: to the end of the target.
+        input_noise: Standard deviation of the noise on the histories of the training, in units of each field's.
+        **kwargs: Of Lightning's module.
+
+    Raises:
+        ValueError: if ``input_noise`` is negative, or it or ``unrolling`` is given without a history.
+    """
+
+    def __init__(
+        self,
+        spec: FieldSpec | dict[str, Any],
+        n_steps_input: int,
+        *,
+        bundle: int,
+        residual: bool,
+        normalization: Normalization,
+        loss: Loss | None,
+        unrolling: Unrolling | None,
+        input_noise: float,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(spec, n_steps_input, bundle=bundle, residual=residual, normalization=normalization, **kwargs)
+        if not 0 <= input_noise < float("inf"):
+            raise ValueError(f"input_noise is a standard deviation, at least 0, got {input_noise}")
+        if self.n_steps_input == 0 and (input_noise > 0 or unrolling is not None):
+            raise ValueError("input_noise and unrolling need a history, but n_steps_input is 0: leave them out")
+        self.loss = loss or MSE()
+        self.unrolling = unrolling
+        self.input_noise = input_noise
+        self._n_training_steps: float | None = None
+
+    def step(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Return the loss of a batch and its normalised prediction ``(batch, time, field, *grid)``.
+
+        The prediction is that of the whole target, and in training of the frames that ``unrolling`` compares with it.
+        """
+        n_steps, n_without_gradient, noise = batch.target.shape[1], 0, 0.0
+        if self.training:
+            n_steps, n_without_gradient = self._unrolled(n_steps)
+            noise = self.input_noise
+        prediction = self._advance(*batch[:3], batch.member, n_steps, n_without_gradient, noise)
+        compared = slice(n_without_gradient * self.bundle, n_steps)
+        target = self.normalizer.encode(batch.target[:, compared], batch.member)
+        target = target.to(torch.promote_types(self._precision, torch.float32))
+        return self.loss(prediction[:, compared], target), prediction[:, compared]
+
+    def require_long_targets(self, n_target: int) -> None:
+        """Check that targets hold the frames that training predicts.
+
+        Raises:
+            ValueError: if they do not.
+        """
+        longest = 1 if self.unrolling is None else self.unrolling.longest or 1
+        if n_target < longest * self.bundle:
+            steps, choice = "", "a smaller bundle"
+            if self.unrolling is not None:
+                steps, choice = (
+                    f" times the {longest} steps of {type(self.unrolling).__name__}",
+                    f"{choice} or unrolling",
+                )
+            raise ValueError(
+                f"training compares bundle={self.bundle} frames{steps}, but a target has {n_target}: set "
+                f"data.init_args.n_steps_output to {longest * self.bundle} or more, or choose {choice}"
+            )
+
+    def _unrolled(self, n_target: int) -> tuple[int, int]:
+        """Return how many frames to predict, and the number of first applications without gradient."""
+        self.require_long_targets(n_target)
+        if self.unrolling is None:
+            return n_target, 0
+        step = self.trainer.global_step
+        draw = Random(f"{os.environ.get('PL_GLOBAL_SEED', 0)} {step}").random()
+        horizon = self.unrolling.horizon(n_target // self.bundle, step / self._training_length, draw)
+        return horizon.n_applications * self.bundle, horizon.n_without_gradient
+
+    @property
+    def _training_length(self) -> float:
+        """Number of optimizer steps of the training, which unrolling follows."""
+        if self._n_training_steps is None:
+            self._n_training_steps = max(1.0, self._count_training_steps())
+        if self._n_training_steps == float("inf"):
+            raise ValueError(
+                "unrolling follows the progress of the training, but nothing says when it ends: set trainer.max_epochs "
+                "or trainer.max_steps"
+            )
+        return self._n_training_steps
+
+    def _count_training_steps(self) -> float:
+        """Return the number of optimizer steps of the training; infinitely many if nothing ends it."""
+        strategy = self.trainer.strategy
+        if isinstance(strategy, SuperBatches):
+            return strategy.count_training_steps()
+        return self.trainer.estimated_stepping_batches
