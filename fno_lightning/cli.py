@@ -5,20 +5,22 @@ from __future__ import annotations
 import logging
 import sys
 import warnings
+from copy import copy
 from pathlib import Path
 from typing import Any
 
 import lightning
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
-from lightning.pytorch.callbacks import BasePredictionWriter
+from lightning.pytorch.callbacks import BasePredictionWriter, Checkpoint
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI, SaveConfigCallback
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_info
 
 # Imported so that equations have short names on the command line, as in `--data.pde Burgers`.
 import fno_lightning.pdes  # noqa: F401
-from fno_lightning.callbacks import ErrorTable, PredictionWriter
+from fno_lightning.callbacks import ErrorTable, OneStepErrors, PredictionWriter, RolloutEvaluation
+from fno_lightning.callbacks.error_table import Errors, logged_errors
 from fno_lightning.config_files import ConfigFile
 from fno_lightning.configured_paths import check_initial_weights, checked_checkpoint, with_expanded_paths
 from fno_lightning.data import FieldDataModule, FieldSpec, NotPreparedError
@@ -123,8 +125,29 @@ class FNOCLI(LightningCLI):
         self._print_one_table("validate")
 
     def before_test(self) -> None:
-        """Suppress Lightning's list of metrics if an ErrorTable prints its own."""
+        """Suppress Lightning's list of metrics if an ErrorTable prints its own, with the other best checkpoints."""
         self._print_one_table("test")
+        path = self.config["test"].get("ckpt_path")
+        table = next((callback for callback in self._callbacks if isinstance(callback, ErrorTable)), None)
+        if table is not None and path is not None and Path(path).name.startswith("best"):
+            others = [other for other in sorted(Path(path).parent.glob("best*.ckpt")) if other.name != Path(path).name]
+            table.others = {other.name: self._errors_of(other) for other in others}
+
+    def _errors_of(self, checkpoint: Path) -> Errors:
+        """Test another checkpoint of the same training, without logs and pictures."""
+        trainer, callbacks, loggers = self.trainer, self._callbacks, self.trainer.loggers
+        rank_zero_info(f"testing {checkpoint} too, for the table")
+        kept = [copy(one) for one in callbacks if isinstance(one, OneStepErrors | RolloutEvaluation | Checkpoint)]
+        for callback in kept:
+            if isinstance(callback, RolloutEvaluation):
+                callback.n_pictures = 0
+        trainer.callbacks = kept  # type: ignore[attr-defined]
+        trainer.loggers = []
+        try:
+            trainer.test(self.model, datamodule=self.datamodule, ckpt_path=checkpoint, verbose=False)
+            return logged_errors(trainer, "test")
+        finally:
+            trainer.callbacks, trainer.loggers = callbacks, loggers  # type: ignore[attr-defined]
 
     def before_predict(self) -> None:
         """Write forecasts to disk, which would be lost in memory."""
@@ -138,8 +161,12 @@ class FNOCLI(LightningCLI):
             self.config_init[subcommand]["verbose"] = False
 
     def _has_callback(self, kind: type[Callback]) -> bool:
+        return any(isinstance(callback, kind) for callback in self._callbacks)
+
+    @property
+    def _callbacks(self) -> list[Callback]:
         callbacks: list[Callback] = getattr(self.trainer, "callbacks", [])
-        return any(isinstance(callback, kind) for callback in callbacks)
+        return callbacks
 
 
 def _spec_of(data: FieldDataModule) -> FieldSpec:

@@ -1,5 +1,6 @@
 """The command line, as a user types it."""
 
+import json
 import os
 import re
 import subprocess
@@ -389,3 +390,31 @@ def test_two_processes_share_the_work(here):
     )
     assert finished.returncode == 0, finished.stderr
     assert Path(BEST).is_file()
+
+
+def test_a_test_shows_the_other_best_checkpoint_beside_the_one_that_is_asked_for(here, capsys):
+    """The rows of both are what a test of each alone logs."""
+    callbacks = [
+        {
+            "class_path": "lightning.pytorch.callbacks.ModelCheckpoint",
+            "init_args": {"filename": name, "monitor": monitor, "auto_insert_metric_name": False},
+        }
+        for name, monitor in (("best", "val/vrmse"), ("best_rollout", "val/rollout/vrmse"))
+    ]
+    callbacks += [{"class_path": f"fno_lightning.callbacks.{name}"} for name in ("OneStepErrors", "ErrorTable")]
+    rollouts = {"class_path": "fno_lightning.callbacks.RolloutEvaluation", "init_args": {"windows": [[0, 2]]}}
+    options = ["--config=wave.yaml", f"--trainer.callbacks={json.dumps([*callbacks, rollouts])}"]
+    main(["fit", *options, "--trainer.max_epochs=2"])
+    folder = Path("runs/wave/version_0/checkpoints")
+    rows = {}
+    for name in ("best", "best_rollout"):
+        capsys.readouterr()
+        cli = main(["test", *options, f"--ckpt_path={folder / name}.ckpt"])
+        printed = [line for line in capsys.readouterr().out.splitlines() if "│ model, best" in line]
+        rows[name] = {line.split("│")[1].strip(): line for line in printed}
+        assert next(iter(rows[name])) == f"model, {name}.ckpt"
+        logged = cli.trainer.callback_metrics
+        assert f"{logged['test/vrmse']:.3g}" in printed[0]
+        assert f"{logged['test/rollout/vrmse_0-2']:.3g}" in printed[0]
+    assert rows["best"] == rows["best_rollout"]
+    assert len(list(Path("runs/wave").glob("version_*"))) == 3

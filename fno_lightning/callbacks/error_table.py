@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
@@ -20,7 +20,7 @@ from fno_lightning.callbacks.forecasting import forecast_module, tensorboard_log
 from fno_lightning.data import FieldSpec
 from fno_lightning.files import atomic_file
 from fno_lightning.metrics import LogName
-from fno_lightning.metrics.log_name import FORECASTERS, ROLLOUT, Stage, format_window
+from fno_lightning.metrics.log_name import BASELINES, ROLLOUT, Forecaster, Stage, format_window
 from fno_lightning.modules import ForecastModule
 from fno_lightning.runs import run_folder, run_path
 
@@ -39,13 +39,20 @@ class ErrorTable(Callback):
     error that was logged, by its :class:`~fno_lightning.metrics.LogName` without the stage, ``null`` where it is
     infinite. TensorBoard shows the table as text.
 
+    A test on the command line shows the other best checkpoints beside the one that it is asked for: those in its folder
+    whose names begin with ``best``.
+
     Args:
         metrics: Metrics by log name; each has a column for one step and one for each rollout window.
+
+    Attributes:
+        others: Errors of other checkpoints, by the name of their rows.
     """
 
     def __init__(self, metrics: Sequence[str] = ("vrmse", "nrmse")) -> None:
         require_list(metrics=metrics)
         self.metrics = tuple(metrics)
+        self.others: dict[str, Errors] = {}
         self._step: int | None = None
         self._epoch: int | None = None
 
@@ -72,16 +79,16 @@ class ErrorTable(Callback):
     def _report(self, trainer: Trainer, pl_module: LightningModule, stage: Stage) -> None:
         module = forecast_module(pl_module)
         spec = module.spec
-        logged = {LogName.parse(name): float(value) for name, value in trainer.callback_metrics.items()}
-        errors = {name: value for name, value in logged.items() if name is not None and name.stage == stage}
+        errors = logged_errors(trainer, stage)
         columns = _columns(errors, self.metrics, stage)
         folder = run_folder(trainer)
         origin = _Origin.of(trainer.ckpt_path, folder, self._step, self._epoch)
         console = Console()
-        console.print(_for_terminal(spec, stage, columns, errors, _left_out(module)))
+        shown = _Shown(errors, self.others, Path(origin.checkpoint).name if origin.checkpoint else None)
+        console.print(_for_terminal(spec, stage, columns, shown, _left_out(module)))
         for label, text in origin.described().items():
             console.print(f"{label + ':':<13}{text}", soft_wrap=True)
-        markdown = _as_markdown(spec, stage, columns, errors, origin, _left_out(module))
+        markdown = _as_markdown(spec, stage, columns, shown, origin, _left_out(module))
         for name, text in {"errors.md": markdown, "errors.json": _as_json(stage, errors, origin)}.items():
             if (path := run_path(trainer, name)) is not None:
                 with atomic_file(path) as temporary:
@@ -93,6 +100,29 @@ class ErrorTable(Callback):
         if (logger := tensorboard_logger(trainer)) is not None:
             logger.experiment.add_text(f"{stage}/errors", markdown, origin.step or 0)
             console.print(f"TensorBoard: tensorboard --logdir {logger.root_dir}", soft_wrap=True)
+
+
+def logged_errors(trainer: Trainer, stage: Stage) -> Errors:
+    """Return the errors that a trainer has logged in a test or a validation."""
+    logged = {LogName.parse(name): float(value) for name, value in trainer.callback_metrics.items()}
+    return {name: value for name, value in logged.items() if name is not None and name.stage == stage}
+
+
+class _Shown(NamedTuple):
+    """Errors of a table: of the checkpoint that is tested, and of others beside it."""
+
+    errors: Errors
+    others: Mapping[str, Errors]
+    checkpoint: str | None
+
+    def rows(self) -> Iterator[tuple[str, Forecaster, Errors]]:
+        """Yield the label of each row, its forecaster, and the errors that it is taken from."""
+        name = f"model, {self.checkpoint}" if self.others and self.checkpoint else "model"
+        yield name, "model", self.errors
+        for other, errors in self.others.items():
+            yield f"model, {other}", "model", errors
+        for baseline in BASELINES:
+            yield baseline, baseline, self.errors
 
 
 class _Origin(NamedTuple):
@@ -151,13 +181,13 @@ def _columns(errors: Errors, metrics: Sequence[str], stage: Stage) -> list[_Colu
     return [_Column(name) for name in names if name in errors]
 
 
-def _rows(columns: Sequence[_Column], errors: Errors, field: str | None) -> list[list[str]]:
+def _rows(columns: Sequence[_Column], shown: _Shown, field: str | None) -> list[list[str]]:
     """Return a row of cells for each forecaster that was logged."""
     rows = []
-    for forecaster in FORECASTERS:
+    for label, forecaster, errors in shown.rows():
         values = [errors.get(replace(column.name, forecaster=forecaster, field=field)) for column in columns]
         if any(value is not None for value in values):
-            rows.append([forecaster, *("" if value is None else f"{value:.3g}" for value in values)])
+            rows.append([label, *("" if value is None else f"{value:.3g}" for value in values)])
     return rows
 
 
@@ -172,19 +202,19 @@ def _left_out(module: ForecastModule) -> str:
     return f"; without {', '.join(still)}, which do not vary in the train split" if still else ""
 
 
-def _for_terminal(spec: FieldSpec, stage: Stage, columns: Sequence[_Column], errors: Errors, left_out: str) -> Table:
+def _for_terminal(spec: FieldSpec, stage: Stage, columns: Sequence[_Column], shown: _Shown, left_out: str) -> Table:
     caption = f"mean over samples, fields and lead times{left_out}"
     table = Table(title=f"{_title(spec, stage)}\n{spec.source}", caption=caption)
     table.add_column()
     for column in columns:
         table.add_column("\n".join(column.header), justify="right")
-    for row in _rows(columns, errors, field=None):
+    for row in _rows(columns, shown, field=None):
         table.add_row(*row)
     return table
 
 
 def _as_markdown(
-    spec: FieldSpec, stage: Stage, columns: Sequence[_Column], errors: Errors, origin: _Origin, left_out: str
+    spec: FieldSpec, stage: Stage, columns: Sequence[_Column], shown: _Shown, origin: _Origin, left_out: str
 ) -> str:
     lines = [f"# {_title(spec, stage)}", "", f"Data: {spec.source}."]
     for label, text in origin.described().items():
@@ -193,7 +223,7 @@ def _as_markdown(
         header = ["", *(" ".join(column.header) for column in columns)]
         rule = ["---", *("---:" for _ in columns)]
         lines += ["", f"## {field or f'Mean over fields{left_out}'}", ""]
-        lines += [f"| {' | '.join(cells)} |" for cells in (header, rule, *_rows(columns, errors, field))]
+        lines += [f"| {' | '.join(cells)} |" for cells in (header, rule, *_rows(columns, shown, field))]
     return "\n".join(lines) + "\n"
 
 
