@@ -21,9 +21,10 @@ class OneStepErrors(Callback):
     """Log errors over the windows of the validation and test loops, for the model and for both baselines.
 
     Names are ``val/<metric>``, ``val/<metric>/<field>``, ``val/persistence/<metric>``, ``val/mean/<metric>`` and so on
-    (:class:`~fno_lightning.metrics.LogName`), and the same with ``test``; targets of several steps are averaged. The
-    module itself logs ``val/vrmse`` and ``val/vrmse/<field>``, which are not logged again. Errors over several loaders
-    end in ``/dataloader_idx_0``, ``/dataloader_idx_1`` and so on.
+    (:class:`~fno_lightning.metrics.LogName`), and the same with ``test``: errors of the next frame, and for
+    targets of several frames over all of them, as ``val/<metric>_0-16``. The module itself logs ``val/vrmse`` and
+    ``val/vrmse/<field>``, which are not logged again. Errors over several loaders end in ``/dataloader_idx_0``,
+    ``/dataloader_idx_1`` and so on.
 
     Args:
         metrics: Metrics by log name; ``None``: :data:`~fno_lightning.metrics.STANDARD_METRICS`.

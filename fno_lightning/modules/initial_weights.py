@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
+from lightning.pytorch.utilities import rank_zero_info
 from torch import Tensor, nn
 
 from fno_lightning.files import PathText, expanded_path
@@ -44,6 +45,10 @@ def read_weights(path: PathText) -> tuple[dict[str, Tensor], dict[str, Any]]:
     state = content.get("state_dict", content) if isinstance(content, dict) else {}
     if not state or not all(isinstance(value, Tensor) for value in state.values()):
         raise ValueError(f"initial_weights: {path} is neither a checkpoint nor the state dict of a network")
+    if "current_model_state" in content:  # of Lightning's WeightAveraging
+        rank_zero_info(
+            f"initial_weights: {path} holds averaged weights beside the last ones; the averaged ones are taken"
+        )
     if not any(name.startswith(NETWORK) for name in state):
         state = {NETWORK + name: value for name, value in state.items()}
     return state, content.get("hyper_parameters", {})
