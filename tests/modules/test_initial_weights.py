@@ -169,15 +169,15 @@ def test_a_test_with_a_checkpoint_does_not_count_as_a_start(pretrained, make_tra
 @pytest.mark.filterwarnings("ignore:You're using the WeightAveraging callback with a model that overrides")
 def test_averaged_weights_are_taken_of_a_checkpoint_that_has_them(make_data, make_trainer, tmp_path, caplog):
     data = make_data()
-    checkpoint = ModelCheckpoint(dirpath=tmp_path, filename="averaged", monitor="val/loss", every_n_epochs=2)
+    checkpoint = ModelCheckpoint(dirpath=tmp_path / "run", filename="averaged", monitor="val/loss", every_n_epochs=2)
     make_trainer(EMAWeightAveraging(decay=0.5), checkpoint, enable_checkpointing=True, max_epochs=3).fit(
         make_module(data), data
     )
-    saved = torch.load(tmp_path / "averaged.ckpt", weights_only=True)
+    saved = torch.load(tmp_path / "run" / "averaged.ckpt", weights_only=True)
     weights = {name: value for name, value in saved["state_dict"].items() if name.startswith("network.")}
     assert any(not torch.equal(value, saved["current_model_state"][name]) for name, value in weights.items())
     with caplog.at_level("INFO"):
-        module = start(make_trainer, make_module(data, initial_weights=str(tmp_path / "averaged.ckpt")), data)
+        module = start(make_trainer, make_module(data, initial_weights=str(tmp_path / "run" / "averaged.ckpt")), data)
     assert "holds averaged weights beside the last ones; the averaged ones are taken" in caplog.text
     for name, value in weights.items():
         assert torch.equal(module.state_dict()[name], value), name
