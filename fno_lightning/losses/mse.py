@@ -3,14 +3,24 @@
 from jaxtyping import Float
 from torch import Tensor
 
-from fno_lightning.losses.base import Loss
+from fno_lightning.losses.base import FieldLoss
 
 
-class MSE(Loss):
-    r"""Mean square error over samples, time, fields and grid: :math:`\langle (p - t)^2 \rangle`."""
+class MSE(FieldLoss):
+    r"""Mean square error over samples, time, fields and grid: :math:`\langle (p - t)^2 \rangle`.
+
+    Args:
+        weights: Weight of each field, by its name, see :class:`~fno_lightning.losses.FieldLoss`.
+    """
+
+    def errors(
+        self, prediction: Float[Tensor, "batch time field *grid"], target: Float[Tensor, "batch time field *grid"]
+    ) -> Float[Tensor, "batch time field"]:
+        """Return the mean square error over the grid."""
+        return (prediction - target).square().flatten(3).mean(dim=3)
 
     def forward(
         self, prediction: Float[Tensor, "batch time field *grid"], target: Float[Tensor, "batch time field *grid"]
     ) -> Float[Tensor, ""]:
         """Return the mean square error."""
-        return (prediction - target).square().mean()
+        return super().forward(prediction, target) if self.weights else (prediction - target).square().mean()

@@ -1,13 +1,15 @@
 """Relative error in the L2 norm."""
 
+from collections.abc import Mapping
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from fno_lightning.losses.base import Loss
+from fno_lightning.losses.base import FieldLoss, Units, require_units
 
 
-class RelativeL2(Loss):
+class RelativeL2(FieldLoss):
     r"""Error in the L2 norm over the grid, relative to the target's, mean over samples, time and fields.
 
     .. math:: \left\langle \frac{\lVert p - t \rVert_2}{\lVert t \rVert_2 + \varepsilon} \right\rangle
@@ -16,20 +18,25 @@ class RelativeL2(Loss):
 
     Args:
         epsilon: ε; keeps the loss finite where the target vanishes.
+        units: Compare ``normalized`` fields, whose norm is that of the deviation from the mean over the train split, or
+            ``physical`` ones, as most published set-ups do.
+        weights: Weight of each field, by its name, see :class:`~fno_lightning.losses.FieldLoss`.
 
     Reference: Li et al. 2021, arXiv:2010.08895, section 5.
     """
 
-    def __init__(self, epsilon: float = 1e-8) -> None:
-        super().__init__()
+    def __init__(
+        self, epsilon: float = 1e-8, units: Units = "normalized", weights: Mapping[str, float] | None = None
+    ) -> None:
+        super().__init__(weights)
         self.epsilon = epsilon
+        self.units = require_units(units)
 
-    def forward(
+    def errors(
         self, prediction: Float[Tensor, "batch time field *grid"], target: Float[Tensor, "batch time field *grid"]
-    ) -> Float[Tensor, ""]:
-        """Return the mean relative error."""
-        error, size = _norm(prediction - target), _norm(target)
-        return (error / (size + self.epsilon)).mean()
+    ) -> Float[Tensor, "batch time field"]:
+        """Return the relative errors."""
+        return _norm(prediction - target) / (_norm(target) + self.epsilon)
 
 
 def _norm(fields: Tensor) -> Tensor:

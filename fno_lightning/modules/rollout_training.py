@@ -31,7 +31,8 @@ class RolloutTraining(FieldForecaster):
         **kwargs: Of Lightning's module.
 
     Raises:
-        ValueError: if ``input_noise`` is negative, or it or ``unrolling`` is given without a history.
+        ValueError: if ``input_noise`` is negative, or it or ``unrolling`` is given without a history; if the loss needs
+            something that the fields do not have.
     """
 
     def __init__(
@@ -53,6 +54,9 @@ class RolloutTraining(FieldForecaster):
         if self.n_steps_input == 0 and (input_noise > 0 or unrolling is not None):
             raise ValueError("input_noise and unrolling need a history, but n_steps_input is 0: leave them out")
         self.loss = loss or MSE()
+        boundaries = self.spec.boundaries or (("periodic", "periodic"),) * self.spec.n_dims
+        if isinstance(self.loss, Loss):  # and not a module of torch, which compares as well
+            self.loss.bind(self.spec.fields, [sides == ("periodic", "periodic") for sides in boundaries])
         self.unrolling = unrolling
         self.input_noise = input_noise
         self._n_training_steps: float | None = None
@@ -68,9 +72,18 @@ class RolloutTraining(FieldForecaster):
             noise = self.input_noise
         prediction = self._advance(*batch[:3], batch.member, n_steps, n_without_gradient, noise)
         compared = slice(n_without_gradient * self.bundle, n_steps)
-        target = self.normalizer.encode(batch.target[:, compared], batch.member)
-        target = target.to(torch.promote_types(self._precision, torch.float32))
-        return self.loss(prediction[:, compared], target), prediction[:, compared]
+        prediction, target = prediction[:, compared], batch.target[:, compared]
+        return self._compare(prediction, target, batch.member), prediction
+
+    def _compare(self, prediction: Tensor, target: Tensor, member: Tensor | None) -> Tensor:
+        """Return the loss of normalised predictions of a target in physical units."""
+        loss: Tensor
+        if getattr(self.loss, "units", "normalized") == "physical":
+            loss = self.loss(self.normalizer.decode(prediction, member, target.dtype), target)
+        else:
+            target = self.normalizer.encode(target, member)
+            loss = self.loss(prediction, target.to(torch.promote_types(self._precision, torch.float32)))
+        return loss
 
     def require_long_targets(self, n_target: int) -> None:
         """Check that targets hold the frames that training predicts.

@@ -4,6 +4,7 @@ from lightning.pytorch import Callback, Trainer
 from torch import nn
 
 from fno_lightning.data import Batch, GeneratedDataModule
+from fno_lightning.losses import VRMSE, RelativeL2
 from fno_lightning.modules import FNOModule, ForecastModule
 from fno_lightning.multistep import MultiStepStrategy
 from fno_lightning.unrolling import Pushforward, Unrolled
@@ -217,6 +218,24 @@ def test_a_bundle_rebuilds_from_a_checkpoint_and_the_schedule_is_not_stored(make
     assert loaded.unrolling is None
     batch = next(iter(data.val_dataloader()))
     torch.testing.assert_close(loaded.forecast(batch, n_steps=5), module.forecast(batch, n_steps=5))
+
+
+def test_a_loss_in_physical_units_compares_decoded_fields(make_data):
+    data = make_data()
+    module = fitted(data, loss=RelativeL2(units="physical"))
+    module.eval()
+    batch = next(iter(data.val_dataloader()))
+    loss, _ = module.step(batch)
+    error, size = (part.flatten(3).norm(dim=3) for part in (module.forecast(batch) - batch.target, batch.target))
+    torch.testing.assert_close(loss, (error / size).mean(), rtol=1e-5, atol=0)
+
+
+def test_weights_name_fields_of_the_data(make_data):
+    spec = make_data().spec
+    module = Pointwise(spec=spec, loss=VRMSE(weights={spec.fields[1]: 3.0}))
+    assert module.loss.weight.tolist() == [0.5, 1.5]
+    with pytest.raises(ValueError, match=r"weights of the loss name the fields \['temperature'\], but the data have"):
+        Pointwise(spec=spec, loss=VRMSE(weights={"temperature": 3.0}))
 
 
 MISTAKES = {
