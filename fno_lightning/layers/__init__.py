@@ -7,6 +7,7 @@ from fno_lightning.layers.cp_weight import CPWeight
 from fno_lightning.layers.fno_block import FNOBlock
 from fno_lightning.layers.fourier import FourierBasis, HalfFourierBasis
 from fno_lightning.layers.grid import DomainPadding, GridEmbedding
+from fno_lightning.layers.local import ConvolutionBranch, DifferentialBranch, LocalName, local_branch
 from fno_lightning.layers.norm import GroupNorm, InstanceNorm, NormName
 from fno_lightning.layers.spectral_conv import BasisName, SpectralConv
 from fno_lightning.layers.spectral_weight import DenseWeight, LowRankWeight, SpectralWeight
@@ -20,8 +21,10 @@ __all__ = [
     "CPWeight",
     "ChannelLinear",
     "ChannelMLP",
+    "ConvolutionBranch",
     "CosineBasis",
     "DenseWeight",
+    "DifferentialBranch",
     "DomainPadding",
     "FNOBlock",
     "FourierBasis",
@@ -29,6 +32,7 @@ __all__ = [
     "GroupNorm",
     "HalfFourierBasis",
     "InstanceNorm",
+    "LocalName",
     "LowRankWeight",
     "NormName",
     "SkipName",
@@ -38,4 +42,5 @@ __all__ = [
     "SpectralWeight",
     "TensorTrainWeight",
     "TuckerWeight",
+    "local_branch",
 ]

@@ -17,7 +17,7 @@ class FNOBlock(nn.Module):
     r"""Spectral convolution and channel perceptron, each with a connection around it; channels last.
 
     .. math::
-        h &= \sigma(\mathrm{norm}(\mathrm{conv}(x)) + \mathrm{skip}(x)) \\
+        h &= \sigma(\mathrm{norm}(\mathrm{conv}(x) + \mathrm{local}(x)) + \mathrm{skip}(x)) \\
         y &= \sigma(\mathrm{norm}(\mathrm{mlp}(h) + \mathrm{mlp\_skip}(x)))
 
     with σ = GELU. Both connections start at the block's input.
@@ -32,10 +32,11 @@ class FNOBlock(nn.Module):
         channel_mlp_skip: Connection around convolution and perceptron.
         norm: Normalisation: ``instance_norm``, ``group_norm``, ``layer_norm`` or ``None``.
         activate: Apply σ; the last block of a network leaves it out.
+        local: Operator over neighbouring points, beside the convolution; ``None``: none.
 
     Attributes:
-        tiling: Evaluate everything but the convolution tile by tile, like :class:`ChannelMLP`. Dropout and norms over
-            the grid exclude it.
+        tiling: Evaluate everything but the convolution and the local operator tile by tile, like :class:`ChannelMLP`.
+            Dropout and norms over the grid exclude it.
 
     Reference: Li et al. 2021, arXiv:2010.08895; with the perceptron, Kossaifi et al. 2024, arXiv:2310.00120.
     """
@@ -52,9 +53,11 @@ class FNOBlock(nn.Module):
         channel_mlp_skip: SkipName | None = "soft-gating",
         norm: NormName | None = None,
         activate: bool = True,
+        local: nn.Module | None = None,
     ) -> None:
         super().__init__()
         self.conv = conv
+        self.local = local
         self.skip = skip_connection(skip, channels) if skip else None
         hidden_channels = round(channels * channel_mlp_expansion)
         self.mlp = (
@@ -71,7 +74,7 @@ class FNOBlock(nn.Module):
 
     def forward(self, x: Float[Tensor, "batch *grid channel"]) -> Float[Tensor, "batch *grid channel"]:
         """Apply the block."""
-        spectral = self.conv(x)
+        spectral = self.conv(x) if self.local is None else self.conv(x) + self.local(x)
         if self.tiling and self._acts_on_points:
             return tiled(self._combine, [x, spectral], self._pointwise_parameters())
         return self._combine(x, spectral)
@@ -85,7 +88,7 @@ class FNOBlock(nn.Module):
     def _pointwise_parameters(self) -> Iterator[Tensor]:
         yield from self.parameters(recurse=False)
         for child in self.children():
-            if child is not self.conv:
+            if child is not self.conv and child is not self.local:
                 yield from child.parameters()
 
     def _combine(

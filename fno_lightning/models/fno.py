@@ -19,12 +19,14 @@ from fno_lightning.layers import (
     DomainPadding,
     FNOBlock,
     GridEmbedding,
+    LocalName,
     NormName,
     SkipName,
     SpectralConv,
     SpectralWeight,
     TensorTrainWeight,
     TuckerWeight,
+    local_branch,
 )
 
 
@@ -61,11 +63,15 @@ class FNO(nn.Module):
         rank: Fraction of the parameters of a dense weight to keep (float), or ranks (int, or one for each axis).
         implementation: ``factorized`` or ``reconstructed`` low-rank weights,
             see :class:`~fno_lightning.layers.LowRankWeight`.
+        local: Operator over neighbouring points beside each spectral convolution: ``differential`` (first derivatives,
+            the same on every grid), ``convolution`` (a kernel of points), or ``None``.
+        local_kernel_size: Points of the kernel of ``convolution`` along each axis.
+        periodic: Whether each axis is periodic, for the local operator; ``None``: those with a Fourier basis.
 
     Raises:
         ValueError: if ``n_modes`` is empty, if it or ``hidden_channels`` is not positive, if ``bases`` or
-            ``domain_padding`` do not have one entry for each axis, or, in the forward pass, if the input has another
-            number of dimensions or of channels.
+            ``domain_padding`` do not have one entry for each axis, if ``local_kernel_size`` is even, or, in the forward
+            pass, if the input has another number of dimensions or of channels.
 
     Good values: ``n_modes`` a quarter of the points of each axis at most, ``hidden_channels`` 32 to 128.
     Reference: Li et al. 2021, arXiv:2010.08895.
@@ -97,6 +103,9 @@ class FNO(nn.Module):
         factorization: Literal["tucker", "cp", "tt"] | None = None,
         rank: int | float | Sequence[int] = 1.0,
         implementation: Literal["factorized", "reconstructed"] = "factorized",
+        local: LocalName | None = None,
+        local_kernel_size: int = 3,
+        periodic: Sequence[bool] | None = None,
     ) -> None:
         super().__init__()
         if hidden_channels < 1:
@@ -112,6 +121,8 @@ class FNO(nn.Module):
         )
         self.padding = _domain_padding(domain_padding, self.n_dims)
         weight = _spectral_weight(factorization, rank, implementation)
+        wraps = [basis == "fourier" for basis in bases or ["fourier"] * self.n_dims] if periodic is None else periodic
+        branch = partial(local_branch, channels=hidden_channels, n_modes=n_modes, kernel_size=local_kernel_size)
         self.blocks = nn.ModuleList(
             FNOBlock(
                 SpectralConv(hidden_channels, hidden_channels, n_modes, bases=bases, weight=weight),
@@ -123,6 +134,7 @@ class FNO(nn.Module):
                 channel_mlp_skip=channel_mlp_skip,
                 norm=norm,
                 activate=layer < n_layers - 1,
+                local=branch(local, periodic=wraps) if local else None,
             )
             for layer in range(n_layers)
         )

@@ -8,9 +8,11 @@ from typing import Any, ClassVar, Literal
 
 from fno_lightning.arguments import plain, require_list
 from fno_lightning.data import FieldSpec
-from fno_lightning.layers import BasisName, NormName, SkipName
+from fno_lightning.layers import BasisName, LocalName, NormName, SkipName
 from fno_lightning.models import FNO, TFNO
 from fno_lightning.modules.base import ForecastModule
+
+_PERIODIC = ("periodic", "periodic")
 
 
 class FNOModule(ForecastModule):
@@ -37,6 +39,9 @@ class FNOModule(ForecastModule):
         rank: Fraction of the parameters of a dense weight to keep (float), or ranks (int, or one for each axis).
         implementation: Multiply the factors of a low-rank weight one after the other (``factorized``), or with each
             other first (``reconstructed``).
+        local: Operator over neighbouring points beside each spectral convolution: ``differential`` (first derivatives,
+            the same on every grid), ``convolution`` (a kernel of points), or ``None``.
+        local_kernel_size: Points of the kernel of ``convolution`` along each axis.
         **kwargs: Options of every forecast, see :class:`~fno_lightning.modules.ForecastModule`.
 
     Raises:
@@ -68,6 +73,8 @@ class FNOModule(ForecastModule):
         factorization: Literal["tucker", "cp", "tt"] | None = None,
         rank: int | float | Sequence[int] = 1.0,
         implementation: Literal["factorized", "reconstructed"] = "factorized",
+        local: LocalName | None = None,
+        local_kernel_size: int = 3,
         **kwargs: Any,
     ) -> None:
         given = locals()  # every argument of the network that is one of this method too
@@ -82,7 +89,8 @@ class FNOModule(ForecastModule):
         self.bases = _bases_for(self.spec, bases)
         network_arguments = inspect.signature(self.network_class).parameters.keys() & given.keys()
         self.network_arguments: dict[str, Any] = {name: plain(given[name], name) for name in network_arguments} | {
-            "bases": self.bases
+            "bases": self.bases,
+            "periodic": [sides == _PERIODIC for sides in self.spec.boundaries] or None,
         }
 
     def build_network(self) -> FNO:
@@ -119,8 +127,8 @@ class TFNOModule(FNOModule):
 
 def _bases_for(spec: FieldSpec, bases: Literal["auto"] | Sequence[BasisName] | None) -> list[BasisName] | None:
     if isinstance(bases, str) and bases == "auto":
-        sides = spec.boundaries or (("periodic", "periodic"),) * spec.n_dims
-        return ["fourier" if axis == ("periodic", "periodic") else "cosine" for axis in sides]
+        sides = spec.boundaries or (_PERIODIC,) * spec.n_dims
+        return ["fourier" if axis == _PERIODIC else "cosine" for axis in sides]
     require_list(bases=bases)
     chosen: list[BasisName] | None = plain(bases, "bases")
     return chosen

@@ -24,6 +24,8 @@ def gradients(network, x):
         {"factorization": "tucker", "bases": ("fourier", "cosine")},
         {"factorization": "cp", "implementation": "reconstructed", "domain_padding": 0.25},
         {"factorization": "tt", "norm": "instance_norm"},
+        {"local": "differential"},
+        {"local": "convolution", "periodic": (True, False)},
     ],
 )
 def test_one_graph_serves_every_batch_size(settings):
@@ -50,9 +52,10 @@ def test_one_graph_serves_every_resolution():
     assert counter.frame_count == 2, "one graph for the first resolution, one for all others"
 
 
-def test_inductor_gives_the_eager_gradients():
+@pytest.mark.parametrize("local", [None, "convolution"])
+def test_inductor_gives_the_eager_gradients(local):
     torch.manual_seed(0)
-    eager = FNO((4, 4), 3, 2, 8, 1)
+    eager = FNO((4, 4), 3, 2, 8, 1, local=local, periodic=(True, False))
     compiled = copy.deepcopy(eager)
     compiled.compile(fullgraph=True)
     x = torch.randn(2, 3, 12, 10)

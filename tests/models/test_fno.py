@@ -33,6 +33,25 @@ def test_periodic_axes_are_shift_equivariant(n_dims):
     torch.testing.assert_close(network(x.roll(shifts, dims)), network(x).roll(shifts, dims), rtol=0, atol=1e-12)
 
 
+@pytest.mark.parametrize("local", ["differential", "convolution"])
+@pytest.mark.parametrize("n_dims", [1, 2, 3])
+def test_a_local_branch_reaches_beyond_the_modes(n_dims, local):
+    """Waves that the spectral convolution leaves out have no effect on it but through the points themselves."""
+    torch.manual_seed(0)
+    x = torch.cos(2 * torch.pi * 5 * torch.arange(GRID[0]) / GRID[0]).view(1, 1, -1, *(1,) * (n_dims - 1))
+    x = x.expand(1, 3, *GRID[:n_dims]).contiguous()
+    block = small(n_dims, local=local).blocks[0]
+    wave, axes = x[:, :1].movedim(1, -1).expand(1, *GRID[:n_dims], 8), tuple(range(1, n_dims + 1))
+    assert block.conv(wave).var(dim=axes).max() < 1e-10
+    assert block.local(wave).var(dim=axes).max() > 1e-4
+
+
+def test_the_local_branch_ends_where_the_bases_do():
+    network = small(2, bases=("fourier", "cosine"), local="differential")
+    assert network.blocks[0].local.periodic == (True, False)
+    assert small(2, local="differential", periodic=[False, True]).blocks[0].local.periodic == (False, True)
+
+
 def test_converges_as_the_grid_is_refined():
     """One operator on every grid: aliasing of the pointwise GELU is all that differs, and it falls with the spacing."""
     torch.manual_seed(0)
