@@ -85,7 +85,11 @@ class TrainingRecord(Callback):
         self._stop(trainer)
 
     def on_validation_end(self, trainer: Trainer, pl_module: Any) -> None:
-        errors = {name: float(value) for name, value in trainer.callback_metrics.items() if name.startswith("val/")}
+        errors = {
+            name: float(value)
+            for name, value in trainer.callback_metrics.items()
+            if name.startswith("val/") and not {"persistence", "mean"} & {*name.split("/")}
+        }
         self.validations.append({"step": trainer.global_step, "seconds": self.seconds, **errors})
         self._started = _now(trainer)
 

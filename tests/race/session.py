@@ -54,8 +54,12 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
 
 
 def set_threads(n_threads: int) -> dict[str, str]:
-    """Return the environment of a process with this number of threads that imports what this one does."""
+    """Return the environment of a process with this number of threads that imports what this one does.
+
+    Its threads sleep while they wait for each other: one that spins takes the core that the other waits for, where
+    other programs run, and a step then lasts many times as long.
+    """
     root = str(HERE.parents[1])
     paths = [root, *filter(None, [os.environ.get("PYTHONPATH")])]
     threads = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS"), str(n_threads))
-    return {**os.environ, **threads, "PYTHONPATH": os.pathsep.join(paths)}
+    return {**os.environ, **threads, "OMP_WAIT_POLICY": "PASSIVE", "PYTHONPATH": os.pathsep.join(paths)}
