@@ -20,14 +20,18 @@ from filelock import FileLock, Timeout
 from tests.race.plan import Entrant
 from tests.race.race import Race
 from tests.race.report import report
-from tests.race.session import HERE
+from tests.race.session import HERE, read_json
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--set", default="trl2d", help="data set: a name in tests/race/sets, or a YAML file")
     parser.add_argument("--contestants", nargs="+", metavar="NAME", help="all in tests/race/contestants unless given")
-    parser.add_argument("--budget", type=float, help="seconds of training of a run, 300 unless given")
+    parser.add_argument(
+        "--budget",
+        type=float,
+        help="seconds of training of a run; unless given those of the race in the folder, or 300",
+    )
     parser.add_argument("--seeds", type=int, help="number of seeds, 3 unless given")
     parser.add_argument("--rates", type=int, help="number of learning rates that are tried, all unless given")
     parser.add_argument("--data", type=Path, default=Path("datasets"), help="folder of the data sets")
@@ -57,12 +61,14 @@ def make_race(options: argparse.Namespace) -> Race:
     set_file = found(options.set, "sets")
     names = options.contestants or sorted(path.stem for path in (HERE / "contestants").glob("*.yaml"))
     small = {"rounds": 1, "slice": 0.5, "n_validations": 2} if options.quick else {}
+    folder = options.out or Path("runs/race") / f"{set_file.stem}{'-quick' if options.quick else ''}"
+    kept = read_json(folder / "race.json")
     return Race(
-        folder=options.out or Path("runs/race") / f"{set_file.stem}{'-quick' if options.quick else ''}",
+        folder=folder,
         contestants=tuple(found(name, "contestants") for name in names),
         set_file=set_file,
         data=options.data,
-        budget=options.budget or (2.0 if options.quick else 300.0),
+        budget=options.budget or kept.get("budget") or (2.0 if options.quick else 300.0),
         seeds=options.seeds or (2 if options.quick else 3),
         n_rates=options.rates or (1 if options.quick else None),
         threads=options.threads,

@@ -2,8 +2,8 @@
 
     python -m tests.race.calibration FOLDER NAME ...
 
-The first contestant is the reference: the time of every other is its ratio to the reference's in the same round, so
-that load by other programs cancels. Writes ``calibration.json`` in the folder of the race.
+The first contestant that can be trained is the reference: the time of every other is its ratio to the reference's in
+the same round, so that load by other programs cancels. Writes ``calibration.json`` in the folder of the race.
 """
 
 from __future__ import annotations
@@ -101,15 +101,17 @@ def main() -> None:
                 if name not in sessions:
                     sessions[name] = prepared(folder, name, known)
                 time = measure(sessions[name], settings["slice"] if is_warm else 0.0, offset=997 * number)
-            except Exception as error:  # noqa: BLE001 (others go on)
+            except Exception as error:
                 errors[name] = " ".join(f"{error}".split()) or type(error).__name__
                 rounds.pop(name)
-                if name == names[0]:
-                    raise
                 continue
             if is_warm:
                 rounds[name].append(time)
-    write_json(folder / FILE, merged_calibration(read_json(folder / FILE), rounds, names[0], errors))
+    old = read_json(folder / FILE)
+    reference = old.get("reference") or next(iter(rounds), "")
+    if reference not in rounds:
+        raise RuntimeError(errors.get(reference) or f"no contestant can be trained: {errors}")
+    write_json(folder / FILE, merged_calibration(old, rounds, reference, errors))
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from tests.race.table import PERSISTENCE, Line, parameter_labels
 
 
 def draw(lines: Sequence[Line], folder: Path, name: str) -> None:
-    """Write the pictures of a checkpoint: ``errors_<name>.png``, ``spectra_<name>.png`` and ``parameters_<name>.png``."""
+    """Write ``errors_<name>.png``, ``spectra_<name>.png`` and ``parameters_<name>.png``."""
     with mpl.rc_context(STYLE):
         errors_figure(lines).savefig(folder / f"errors_{name}.png")
         parameters_figure(lines).savefig(folder / f"parameters_{name}.png")
@@ -26,7 +26,7 @@ def draw(lines: Sequence[Line], folder: Path, name: str) -> None:
 
 
 def errors_figure(lines: Sequence[Line]) -> Figure:
-    """Draw the error against lead time, mean over the fields and field by field; bands from the lowest seed to the highest."""
+    """Draw the error against lead time: mean over the fields, then field by field; bands hold all seeds."""
     fields = lines[0].summaries[0].fields
     subjects: dict[str, Callable[[Summary], np.ndarray]] = {"mean over fields": lambda s: s.curve}
     subjects |= {field: lambda s, i=i: s.curves[:, i] for i, field in enumerate(fields)}
@@ -57,7 +57,8 @@ def spectra_figure(lines: Sequence[Line], styles: Sequence[dict[str, Any]]) -> F
         panel.set(title=f"{plain_text(first.fields[i])}, step {step}", xscale="log", yscale="log", ylim=(0.03, 30))
         panel.set(xlabel="wavenumber |k|", ylabel="power / truth")
         panel.grid(color="0.9")
-    return _finished(figure, panels, "Power over the truth's; shaded: 0.8 to 1.25, dotted: half the resolved wavenumbers")
+    title = f"Power over the truth's; shaded: {KEPT[0]} to {KEPT[1]}, dotted: half the resolved wavenumbers"
+    return _finished(figure, panels, title)
 
 
 def parameters_figure(lines: Sequence[Line]) -> Figure:
@@ -89,7 +90,7 @@ def _panels(n: int, n_columns: int, **options: Any) -> tuple[Figure, list[Axes]]
 
 def _styles(lines: Sequence[Line]) -> list[dict[str, Any]]:
     colors = [color for name in ("tab10", "Dark2") for color in mpl.colormaps[name].colors]
-    others = [line.name for line in lines if line.name != PERSISTENCE]
+    others = sorted(line.name for line in lines if line.name != PERSISTENCE)
     return [
         {"color": "0.2", "linestyle": "--"}
         if line.name == PERSISTENCE

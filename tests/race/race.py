@@ -14,6 +14,7 @@ from typing import Any
 import yaml
 
 from fno_lightning.config_files import read_config
+from fno_lightning.files import atomic_file
 from tests.race import calibration
 from tests.race.calibration import seconds_per_step
 from tests.race.plan import Entrant, Run, next_run
@@ -163,8 +164,9 @@ class Race:
 
     def failures(self) -> list[dict[str, Any]]:
         """Return the settings and the error of all runs that failed."""
-        paths = [path for path in sorted(self.folder.glob(f"runs/*/*/{FAILED}")) if not path.with_name(RESULTS).exists()]
-        return [{**read_json(path.with_name("run.json")), **read_json(path)} for path in paths]
+        paths = sorted(self.folder.glob(f"runs/*/*/{FAILED}"))
+        failed = [path for path in paths if not path.with_name(RESULTS).is_file()]
+        return [{**read_json(path.with_name("run.json")), **read_json(path)} for path in failed]
 
     def forget_failures(self) -> None:
         """Let failed runs be made again, from their last checkpoint."""
@@ -187,9 +189,11 @@ def n_steps(budget: float, seconds: float, n_validations: int) -> int:
 
 
 def write_yaml(path: Path, content: dict[str, Any]) -> None:
-    """Write a configuration."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(yaml.safe_dump(content, sort_keys=False))
+    """Write a configuration, unless the file holds it already: a training may be reading it."""
+    text = yaml.safe_dump(content, sort_keys=False)
+    if not path.is_file() or path.read_text() != text:
+        with atomic_file(path) as temporary:
+            temporary.write_text(text)
 
 
 def last_line(log: Path) -> str:

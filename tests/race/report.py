@@ -27,20 +27,20 @@ resident memory of the process."""
 
 def report(race: Race, entrants: Sequence[Entrant]) -> str:
     """Return the state of the race and its tables; write them to ``race.md``, and draw the pictures beside it."""
-    results = {Run(one["contestant"], one["rate"], one["seed"]): one for one in race.results()}
+    results = {_run_of(one): one for one in race.results()}
     scores = race.scores()
     plan = planned(race.running(entrants), scores, range(race.seeds))
     state = [f"{sum(run in scores for run in plan)} of {len(plan)} runs known so far are done."]
     state += [f"- {name} cannot take part: {error}" for name, error in _errors(race).items()]
-    state += [f"- failed: {one['contestant']}, {one['rate']:g}, {one['seed']}: {one['error']}" for one in race.failures()]
+    state += [f"- failed: {_run_of(one)}: {one['error']}" for one in race.failures()]
     parts = [f"# {race.set_file.stem}, {race.budget:g} s a run", "\n".join(state)]
     for checkpoint in CHECKPOINTS:
         if lines := _lines(entrants, results, scores, checkpoint):
             parts += [f"## {TITLES[checkpoint]}", tables(lines)]
             draw(lines, race.folder, checkpoint.replace(" ", "_"))
     if results:
-        environments = dict.fromkeys(described(one["environment"]) for one in results.values())
-        parts += [NOTE, *(f"Measured on {environment}." for environment in environments)]
+        last = {one["environment"]["commit"]: described(one["environment"]) for one in results.values()}
+        parts += [NOTE, *(f"Measured on {environment}." for environment in last.values())]
     text = "\n\n".join(parts) + "\n"
     (race.folder / "race.md").write_text(text)
     return text
@@ -58,6 +58,10 @@ def _lines(entrants: Sequence[Entrant], results: dict[Run, dict], scores: dict[R
         is_final = all(Run(entrant.name, rate, 0) in scores for rate in entrant.rates)
         lines.append(Line(entrant.name, own, what, is_final))
     return sorted(lines, key=lambda line: (line.name != PERSISTENCE, line.spread(lambda s: s.window((6, 12)))[0]))
+
+
+def _run_of(record: dict) -> Run:
+    return Run(record["contestant"], record["rate"], record["seed"])
 
 
 def _errors(race: Race) -> dict[str, str]:

@@ -80,7 +80,8 @@ def _row(line: Line, still: np.ndarray | None) -> list[str]:
     cells.append(f"{first['batch_size'] / first['seconds_per_step']:.0f}")
     cells.append(f"{first['parameters'] / 1e6:.2f} M")
     cells.append(f"{max(one['memory'] for one in line.results) / 2**30:.2f} GiB")
-    return [*cells, f"{first['rate']:g}{'' if line.is_final else ' so far'}", str(first["steps"]), str(len(line.results))]
+    rate = f"{first['rate']:g}{'' if line.is_final else ' so far'}"
+    return [*cells, rate, str(first["steps"]), str(len(line.results))]
 
 
 def field_table(lines: Sequence[Line]) -> str:
@@ -104,7 +105,7 @@ def parameter_table(lines: Sequence[Line]) -> str:
 
 def parameter_labels(summary: Summary) -> list[str]:
     """Return the parameters of the trajectories in words."""
-    return [" ".join(f"{value:.3g}" for value in values) for values in summary.parameters]
+    return [" ".join(f"{value:.4g}" for value in values) for values in summary.parameters]
 
 
 def _cells(line: Line, figures: Any) -> list[str]:

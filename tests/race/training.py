@@ -78,7 +78,7 @@ def last_checkpoint(folder: Path) -> Path | None:
     path = folder / "checkpoints" / "last.ckpt"
     try:
         torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-    except Exception:  # noqa: BLE001 (absent, or cut short by what ended the run)
+    except Exception:  # absent, or cut short by what ended the run
         return None
     return path
 
