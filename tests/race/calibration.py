@@ -66,7 +66,8 @@ def prepared(folder: Path, name: str, known: list[FNOCLI]) -> FNOCLI:
         with contextlib.redirect_stderr(words):
             own = session(*(folder / file for file in files), options=[f"--trainer.max_steps={N_STEPS}"])
     except SystemExit as error:
-        raise ValueError(str(error.code) if isinstance(error.code, str) else words.getvalue().strip()) from error
+        reason = error.code if isinstance(error.code, str) else words.getvalue()
+        raise ValueError(reason.partition("(fno-lightning --help")[0].strip()) from error
     same = (other for other in known if other.config.as_dict()["data"] == own.config.as_dict()["data"])
     own.datamodule = next((other.datamodule for other in same), own.datamodule)
     known.append(own)

@@ -120,7 +120,7 @@ class Race:
         known = read_json(self.folder / calibration.FILE)
         for name in known["costs"]:
             logger.info("  %-20s %.4g s a step, nominally", name, seconds_per_step(known, name))
-        for name, error in known["errors"].items():
+        for name, error in known.get("errors", {}).items():
             logger.info("  %-20s cannot take part: %s", name, error)
 
     def running(self, entrants: Sequence[Entrant]) -> list[Entrant]:
@@ -169,9 +169,12 @@ class Race:
         return [{**read_json(path.with_name("run.json")), **read_json(path)} for path in failed]
 
     def forget_failures(self) -> None:
-        """Let failed runs be made again, from their last checkpoint."""
+        """Let failed runs be made again, from their last checkpoint, and contestants that could not be measured."""
         for path in self.folder.glob(f"runs/*/*/{FAILED}"):
             path.unlink()
+        known = read_json(self.folder / calibration.FILE)
+        if known.pop("errors", {}):
+            write_json(self.folder / calibration.FILE, known)
 
     def _process(self, log: Path, module: str, *arguments: str) -> int:
         log.parent.mkdir(parents=True, exist_ok=True)
