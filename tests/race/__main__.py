@@ -25,7 +25,7 @@ from tests.race.session import HERE, read_json
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--set", default="trl2d", help="data set: a name in tests/race/sets, or a YAML file")
+    parser.add_argument("--set", help="data set: a name in tests/race/sets, or a YAML file; trl2d unless given")
     parser.add_argument("--contestants", nargs="+", metavar="NAME", help="all in tests/race/contestants unless given")
     parser.add_argument(
         "--budget",
@@ -38,7 +38,9 @@ def main() -> int:
     parser.add_argument("--out", type=Path, help="folder of the race, runs/race/<set> unless given")
     parser.add_argument("--threads", type=int, default=2, help="threads of a training")
     parser.add_argument("--accelerator", default="cpu", help="as Lightning names it, e.g. gpu")
-    parser.add_argument("--quick", action="store_true", help="a few steps each, only to see whether everything runs")
+    parser.add_argument(
+        "--quick", action="store_true", help="a few steps on a tiny set, to see whether everything runs"
+    )
     parser.add_argument("--retry", action="store_true", help="make runs that failed again")
     parser.add_argument("--status", action="store_true", help="show what is done and the table so far, run nothing")
     options = parser.parse_args()
@@ -58,7 +60,7 @@ def main() -> int:
 
 def make_race(options: argparse.Namespace) -> Race:
     """Return the race that the options describe."""
-    set_file = found(options.set, "sets")
+    set_file = found(options.set or ("tiny" if options.quick else "trl2d"), "sets")
     names = options.contestants or sorted(path.stem for path in (HERE / "contestants").glob("*.yaml"))
     small = {"rounds": 1, "slice": 0.5, "n_validations": 2} if options.quick else {}
     folder = options.out or Path("runs/race") / f"{set_file.stem}{'-quick' if options.quick else ''}"

@@ -10,9 +10,9 @@ from typing import Any, TypeAlias
 import torch
 from torch import Tensor
 
-from fno_lightning.cli import FNOCLI
-from fno_lightning.data import Batch
+from fno_lightning.data import Batch, FieldDataModule
 from fno_lightning.metrics.pointwise import vrmse
+from fno_lightning.modules import ForecastModule
 from fno_lightning.viz.spectra import radial_spectrum
 
 SPECTRUM_STEPS = (12, 30)
@@ -28,7 +28,7 @@ def persistence(batch: Batch, n_steps: int) -> Tensor:
 
 
 @torch.no_grad()
-def evaluate(forecast: Forecast, test: FNOCLI, device: torch.device) -> dict[str, Any]:
+def evaluate(forecast: Forecast, data: FieldDataModule, scales: ForecastModule, device: torch.device) -> dict[str, Any]:
     """Return errors and spectra as plain values.
 
     Errors are :func:`~fno_lightning.metrics.pointwise.vrmse` of fields in multiples of their spread over the train
@@ -36,14 +36,14 @@ def evaluate(forecast: Forecast, test: FNOCLI, device: torch.device) -> dict[str
 
     Args:
         forecast: Author of the forecasts.
-        test: Session with the data, and a module for their normalisation.
+        data: The data; a target of its samples has one frame.
+        scales: A module, for the spread of the fields.
         device: Device of the batches.
     """
-    data, module = test.datamodule, test.model
     data.prepare_data()
     data.setup("test")
-    module.fit_normalization(data.statistics)
-    normalizer, spec = module.normalizer.to(device), data.spec
+    scales.fit_normalization(data.statistics)
+    normalizer, spec = scales.normalizer.to(device), data.spec
 
     def errors(batch: Batch) -> tuple[Tensor, Tensor]:
         prediction = forecast(batch, batch.target.shape[1]).to(batch.target.dtype)

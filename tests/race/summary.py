@@ -15,6 +15,9 @@ WINDOWS: tuple[Window, ...] = ((6, 12), (13, 30))
 KEPT = (0.8, 1.25)
 """Range of the power of a forecast over the truth's in which a spectrum counts as kept."""
 
+ROUND_OFF = 1e-9
+"""Power of a shell over that of the strongest, below which there is round-off."""
+
 
 class Summary:
     """Figures of one evaluation, see :func:`~tests.race.evaluation.evaluate`.
@@ -84,8 +87,13 @@ class Summary:
         return np.array([means[[i for i, key in enumerate(own) if key == wanted]].mean() for wanted in self.parameters])
 
     def spectrum_ratio(self, step: int) -> np.ndarray:
-        """Return the power over the truth's, of all trajectories together, ``(field, shell)``."""
-        return self._power("predicted_power", step) / self._power("power", step)
+        """Return the power over the truth's, of all trajectories together, ``(field, shell)``.
+
+        Shells that are empty but for round-off count as equal.
+        """
+        true = self._power("power", step)
+        least = ROUND_OFF * true.max(axis=1, keepdims=True)
+        return (self._power("predicted_power", step) + least) / (true + least)
 
     def spectrum_range(self, step: int) -> tuple[float, float]:
         """Return the smallest and the largest ratio of a field and shell, up to half the resolved wavenumbers."""

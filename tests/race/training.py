@@ -117,7 +117,7 @@ def trained_results(folder: Path, run: dict[str, Any]) -> dict[str, Any]:
     for what, checkpoint in best.items():
         forecast, step = forecaster(own, checkpoint, device)
         same = next((other for other in evaluations.values() if other["step"] == step), None)
-        evaluations[what] = same or {"step": step, **evaluate(forecast, test, device)}
+        evaluations[what] = same or {"step": step, **evaluate(forecast, test.datamodule, test.model, device)}
     return {
         "score": validation_score(record.validations),
         "parameters": parameter_count(own.model.network),
@@ -139,7 +139,8 @@ def peak_memory(device: torch.device) -> int:
 def persistence_results(folder: Path, run: dict[str, Any]) -> dict[str, Any]:
     """Evaluate the forecast that nothing changes."""
     test = test_session(folder / run["race"])
-    return {"score": 0.0, "checkpoints": {"": evaluate(persistence, test, torch.device("cpu"))}}
+    evaluation = evaluate(persistence, test.datamodule, test.model, torch.device("cpu"))
+    return {"score": 0.0, "checkpoints": {"": evaluation}}
 
 
 def main() -> None:
