@@ -10,7 +10,7 @@ PEERS := $(VENV)/.peers-installed
 
 LOWEST := .venv-lowest
 
-.PHONY: help install demo test check format lint type layers lowest wheel bench bench-gpu tensorboard clean
+.PHONY: help install demo test check format lint type layers lowest wheel bench bench-gpu race tensorboard clean
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' | awk -F'|' '{printf "  %-12s %s\n", $$1, $$2}'
@@ -69,6 +69,9 @@ bench: $(PEERS) ## Measure the speed beside others, 15 minutes on 2 cores; QUICK
 
 bench-gpu: $(PEERS) ## The same on a CUDA device, 9 minutes
 	$(BIN)/python -m tests.benchmarks --gpu --limit 8
+
+race: $(STAMP) ## Train contestants at equal wall-clock, hours in all: SET=shear_flow BUDGET=600; QUICK=1: 2 minutes
+	$(BIN)/python -m tests.race $(if $(SET),--set $(SET)) $(if $(BUDGET),--budget $(BUDGET)) $(if $(QUICK),--quick)
 
 format: $(STAMP) ## Format the code
 	$(BIN)/ruff check --fix .
