@@ -26,6 +26,7 @@ class FieldForecaster(LazyNetworkModule):
         bundle: Number of frames that one application of the network predicts.
         residual: Predict the change from each frame to the next, not the frames.
         normalization: See :class:`~fno_lightning.modules.Normalizer`.
+        log_scalars: Whether scalars that span a decade enter by their logarithm.
         **kwargs: Of Lightning's module.
 
     Raises:
@@ -45,6 +46,7 @@ class FieldForecaster(LazyNetworkModule):
         bundle: int,
         residual: bool,
         normalization: Normalization,
+        log_scalars: bool,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -66,7 +68,7 @@ class FieldForecaster(LazyNetworkModule):
             raise ValueError("n_steps_input is 0 and there are no constant fields and no scalars: no input is left")
         if normalization == "source_norm":
             require_linear_steady(self.spec, n_steps_input)
-        self.normalizer = Normalizer(self.spec, normalization)
+        self.normalizer = Normalizer(self.spec, normalization, log_scalars=log_scalars)
 
     @property
     def in_channels(self) -> int:
@@ -108,10 +110,12 @@ class FieldForecaster(LazyNetworkModule):
             member: Number of the data set that each sample is from; for a module of a mixture only.
 
         Raises:
-            ValueError: if the data have a part that is missing, or with another number of channels.
+            ValueError: if the data have a part that is missing, or with another number of channels; if a scalar that
+                enters by its logarithm is not positive.
         """
         self.configure_model()
         inputs = complete_inputs(self.spec, self.n_steps_input, history, constants, scalars)
+        self.normalizer.require_positive(inputs[2])
         return self.normalizer.decode(self._advance(*inputs, member, n_steps), member, inputs[0].dtype)
 
     @torch.no_grad()
