@@ -67,6 +67,7 @@ def require_same_options(
         "residual",
         "normalization",
         "log_scalars",
+        "reversible_norm",
         "bases",
         "domain_padding",
         "positional_embedding",

@@ -26,6 +26,7 @@ class RolloutTraining(FieldForecaster):
         residual: Predict changes, not frames.
         normalization: See :class:`~fno_lightning.modules.Normalizer`.
         log_scalars: Whether scalars that span a decade enter by their logarithm.
+        reversible_norm: Whether the network sees each sample in units of its own last frame.
         loss: Compares normalised prediction and target; ``None``: :class:`~fno_lightning.losses.MSE`.
         unrolling: How far the forecasts of the training go; ``None``: to the end of the target.
         input_noise: Standard deviation of the noise on the histories of the training, in units of each field's.
@@ -45,6 +46,7 @@ class RolloutTraining(FieldForecaster):
         residual: bool,
         normalization: Normalization,
         log_scalars: bool,
+        reversible_norm: bool,
         loss: Loss | None,
         unrolling: Unrolling | None,
         input_noise: float,
@@ -57,6 +59,7 @@ class RolloutTraining(FieldForecaster):
             residual=residual,
             normalization=normalization,
             log_scalars=log_scalars,
+            reversible_norm=reversible_norm,
             **kwargs,
         )
         if not 0 <= input_noise < float("inf"):
