@@ -2,7 +2,7 @@
 
 import logging
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
@@ -21,7 +21,7 @@ from tests.race.evaluation import evaluate, persistence
 from tests.race.plan import Entrant, Run, best_rate, next_run, planned
 from tests.race.race import Race, n_steps
 from tests.race.report import report
-from tests.race.session import HERE, session, write_json
+from tests.race.session import HERE, read_json, session, write_json
 from tests.race.summary import Summary, last_below
 from tests.race.table import Line, main_table
 from tests.race.training import RESULTS, last_checkpoint, validation_score
@@ -338,8 +338,26 @@ def test_a_folder_keeps_its_settings(race):
     with pytest.raises(ValueError, match=r"holds a race whose budget is 300\.0, not 60: choose another folder"):
         race(budget=60).prepare()
     first.contestants[0].write_text("race: {learning_rates: [0.1, 0.2]}\ntrainer: {gradient_clip_val: 1}\n")
-    with pytest.raises(ValueError, match=r"a\.yaml has changed since its runs"):
+    with pytest.raises(ValueError, match=r"a\.yaml has changed since its part in .*: give it another name"):
         race().prepare()
+
+
+def test_a_contestant_that_has_changed_before_its_first_run_is_measured_again(race):
+    race().prepare()
+    one = race()
+    one.contestants[1].write_text("race: {learning_rates: [0.1, 0.2]}\ntrainer: {gradient_clip_val: 1}\n")
+    one.prepare()
+    assert read_json(one.folder / calibration.FILE)["costs"] == {"a": 1.0}
+
+
+def test_the_state_shows_all_contestants_so_far(race):
+    one = race()
+    one.prepare()
+    assert [entrant.name for entrant in one.entrants] == ["a", "b", "persistence"]
+    fewer = replace(one, contestants=one.contestants[:1])
+    assert [entrant.name for entrant in fewer.prepare()] == ["a"]
+    assert fewer.entrants == one.entrants
+    assert "0 of" in report(fewer, fewer.entrants)
 
 
 def test_unknown_contestants_and_entries_are_refused(race):

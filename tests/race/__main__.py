@@ -49,10 +49,14 @@ def main() -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("terminated; the same command goes on"))  # ends the training too
     try:
         race = make_race(options)
+        if options.status:
+            if not race.settings:
+                raise ValueError(f"there is no race in {race.folder}: --set and --out choose another one")
+            print(report(race, race.entrants))
+            return 0
         entrants = race.prepare()
-        if not options.status:
-            run(race, entrants, retry=options.retry)
-        print(report(race, entrants))
+        run(race, entrants, retry=options.retry)
+        print(report(race, race.entrants))
     except (ValueError, RuntimeError) as error:
         sys.exit(f"race: {error}")
     return 0

@@ -7,7 +7,7 @@ import math
 import subprocess
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ RATES = (2e-3, 5e-3, 1e-2)
 """Learning rates of a contestant that names none."""
 
 FAILED = "error.json"
+SETTINGS = "race.json"
 
 
 @dataclass(frozen=True)
@@ -67,24 +68,37 @@ class Race:
         Raises:
             ValueError: if the folder holds a race with other settings, or a contestant has changed since.
         """
-        settings = {"set": read_config(self.set_file), "budget": self.budget, "n_validations": self.n_validations}
-        settings |= {"threads": self.threads, "accelerator": self.accelerator}
-        settings |= {"rounds": self.rounds, "slice": self.slice}
-        old = read_json(self.folder / "race.json")
-        for name in ("set", "budget", "n_validations", "accelerator"):
-            if old and old[name] != settings[name]:
+        kept = self.settings
+        entrants = [self._entrant(path) for path in self.contestants]
+        settings = {"name": self.set_file.stem, "set": read_config(self.set_file), "budget": self.budget}
+        settings |= {"n_validations": self.n_validations, "accelerator": self.accelerator}
+        for name, value in settings.items():
+            if kept.get(name, value) != value:
                 raise ValueError(
-                    f"{self.folder} holds a race whose {name} is {old[name]!r}, not {settings[name]!r}: choose another "
-                    "folder with --out"
+                    f"{self.folder} holds a race whose {name} is {kept[name]!r}, not {value!r}: choose another folder "
+                    "with --out"
                 )
-        write_json(self.folder / "race.json", settings)
+        settings |= {"seeds": self.seeds, "threads": self.threads, "rounds": self.rounds, "slice": self.slice}
+        settings["entrants"] = {**kept.get("entrants", {}), **{one.name: asdict(one) for one in entrants}}
         options = {
             "trainer": {"accelerator": self.accelerator},
             "data": {"init_args": {"base_path": str(self.data.absolute())}},
         }
+        write_json(self.folder / SETTINGS, settings)
         write_yaml(self.folder / "set.yaml", settings["set"])
         write_yaml(self.folder / "options.yaml", options)
-        return [self._entrant(path) for path in self.contestants]
+        return entrants
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Settings of the race in the folder, with all contestants so far; nothing if there is none."""
+        return read_json(self.folder / SETTINGS)
+
+    @property
+    def entrants(self) -> list[Entrant]:
+        """All contestants of the race in the folder so far."""
+        kept = self.settings.get("entrants", {}).values()
+        return [Entrant(one["name"], tuple(one["rates"]), one["is_trained"]) for one in kept]
 
     def _entrant(self, path: Path) -> Entrant:
         config = read_config(path)
@@ -92,18 +106,27 @@ class Race:
         if unknown := set(own) - {"learning_rates", "is_trained"}:
             raise ValueError(f"{path}: race has the entries {sorted(unknown)}, expected learning_rates, is_trained")
         copy = self.folder / "contestants" / f"{path.stem}.yaml"
-        if copy.is_file() and yaml.safe_load(copy.read_text()) != config and self._has_results(path.stem):
-            raise ValueError(
-                f"{path} has changed since its runs in {self.folder}: give it another name, or delete "
-                f"{self.folder / 'runs' / path.stem} and its entry in {calibration.FILE}"
-            )
+        if copy.is_file() and yaml.safe_load(copy.read_text()) != config:
+            self._forget_cost(path)
         write_yaml(copy, config)
         if not own.get("is_trained", True):
             return Entrant(path.stem, (0.0,), is_trained=False)
         return Entrant(path.stem, tuple(map(float, own.get("learning_rates", RATES)))[: self.n_rates])
 
-    def _has_results(self, name: str) -> bool:
-        return any((self.folder / "runs" / name).glob(f"*/{RESULTS}"))
+    def _forget_cost(self, path: Path) -> None:
+        """Let a contestant that has changed be measured again.
+
+        Raises:
+            ValueError: if it has runs already, or the others were measured beside it.
+        """
+        known = read_json(self.folder / calibration.FILE)
+        runs = self.folder / "runs" / path.stem
+        if runs.exists() or known.get("reference") == path.stem:
+            raise ValueError(f"{path} has changed since its part in {self.folder}: give it another name")
+        for part in ("costs", "rounds", "errors"):
+            known.get(part, {}).pop(path.stem, None)
+        if known:
+            write_json(self.folder / calibration.FILE, known)
 
     def calibrate(self, entrants: Sequence[Entrant]) -> None:
         """Measure the contestants that have not been measured yet, beside the reference."""
@@ -130,6 +153,8 @@ class Race:
 
     def run(self, entrants: Sequence[Entrant]) -> None:
         """Make all runs that are not done yet, in turns."""
+        n_runs = sum(len(one.rates) + self.seeds - 1 for one in entrants if one.is_trained)
+        logger.info("%d runs of %g s of training each, without those that are done", n_runs, self.budget)
         while (run := next_run(entrants, self.scores(), range(self.seeds))) is not None:
             logger.info("%s", run)
             self.make(run, is_trained=next(e.is_trained for e in entrants if e.name == run.contestant))

@@ -29,11 +29,11 @@ def report(race: Race, entrants: Sequence[Entrant]) -> str:
     """Return the state of the race and its tables; write them to ``race.md``, and draw the pictures beside it."""
     results = {_run_of(one): one for one in race.results()}
     scores = race.scores()
-    plan = planned(race.running(entrants), scores, range(race.seeds))
+    plan = planned(race.running(entrants), scores, range(race.settings.get("seeds", race.seeds)))
     state = [f"{sum(run in scores for run in plan)} of {len(plan)} runs known so far are done."]
     state += [f"- {name} cannot take part: {error}" for name, error in _errors(race).items()]
     state += [f"- failed: {_run_of(one)}: {one['error']}" for one in race.failures()]
-    parts = [f"# {race.set_file.stem}, {race.budget:g} s a run", "\n".join(state)]
+    parts = [f"# {race.settings.get('name', race.folder.name)}, {race.settings['budget']:g} s a run", "\n".join(state)]
     for checkpoint in CHECKPOINTS:
         if lines := _lines(entrants, results, scores, checkpoint):
             parts += [f"## {TITLES[checkpoint]}", tables(lines)]

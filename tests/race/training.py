@@ -29,6 +29,7 @@ from tests.race.evaluation import Forecast, evaluate, persistence
 from tests.race.session import HERE, read_json, session, write_json
 
 RESULTS = "results.json"
+LAST = "checkpoints/last.ckpt"
 WINDOW = "val/rollout/vrmse_6-12"
 CHECKPOINTS = {"rollout": WINDOW, "next step": "val/vrmse"}
 """What a checkpoint is the best of, and the error that it is chosen by."""
@@ -75,7 +76,7 @@ def train(folder: Path, run: dict[str, Any]) -> FNOCLI:
 
 def last_checkpoint(folder: Path) -> Path | None:
     """Return the checkpoint to go on from, if there is one that can be read."""
-    path = folder / "checkpoints" / "last.ckpt"
+    path = folder / LAST
     try:
         torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     except Exception:  # absent, or cut short by what ended the run
@@ -156,6 +157,7 @@ def main() -> None:
         seconds = time.perf_counter() - begin
         machine = environment(torch.device("cuda" if torch.cuda.is_available() else "cpu"))
         write_json(folder / RESULTS, {**run, **results, "seconds": seconds, "environment": machine})
+        (folder / LAST).unlink(missing_ok=True)
 
 
 if __name__ == "__main__":
