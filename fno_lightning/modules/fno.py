@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Literal
 from fno_lightning.arguments import plain, require_list
 from fno_lightning.data import FieldSpec
 from fno_lightning.layers import BasisName, LocalName, NormName, SkipName
-from fno_lightning.models import FNO, TFNO
+from fno_lightning.models import FFNO, FNO, TFNO
 from fno_lightning.modules.base import ForecastModule
 
 _PERIODIC = ("periodic", "periodic")
@@ -42,6 +42,7 @@ class FNOModule(ForecastModule):
         local: Operator over neighbouring points beside each spectral convolution: ``differential`` (first derivatives,
             the same on every grid), ``convolution`` (a kernel of points), or ``None``.
         local_kernel_size: Points of the kernel of ``convolution`` along each axis.
+        by_axis: Convolve along one axis at a time, not along all.
         **kwargs: Options of every forecast, see :class:`~fno_lightning.modules.ForecastModule`.
 
     Raises:
@@ -75,6 +76,7 @@ class FNOModule(ForecastModule):
         implementation: Literal["factorized", "reconstructed"] = "factorized",
         local: LocalName | None = None,
         local_kernel_size: int = 3,
+        by_axis: bool = False,
         **kwargs: Any,
     ) -> None:
         given = locals()  # every argument of the network that is one of this method too
@@ -123,6 +125,43 @@ class TFNOModule(FNOModule):
         **kwargs: Any,
     ) -> None:
         super().__init__(spec, n_modes, factorization=factorization, rank=rank, **kwargs)
+
+
+class FFNOModule(FNOModule):
+    """Forecasts with a factorised Fourier neural operator, :class:`~fno_lightning.models.FFNO`.
+
+    Args:
+        spec: Description of the data set; from the command line it comes from the datamodule.
+        n_modes: Modes to keep along each axis, both signs counted; a quarter of the points at most is a good value.
+        by_axis: Convolve along one axis at a time.
+        fno_skip: Connection around each spectral convolution: ``linear``, ``identity``, ``soft-gating`` or ``None``.
+        channel_mlp_skip: Connection around each block, of the same kinds.
+        channel_mlp_expansion: Hidden channels of the blocks' perceptrons over ``hidden_channels``.
+        **kwargs: The other options of :class:`FNOModule`.
+    """
+
+    network_class = FFNO
+
+    def __init__(
+        self,
+        spec: FieldSpec | dict[str, Any],
+        n_modes: Sequence[int],
+        *,
+        by_axis: bool = True,
+        fno_skip: SkipName | None = None,
+        channel_mlp_skip: SkipName | None = "identity",
+        channel_mlp_expansion: float = 2.0,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(
+            spec,
+            n_modes,
+            by_axis=by_axis,
+            fno_skip=fno_skip,
+            channel_mlp_skip=channel_mlp_skip,
+            channel_mlp_expansion=channel_mlp_expansion,
+            **kwargs,
+        )
 
 
 def _bases_for(spec: FieldSpec, bases: Literal["auto"] | Sequence[BasisName] | None) -> list[BasisName] | None:
