@@ -5,6 +5,7 @@ from fno_lightning.modules.fno import FFNOModule, FNOModule, TFNOModule
 from fno_lightning.modules.network import NetworkModule
 from fno_lightning.modules.normalization import Normalizer, ZScore
 from fno_lightning.modules.optimizers import WarmupCosine
+from fno_lightning.modules.uno import UNOModule
 
 __all__ = [
     "FFNOModule",
@@ -13,6 +14,7 @@ __all__ = [
     "NetworkModule",
     "Normalizer",
     "TFNOModule",
+    "UNOModule",
     "WarmupCosine",
     "ZScore",
 ]

@@ -82,13 +82,8 @@ class FNOModule(ForecastModule):
         given = locals()  # every argument of the network that is one of this method too
         require_list(n_modes=n_modes)
         super().__init__(spec, **kwargs)
-        n_modes = plain(n_modes, "n_modes")
-        if len(n_modes) != self.spec.n_dims:
-            raise ValueError(
-                f"n_modes {list(n_modes)} has {len(n_modes)} entries, but the data have {self.spec.n_dims} spatial "
-                f"axes (grid {self.spec.grid_shape}): give one number of modes for each"
-            )
-        self.bases = _bases_for(self.spec, bases)
+        n_modes = require_one_for_each_axis(plain(n_modes, "n_modes"), self.spec)
+        self.bases = bases_for(self.spec, bases)
         network_arguments = inspect.signature(self.network_class).parameters.keys() & given.keys()
         self.network_arguments: dict[str, Any] = {name: plain(given[name], name) for name in network_arguments} | {
             "bases": self.bases,
@@ -164,7 +159,22 @@ class FFNOModule(FNOModule):
         )
 
 
-def _bases_for(spec: FieldSpec, bases: Literal["auto"] | Sequence[BasisName] | None) -> list[BasisName] | None:
+def require_one_for_each_axis(n_modes: list[int], spec: FieldSpec) -> list[int]:
+    """Return numbers of modes, if there is one for each axis of the data.
+
+    Raises:
+        ValueError: if there are more or fewer.
+    """
+    if len(n_modes) != spec.n_dims:
+        raise ValueError(
+            f"n_modes {n_modes} has {len(n_modes)} entries, but the data have {spec.n_dims} spatial axes (grid "
+            f"{spec.grid_shape}): give one number of modes for each"
+        )
+    return n_modes
+
+
+def bases_for(spec: FieldSpec, bases: Literal["auto"] | Sequence[BasisName] | None) -> list[BasisName] | None:
+    """Return the basis of each axis; ``auto`` chooses by the boundaries of the data."""
     if isinstance(bases, str) and bases == "auto":
         sides = spec.boundaries or (_PERIODIC,) * spec.n_dims
         return ["fourier" if axis == _PERIODIC else "cosine" for axis in sides]
