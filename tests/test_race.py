@@ -102,7 +102,7 @@ def test_a_contestant_that_comes_later_is_measured_by_the_speed_of_the_first_cal
 
 def test_the_last_validation_is_at_the_end_of_a_training():
     assert n_steps(budget=100, seconds=0.3, n_validations=6) == 330
-    assert n_steps(budget=1, seconds=10, n_validations=6) == 12
+    assert n_steps(budget=1, seconds=10, n_validations=6) == 6
 
 
 class Counting(LightningModule):

@@ -34,5 +34,9 @@ def observers_of_rollouts(owners: Iterable[Any], trainer: Trainer, every_n_epoch
 
 
 def validates_once_an_epoch(trainer: Trainer) -> bool:
-    """Check that no epoch has several validations; Lightning keeps no interval if it is one of time."""
-    return bool(getattr(trainer, "val_check_interval", None) == 1.0)
+    """Check that no epoch has several validations; Lightning keeps no interval if it is one of time.
+
+    An interval of 1.0 is an epoch, one of 1 a batch.
+    """
+    interval: object = getattr(trainer, "val_check_interval", None)
+    return isinstance(interval, float) and interval == 1

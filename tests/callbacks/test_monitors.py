@@ -111,6 +111,7 @@ def regular_checkpoint(folder):
         (lambda folder: None, NAME, {}, [2, 4, 6, 8]),
         (regular_checkpoint, "val/loss", {}, [4, 8]),
         (regular_checkpoint, "val/loss", {"val_check_interval": 0.5}, list(range(1, 9))),
+        (regular_checkpoint, "val/loss", {"val_check_interval": 1}, list(range(1, 9))),
     ],
     ids=[
         "nobody",
@@ -121,6 +122,7 @@ def regular_checkpoint(folder):
         "schedule",
         "regular",
         "two an epoch",
+        "every batch",
     ],
 )
 def test_what_is_monitored_in_every_validation_is_evaluated_in_every_one(

@@ -213,7 +213,7 @@ class Race:
 
 def n_steps(budget: float, seconds: float, n_validations: int) -> int:
     """Return the optimizer steps of a run: a multiple of the number of validations, so that the last is at its end."""
-    return n_validations * max(2, math.floor(budget / seconds / n_validations))
+    return n_validations * max(1, math.floor(budget / seconds / n_validations))
 
 
 def write_yaml(path: Path, content: dict[str, Any]) -> None:
