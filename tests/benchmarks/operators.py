@@ -1,11 +1,12 @@
 """Test errors of our FNO and neuralop's on the same files with the same budget.
 
     python -m tests.benchmarks.operators [--names darcy burgers navier_stokes] [--epochs 10] [--folder runs/operators]
+    python -m tests.benchmarks.operators --names tests/benchmarks/darcy_16.yaml --seeds 0 1 2 3 4 5 6 7 8 9
 
 Both are trained by the same command line from the same configuration, which names data, loss, optimizer and schedule;
 neuralop's network takes the place of ours (``NetworkModule``), with the same modes, width and number of layers. Printed
 are relative L2 errors (``nrmse``) on the test split, one step ahead, with the baselines, the number of real parameters,
-and the time of a training.
+and the time of a training; of several seeds also mean and standard deviation.
 """
 
 from __future__ import annotations
@@ -14,11 +15,12 @@ import argparse
 import sys
 import time
 from pathlib import Path
+from statistics import mean, stdev
 
 import yaml
 
 from fno_lightning.cli import main as command_line
-from fno_lightning.config_files import read_config, shipped_config
+from fno_lightning.config_files import find_config, read_config
 
 
 def neuralop(settings: dict) -> dict:
@@ -31,12 +33,13 @@ def neuralop(settings: dict) -> dict:
 
 def errors(name: str, kind: str, seed: int, options: argparse.Namespace) -> tuple[dict[str, float], float]:
     """Trains and tests; returns the errors and the seconds of the training."""
-    settings = read_config(shipped_config(name))
-    folder = Path(options.folder) / f"{name}-{kind}-{seed}"
+    settings = read_config(find_config(name))
+    folder = Path(options.folder) / f"{Path(name).stem}-{kind}-{seed}"
     folder.mkdir(parents=True, exist_ok=True)
     if kind == "neuralop":
         settings["model"] = neuralop(settings)
     settings["seed_everything"] = seed
+    settings["trainer"] = {name: value for name, value in settings["trainer"].items() if name != "callbacks+"}
     settings["trainer"] |= {
         "max_epochs": options.epochs or settings["trainer"]["max_epochs"],
         "enable_progress_bar": False,
@@ -81,6 +84,7 @@ def main() -> None:
         "|---|---|---|---|---|---|---|---|",
     ]
     for name in options.names:
+        found: dict[str, list[float]] = {"ours": [], "neuralop": []}
         for seed in options.seeds:
             for kind in ("ours", "neuralop"):
                 values, seconds = errors(name, kind, seed, options)
@@ -91,7 +95,12 @@ def main() -> None:
                     f"| {name} | {kind} | {values['parameters']} | {seed} | {values['test/nrmse']:.4f} | "
                     f"{' | '.join(baselines)} | {seconds:.0f} s |"
                 )
+                found[kind].append(values["test/nrmse"])
                 print("\n".join(lines), flush=True)
+        if len(options.seeds) > 1:
+            for kind, of_seeds in found.items():
+                lines.append(f"| {name} | {kind} | | mean ± std | {mean(of_seeds):.4f} ± {stdev(of_seeds):.4f} | | | |")
+            print("\n".join(lines[-2:]), flush=True)
 
 
 if __name__ == "__main__":
