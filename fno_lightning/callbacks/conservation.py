@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from statistics import fmean
+from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Float
@@ -60,7 +62,8 @@ def drifts(prediction: Tensor, batch: Batch, spec: FieldSpec) -> list[Drift]:
 
     where :math:`\langle q \rangle` is the mean of a quantity over the domain, at time 0 that of the last frame of the
     history. The denominator is the mean over the domain and all frames of the trajectory itself, for momentum of its
-    length: the mean of a component may be zero. Where all is zero, the drift is not a number.
+    length: the mean of a component may be zero. Where all is zero, the drift is not a number; that of a forecast
+    that is not finite is infinite.
 
     Args:
         prediction: Forecasts, ``(batch, time, field, *grid)``.
@@ -85,6 +88,35 @@ def drifts(prediction: Tensor, batch: Batch, spec: FieldSpec) -> list[Drift]:
     ]
 
 
+def drift_rows(trajectories: Sequence[Drift], spec: FieldSpec) -> Iterator[list[Any]]:
+    """Yield a header, and for each step, quantity and author the mean and the largest absolute drift of trajectories.
+
+    Trajectories that are shorter, and those where a drift is not a number, are left out.
+    """
+    yield ["step", "time", "quantity", "of", "mean", "largest"]
+    for quantity in trajectories[0].model:
+        for author in Drift._fields:
+            sizes = [getattr(drift, author)[quantity].abs() for drift in trajectories]
+            for step in range(max(map(len, sizes))):
+                there = [float(size[step]) for size in sizes if step < len(size) and not size[step].isnan()]
+                if there:
+                    time = f"{(step + 1) * (spec.time_step or 1.0):.6g}"
+                    yield [step + 1, time, quantity, author, f"{fmean(there):.7g}", f"{max(there):.7g}"]
+
+
+def drift_summary(trajectories: Sequence[Drift]) -> str:
+    """Return a line with the mean absolute drift at the end of the trajectories, of forecast and truth."""
+    parts = []
+    for quantity in trajectories[0].model:
+        model, truth = (
+            [float(getattr(drift, author)[quantity][-1].abs()) for drift in trajectories] for author in Drift._fields
+        )
+        pairs = [pair for pair in zip(model, truth, strict=True) if not any(map(math.isnan, pair))]
+        if pairs:
+            parts.append(f"{quantity} {fmean(m for m, _ in pairs):.2g} ({fmean(t for _, t in pairs):.2g})")
+    return f"conservation, mean relative drift by the last step of the forecast (of the truth): {', '.join(parts)}"
+
+
 def _product(frames: Tensor, fields: Sequence[str], spec: FieldSpec) -> Float[Tensor, "batch time *grid"]:
     product = frames[:, :, spec.fields.index(fields[0])].to(held_dtype(torch.float64, frames.device))
     for field in fields[1:]:
@@ -104,8 +136,9 @@ def _sizes(densities: Mapping[str, Tensor], spec: FieldSpec) -> dict[str, Float[
 
 
 def _relative(means: Float[Tensor, "batch time"], size: Float[Tensor, " batch"]) -> Float[Tensor, "batch step"]:
-    """Return the change since the first frame, in units of the size."""
-    return ((means[:, 1:] - means[:, :1]) / size[:, None]).cpu()
+    """Return the change since the first frame in units of the size: infinite where it is no number but the size is."""
+    change = (means[:, 1:] - means[:, :1]).nan_to_num(nan=torch.inf, posinf=torch.inf, neginf=-torch.inf)
+    return torch.where(size[:, None] > 0, change / size[:, None], torch.nan).cpu()
 
 
 def _domain_mean(density: Float[Tensor, "batch time *grid"], spec: FieldSpec) -> Float[Tensor, "batch time"]:

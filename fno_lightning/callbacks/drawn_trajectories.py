@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 
 from torch import Tensor
 
@@ -63,7 +64,12 @@ class Worst:
 
     def forecasts(self, numbers: Sequence[int]) -> dict[int, Forecast]:
         """Return those of these trajectories that were forecast here, by their place in ``numbers``."""
-        return {rank: self._kept[number][1] for rank, number in enumerate(numbers) if number in self._kept}
+        remarks = (f"worst trajectory, number {number}" for number in numbers)
+        return {
+            rank: replace(self._kept[number][1], remark=remark)
+            for rank, (number, remark) in enumerate(zip(numbers, remarks, strict=True))
+            if number in self._kept
+        }
 
 
 def worst(errors: Sequence[TrajectoryErrors], n: int) -> list[TrajectoryErrors]:
@@ -80,5 +86,7 @@ def _finite_share(error: TrajectoryErrors) -> float:
 
 
 def _on_cpu(spec: FieldSpec, prediction: Tensor, batch: Batch, i: int) -> Forecast:
-    parts = (batch.target, prediction, batch.scalars, batch.constants)
-    return Forecast(spec, *(part[i].cpu() for part in parts))
+    reference, forecast, scalars, constants = (
+        part[i].cpu() for part in (batch.target, prediction, batch.scalars, batch.constants)
+    )
+    return Forecast(spec, reference, forecast, scalars, constants)
