@@ -50,12 +50,15 @@ class ParameterTables(NamedTuple):
     def for_terminal(self) -> list[Table]:
         """Return a table for each parameter, or one of all trajectories."""
         tables = []
-        for parameter, header, rows in self._tables():
-            table = Table(title=self._title(parameter), caption=self._caption)
-            for k, column in enumerate(header):
-                table.add_column(column.replace(", ", "\n", 1), justify="right" if k else "left")
-            for i, row in enumerate(rows):
-                table.add_row(*row, end_section=i == len(rows) - 2)
+        authors = " / ".join(self.forecasters)
+        for parameter, groups in self._subjects():
+            table = Table(title=f"{self._title(parameter)}, {authors}", caption=self._caption)
+            for k, column in enumerate((parameter, "n", *self._columns())):
+                table.add_column(column, justify="right" if k else "left", no_wrap=k > 0)
+            for k, group in enumerate(groups):
+                cells = (" / ".join(by_forecaster.values()) for by_forecaster in self._cells(group))
+                end_section = k == len(groups) - 2
+                table.add_row(group.label, str(len(group.trajectories)), *cells, end_section=end_section)
             tables.append(table)
         return tables
 
@@ -64,11 +67,21 @@ class ParameterTables(NamedTuple):
         lines = [f"# VRMSE by parameter on {self.spec.dataset_name}", "", f"Data: {self.spec.source}."]
         for line in origin:
             lines += ["", line]
-        for parameter, header, rows in self._tables():
+        for parameter, groups in self._subjects():
+            names = [f"{column}, {forecaster}" for column in self._columns() for forecaster in self.forecasters]
+            header = [parameter, "trajectories", *names]
             rule = ["---", *("---:" for _ in header[1:])]
+            rows = [
+                [
+                    group.label,
+                    str(len(group.trajectories)),
+                    *(cell for by in self._cells(group) for cell in by.values()),
+                ]
+                for group in groups
+            ]
             lines += ["", f"## {parameter or 'All trajectories'}", ""]
             lines += [f"| {' | '.join(cells)} |" for cells in (header, rule, *rows)]
-        lines += ["", f"{self._caption.capitalize()}."]
+        lines += ["", f"Columns: {self._caption}."]
         return "\n".join(lines) + "\n"
 
     def losses(self) -> list[str]:
@@ -95,36 +108,33 @@ class ParameterTables(NamedTuple):
         errors = "means over the fields that vary, and over trajectories that are as long as the window"
         if not self.has_time:
             return errors
+        step = f"; a step is {self.spec.time_step:.4g} units of time" if self.spec.time_step else ""
         return (
-            f"{errors}; valid: first step with VRMSE above {self.threshold:g}, ≥ where trajectories that stay below it "
-            "count as their full length"
+            f"{errors}; valid steps: first step with VRMSE above {self.threshold:g}, with ≥ where trajectories that "
+            f"stay below it count as their full length{step}"
         )
 
-    def _tables(self) -> Iterable[tuple[str, list[str], list[list[str]]]]:
-        """Yield the parameter, the header and the rows of each table."""
+    def _subjects(self) -> Iterable[tuple[str, list[Group]]]:
+        """Yield each parameter with its groups, and all trajectories as the last one."""
         everything = Group("all", list(self.trajectories))
         for parameter, groups in (self.groups or {"": []}).items():
-            yield parameter, self._header(parameter), [self._row(group) for group in (*groups, everything)]
+            yield parameter, [*groups, everything]
 
-    def _header(self, parameter: str) -> list[str]:
-        errors = [f"{name}, {forecaster}" for name in self.spans for forecaster in self.forecasters]
-        steps = [f"valid steps, {forecaster}" for forecaster in self.forecasters] if self.has_time else []
-        time = ["valid time, model"] if self.has_time and self.spec.time_step else []
-        return [parameter, "trajectories", *errors, *steps, *time]
+    def _columns(self) -> list[str]:
+        return [*self.spans, *(["valid steps"] if self.has_time else [])]
 
-    def _row(self, group: Group) -> list[str]:
-        errors = [
-            _text(_mean(errors.over(window, forecaster) for errors in group.trajectories))
-            for window in self.spans.values()
-            for forecaster in self.forecasters
-        ]
-        cells = [group.label, str(len(group.trajectories)), *errors]
-        if not self.has_time:
-            return cells
-        cells += [_valid(group.trajectories, self.threshold, forecaster, 1.0) for forecaster in self.forecasters]
-        if self.spec.time_step:
-            cells.append(_valid(group.trajectories, self.threshold, "model", self.spec.time_step))
-        return cells
+    def _cells(self, group: Group) -> Iterable[dict[Forecaster, str]]:
+        """Yield the numbers of each column, by forecaster."""
+        for window in self.spans.values():
+            yield {
+                forecaster: _text(_mean(errors.over(window, forecaster) for errors in group.trajectories))
+                for forecaster in self.forecasters
+            }
+        if self.has_time:
+            yield {
+                forecaster: _valid_steps(group.trajectories, self.threshold, forecaster)
+                for forecaster in self.forecasters
+            }
 
 
 def _beats_persistence(group: Group, window: Window | None) -> bool:
@@ -136,10 +146,10 @@ def _beats_persistence(group: Group, window: Window | None) -> bool:
     return math.isnan(model) or model < persistence
 
 
-def _valid(trajectories: Sequence[TrajectoryErrors], threshold: float, forecaster: Forecaster, unit: float) -> str:
+def _valid_steps(trajectories: Sequence[TrajectoryErrors], threshold: float, forecaster: Forecaster) -> str:
     mean = _mean(errors.valid_time(threshold, forecaster) for errors in trajectories)
     is_bound = any(errors.first_step_above(threshold, forecaster) is None for errors in trajectories)
-    return f"{'≥ ' if is_bound else ''}{mean * unit:.3g}"
+    return f"{'≥ ' if is_bound else ''}{mean:.3g}"
 
 
 def _mean(values: Iterable[float]) -> float:
@@ -149,4 +159,4 @@ def _mean(values: Iterable[float]) -> float:
 
 
 def _text(value: float) -> str:
-    return "" if math.isnan(value) else f"{value:.3g}"
+    return "-" if math.isnan(value) else f"{value:.3g}"

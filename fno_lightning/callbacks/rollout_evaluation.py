@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from fno_lightning.arguments import require_list, require_mapping
 from fno_lightning.callbacks.baselines import ErrorsWithBaselines, log_reduced, log_values
 from fno_lightning.callbacks.drawn_trajectories import EvenlySpaced
 from fno_lightning.callbacks.evaluated_weights import take_turn, validate_at_the_end
+from fno_lightning.callbacks.evaluation_schedule import EvaluationSchedule
 from fno_lightning.callbacks.forecasting import (
     evaluation_mode,
     field_data,
@@ -25,7 +26,6 @@ from fno_lightning.callbacks.forecasting import (
     report_divergence,
     tensorboard_logger,
 )
-from fno_lightning.callbacks.monitors import observers_of_rollouts, validates_once_an_epoch
 from fno_lightning.callbacks.old_names import rename_monitors, rename_states
 from fno_lightning.callbacks.parameter_table import ParameterTables
 from fno_lightning.callbacks.pictures import Pictures
@@ -122,11 +122,8 @@ class RolloutEvaluation(Callback):
         self.valid_time_threshold = valid_time_threshold
         self.writes_report = True
         self._to_be_shown: tuple[RolloutReport, ParameterTables, list[Path]] | None = None
-        self._last_epoch = 0
-        self._last_step = 0
+        self._schedule = EvaluationSchedule(every_n_epochs)
         self._is_animated = False
-        self._is_monitored = False
-        self._has_ended = False
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Check that there are forecasts and trajectories to evaluate."""
@@ -139,8 +136,8 @@ class RolloutEvaluation(Callback):
         callbacks = getattr(trainer, "callbacks", [])
         rename_monitors(callbacks)
         if stage == "fit":
-            self._has_ended = self._is_monitored = False
-            self._serve(trainer, callbacks)
+            self._schedule = EvaluationSchedule(self.every_n_epochs)
+            self._schedule.serve(trainer, callbacks)
             take_turn(trainer, self, "last")
 
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
@@ -150,21 +147,11 @@ class RolloutEvaluation(Callback):
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Read the names of version 0.1."""
         rename_monitors(trainer.lr_scheduler_configs)
-        self._serve(trainer, trainer.lr_scheduler_configs)
-
-    def _serve(self, trainer: Trainer, owners: Iterable[Any]) -> None:
-        """Evaluate in every validation, if a callback or a schedule monitors an error of rollouts in every one."""
-        observers = observers_of_rollouts(owners, trainer, self.every_n_epochs)
-        if observers and (self.every_n_epochs > 1 or not validates_once_an_epoch(trainer)):
-            rank_zero_info(
-                f"rollouts are evaluated in every validation, not only every {self.every_n_epochs} epochs, because of "
-                f"what the callbacks or schedules {' and '.join(observers)} monitor"
-            )
-        self._is_monitored |= bool(observers)
+        self._schedule.serve(trainer, trainer.lr_scheduler_configs)
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Count epochs and steps from here, also when training is resumed."""
-        self._last_epoch, self._last_step = trainer.current_epoch, trainer.global_step
+        self._schedule.start(trainer)
         self._is_animated = False
 
     def on_validation_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -176,31 +163,16 @@ class RolloutEvaluation(Callback):
         take_turn(trainer, self, "last")
         if trainer.state.fn is TrainerFn.VALIDATING:
             log_reduced(pl_module, self._evaluate(trainer, pl_module, "valid", is_last=True))
-        elif not trainer.sanity_checking and self._is_due(trainer):
-            self._last_epoch, self._last_step = trainer.current_epoch + 1, trainer.global_step
-            log_reduced(pl_module, self._evaluate(trainer, pl_module, "valid", self._is_last(trainer)))
+        elif not trainer.sanity_checking and self._schedule.is_due(trainer):
+            self._schedule.evaluated(trainer)
+            log_reduced(pl_module, self._evaluate(trainer, pl_module, "valid", self._schedule.is_last(trainer)))
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Validate once more, if training stopped between two evaluations or early."""
         lacks_animation = self._draws_animation and not self._is_animated
-        if trainer.enable_validation and (trainer.global_step > self._last_step or lacks_animation):
-            self._has_ended = True
+        if trainer.enable_validation and (self._schedule.has_trained_since(trainer) or lacks_animation):
+            self._schedule.has_ended = True
             validate_at_the_end(trainer)
-
-    def _is_last(self, trainer: Trainer) -> bool:
-        """Check whether this is the last validation of the training, as far as is known."""
-        n_epochs = trainer.current_epoch + 1
-        is_at_the_end = n_epochs == trainer.max_epochs or trainer.global_step == trainer.max_steps
-        return self._has_ended or (is_at_the_end and _ends_epoch(trainer))
-
-    def _is_due(self, trainer: Trainer) -> bool:
-        """Check whether this validation evaluates: the first one after a multiple of the epochs, the last, or all."""
-        n_epochs = trainer.current_epoch + 1
-        if self._is_monitored or self._has_ended:
-            return True
-        if n_epochs <= self._last_epoch or not _ends_epoch(trainer):
-            return False
-        return self._is_last(trainer) or n_epochs // self.every_n_epochs > self._last_epoch // self.every_n_epochs
 
     def on_test_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Ask to evaluate before other callbacks replace the weights that the test sees."""
@@ -301,13 +273,6 @@ class RolloutEvaluation(Callback):
                 f"rollout windows {too_long} are left out: the trajectories have {n_steps} frames to predict"
             )
         return [window for window in self.windows if window[1] <= n_steps]
-
-
-def _ends_epoch(trainer: Trainer) -> bool:
-    """Check that no validation follows in this epoch, as far as is known: not without a length, or by a clock."""
-    if trainer.val_check_batch is None or trainer.num_training_batches == float("inf"):
-        return True
-    return trainer.num_training_batches - (trainer.fit_loop.batch_idx + 1) < trainer.val_check_batch
 
 
 def _values(

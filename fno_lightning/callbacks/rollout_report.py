@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import torch
 from lightning.pytorch import Trainer
@@ -20,16 +18,14 @@ from fno_lightning.callbacks.parameter_groups import groups_by_parameter
 from fno_lightning.callbacks.parameter_table import ParameterTables
 from fno_lightning.callbacks.pictures import Pictures, file_names
 from fno_lightning.callbacks.trajectory_errors import TrajectoryErrors, trajectory_errors
+from fno_lightning.callbacks.trajectory_files import lead_time_rows, trajectory_rows, write_rows
 from fno_lightning.data import Batch
 from fno_lightning.files import atomic_file
 from fno_lightning.metrics import LogName
-from fno_lightning.metrics.log_name import ROLLOUT, Forecaster, Window, format_window
+from fno_lightning.metrics.log_name import ROLLOUT, Forecaster, Window
 from fno_lightning.modules import ForecastModule
 from fno_lightning.runs import run_path
 from fno_lightning.viz import Forecast, parameter_figure
-
-_MEAN = "mean over fields"
-"""What stands in the column of the field for the mean over those that vary."""
 
 
 class RolloutReport:
@@ -99,8 +95,8 @@ class RolloutReport:
         origin = [] if trainer.ckpt_path is None else [f"Checkpoint: {trainer.ckpt_path}"]
         texts = {"errors_by_parameter.md": tables.as_markdown([*origin, *self.lines(tables)])}
         rows = {
-            "errors_by_lead_time.csv": self._by_lead_time(errors),
-            "trajectories.csv": self._by_trajectory(tables.spans),
+            "errors_by_lead_time.csv": lead_time_rows(errors, self._module),
+            "trajectories.csv": trajectory_rows(self._errors, tables.spans, self.threshold, self._module.spec),
         }
         if self._drifts:
             rows["conservation.csv"] = drift_rows(self._drifts, self._module.spec)
@@ -112,7 +108,7 @@ class RolloutReport:
                 if name in texts:
                     temporary.write_text(texts[name], encoding="utf-8")
                 else:
-                    _write_rows(temporary, rows[name])
+                    write_rows(temporary, rows[name])
             paths.append(path)
         return paths
 
@@ -183,58 +179,3 @@ class RolloutReport:
             f"valid time, the mean first step with VRMSE above {self.threshold:g}, or the full length of trajectories "
             f"that are never above: {'; '.join(parts)}"
         )
-
-    def _by_lead_time(self, errors: Mapping[Forecaster, Mapping[str, Tensor]]) -> Iterator[list[Any]]:
-        spec, normalizer = self._module.spec, self._module.normalizer
-        yield ["step", "time", "field", "forecaster", "metric", "value"]
-        for forecaster, by_metric in errors.items():
-            for metric, error in by_metric.items():
-                for step, of_fields in enumerate(error, start=1):
-                    named = dict(zip(spec.fields, of_fields.tolist(), strict=True))
-                    named |= {_MEAN: float(normalizer.mean_over_fields(of_fields))}
-                    time = "" if spec.time_step is None else f"{step * spec.time_step:.6g}"
-                    for field, value in named.items():
-                        yield [step, time, field, forecaster, metric, _number(value)]
-
-    def _by_trajectory(self, spans: Mapping[str, Window | None]) -> Iterator[list[Any]]:
-        spec = self._module.spec
-        forecasters: list[Forecaster] = list(self._errors[0].means)
-        names = [
-            "/".join(filter(None, ("" if forecaster == "model" else forecaster, _window_name(window), field)))
-            for window in spans.values()
-            for forecaster in forecasters
-            for field in ("", *spec.fields)
-        ]
-        member = ["data_set"] if spec.members else []
-        yield ["number", *member, *spec.scalars, "n_steps", "valid_time", "is_valid_to_the_end", *names]
-        for errors in self._errors:
-            values = (
-                errors.over(window, forecaster, field)
-                for window in spans.values()
-                for forecaster in forecasters
-                for field in (None, *range(len(spec.fields)))
-            )
-            first = errors.first_step_above(self.threshold)
-            yield [
-                errors.number,
-                *(spec.members[errors.member : errors.member + 1]),
-                *map(_number, errors.scalars.tolist()),
-                errors.n_steps,
-                first or errors.n_steps,
-                int(first is None),
-                *map(_number, values),
-            ]
-
-
-def _window_name(window: Window | None) -> str:
-    return "vrmse" if window is None else f"vrmse_{format_window(window)}"
-
-
-def _number(value: float) -> str:
-    """Return a number with seven digits, and nothing for one that is not there."""
-    return "" if value != value else f"{value:.7g}"
-
-
-def _write_rows(path: Path, rows: Iterable[Sequence[Any]]) -> None:
-    with path.open("w", encoding="utf-8", newline="") as file:
-        csv.writer(file, lineterminator="\n").writerows(rows)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import matplotlib as mpl
 import numpy as np
@@ -52,18 +52,19 @@ def parameter_figure(
     figure = Figure(figsize=(1.2 + 2.7 * len(panels_of), 3.1), layout="constrained")
     panels = figure.subplots(1, len(panels_of), sharex=True, squeeze=False).ravel()
     x = values.double().cpu().numpy()
-    for panel, (title, by_forecaster) in zip(panels, panels_of.items(), strict=True):
-        is_error = title in errors
-        if is_error:
-            panel.axhline(1.0, color="0.8", linewidth=0.8, zorder=0)
-        curves = {forecaster: y.double().cpu().numpy() for forecaster, y in by_forecaster.items()}
-        for forecaster, y in curves.items():
+    curves = {
+        title: {forecaster: y.double().cpu().numpy() for forecaster, y in by_forecaster.items()}
+        for title, by_forecaster in panels_of.items()
+    }
+    low, high, scale = _limits(np.concatenate([y for title in errors for y in curves[title].values()]))
+    for panel, (title, by_forecaster) in zip(panels, curves.items(), strict=True):
+        for forecaster, y in by_forecaster.items():
             _draw(panel, x, y, groups, forecaster)
-        _scale(panel, np.concatenate(list(curves.values())), is_error=is_error)
-        if is_error:
-            panel.set(title=f"{name}, {title}")
+        if title in errors:
+            panel.axhline(1.0, color="0.6", linewidth=0.8, zorder=0)
+            panel.set(title=plain_text(f"{name}, {title}"), yscale=scale, ylim=(low, high))
         else:
-            panel.set(title=f"valid time{'' if spec.time_step else ' (steps)'}")
+            panel.set(title=f"valid time{'' if spec.time_step else ' in steps'}", ylim=(0, None))
         panel.grid(color="0.9")
     if x.min() > 0 and x.max() >= _DECADE * x.min():
         panels[0].set_xscale("log")
@@ -94,10 +95,10 @@ def _mean(values: Array) -> float:
     return float(there.mean()) if there.size else np.nan
 
 
-def _scale(panel: Axes, values: Array, *, is_error: bool) -> None:
-    """Choose a logarithmic axis for positive errors, and one from zero for times."""
-    finite = values[np.isfinite(values)]
-    if not is_error:
-        panel.set_ylim(0, 1.08 * finite.max() if finite.size else 1)
-    elif finite.size and finite.min() > 0:
-        panel.set_yscale("log")
+def _limits(errors: Array) -> tuple[float, float, Literal["log", "linear"]]:
+    """Return limits and scale that hold all errors: logarithmic for positive ones that span a decade."""
+    finite = errors[np.isfinite(errors)]
+    low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 1.0)
+    if low > 0 and high >= _DECADE * low:
+        return 0.8 * low, 1.25 * high, "log"
+    return 0.0, 1.1 * high or 1.0, "linear"
