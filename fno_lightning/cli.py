@@ -141,6 +141,7 @@ class FNOCLI(LightningCLI):
         for callback in kept:
             if isinstance(callback, RolloutEvaluation):
                 callback.n_pictures = 0
+                callback.writes_report = False
         trainer.callbacks = kept  # type: ignore[attr-defined]
         trainer.loggers = []
         try:

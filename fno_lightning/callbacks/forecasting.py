@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
+from typing import TypeVar
 
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
@@ -14,6 +15,7 @@ from lightning.pytorch.utilities.seed import isolate_rng
 from torch import Tensor
 
 from fno_lightning.data import Batch, FieldDataModule, FieldSpec
+from fno_lightning.data.loading import process_count
 from fno_lightning.modules import ForecastModule
 from fno_lightning.viz.forecast import parameters_text
 
@@ -53,6 +55,8 @@ def tensorboard_logger(trainer: Trainer) -> TensorBoardLogger | None:
 
 
 log = logging.getLogger(__name__)
+
+_T = TypeVar("_T")
 
 
 @contextmanager
@@ -99,14 +103,23 @@ def _filled_up(part: Tensor, size: int) -> Tensor:
     return torch.cat((part, part[-1:].expand(max(size - len(part), 0), *part.shape[1:])))
 
 
-def report_divergence(prediction: Tensor, batch: Batch, spec: FieldSpec, first: int) -> Tensor:
+def gathered(own: Sequence[_T]) -> list[_T]:
+    """Return the small values of all processes, which all must ask for them, in the order of the processes."""
+    if process_count() == 1:
+        return list(own)
+    shares: list[list[_T]] = [[] for _ in range(process_count())]
+    torch.distributed.all_gather_object(shares, list(own))
+    return [value for share in shares for value in share]
+
+
+def report_divergence(prediction: Tensor, batch: Batch, spec: FieldSpec, numbers: Sequence[int]) -> Tensor:
     """Log the trajectories that stop being finite, with the step, and return a mask of them, ``(batch,)``.
 
     Args:
         prediction: Forecasts, ``(batch, time, field, *grid)``.
         batch: Their trajectories.
         spec: Specification of the data set.
-        first: Number of the batch's first trajectory.
+        numbers: Number of each trajectory in its split.
     """
     finite = prediction.isfinite().flatten(start_dim=2).all(dim=2)
     diverged = ~finite.all(dim=1)
@@ -115,7 +128,7 @@ def report_divergence(prediction: Tensor, batch: Batch, spec: FieldSpec, first: 
         scalars = parameters_text(spec, batch.scalars[i])
         log.warning(
             "the rollout of trajectory %d%s is not finite from step %d of %d on",
-            first + i,
+            numbers[i],
             f" ({scalars})" if scalars else "",
             step,
             finite.shape[1],

@@ -48,14 +48,34 @@ class Pictures:
     def draw_forecasts(self, forecasts: Sequence[Forecast], *, animation: bool) -> None:
         """Draw each field over time and the spectra of each forecast, and animate its first field."""
         for i, forecast in enumerate(forecasts):
-            names = file_names(forecast.spec.fields)
-            for field, name in names.items():
-                self._draw(f"rollout/{name}_{i}", partial(rollout_figure, forecast, field))
-            if max(forecast.spec.grid_shape) > 1:
-                self._draw(f"rollout/spectra_{i}", partial(spectra_figure, forecast))
-            if animation and forecast.n_steps > 1:
-                field = forecast.spec.fields[0]
-                self._animate(f"rollout/{names[field]}_{i}", forecast, field)
+            self._draw_forecast(forecast, str(i), animation=animation)
+
+    def draw_worst(self, forecasts: Mapping[int, Forecast], *, animation: bool) -> None:
+        """Draw the worst forecasts likewise, in files that name their parameters.
+
+        Args:
+            forecasts: Forecasts by their rank; 0 is the worst.
+            animation: Whether to animate the first field.
+        """
+        for rank, forecast in forecasts.items():
+            scalars = zip(forecast.spec.scalars, forecast.scalars.tolist(), strict=True)
+            words = ["worst", *([str(rank)] if rank else []), *(f"{name}={value:.4g}" for name, value in scalars)]
+            text = "_".join(words)
+            self._draw_forecast(forecast, file_names([text])[text], animation=animation)
+
+    def draw_parameter(self, name: str, make: Callable[[], Figure]) -> None:
+        """Draw errors against a parameter."""
+        self._draw(f"rollout/errors_by_{name}", make)
+
+    def _draw_forecast(self, forecast: Forecast, ending: str, *, animation: bool) -> None:
+        names = file_names(forecast.spec.fields)
+        for field, name in names.items():
+            self._draw(f"rollout/{name}_{ending}", partial(rollout_figure, forecast, field))
+        if max(forecast.spec.grid_shape) > 1:
+            self._draw(f"rollout/spectra_{ending}", partial(spectra_figure, forecast))
+        if animation and forecast.n_steps > 1:
+            field = forecast.spec.fields[0]
+            self._animate(f"rollout/{names[field]}_{ending}", forecast, field)
 
     def draw_errors(
         self, errors: Mapping[Forecaster, Tensor], spec: FieldSpec, name: str, windows: Sequence[Window]

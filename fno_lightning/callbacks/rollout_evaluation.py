@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
@@ -15,7 +15,9 @@ from torchmetrics import SumMetric
 
 from fno_lightning.arguments import require_list, require_mapping
 from fno_lightning.callbacks.baselines import ErrorsWithBaselines, log_reduced, log_values
+from fno_lightning.callbacks.drawn_trajectories import EvenlySpaced
 from fno_lightning.callbacks.evaluated_weights import take_turn, validate_at_the_end
+from fno_lightning.callbacks.evaluation_schedule import EvaluationSchedule
 from fno_lightning.callbacks.forecasting import (
     evaluation_mode,
     field_data,
@@ -24,16 +26,15 @@ from fno_lightning.callbacks.forecasting import (
     report_divergence,
     tensorboard_logger,
 )
-from fno_lightning.callbacks.monitors import observers_of_rollouts, validates_once_an_epoch
 from fno_lightning.callbacks.old_names import rename_monitors, rename_states
+from fno_lightning.callbacks.parameter_table import ParameterTables
 from fno_lightning.callbacks.pictures import Pictures
-from fno_lightning.data import Batch
+from fno_lightning.callbacks.rollout_report import RolloutReport
 from fno_lightning.data.batch import Split
 from fno_lightning.metrics import STANDARD_METRICS, LogName, MetricFactory
 from fno_lightning.metrics.log_name import ROLLOUT, Forecaster, Stage, Window
 from fno_lightning.modules import ForecastModule
 from fno_lightning.runs import run_folder, run_path
-from fno_lightning.viz import Forecast
 
 
 class RolloutEvaluation(Callback):
@@ -51,6 +52,13 @@ class RolloutEvaluation(Callback):
     folder ``pictures`` of the run (:func:`~fno_lightning.runs.run_folder`) and, if it is a logger, in TensorBoard. One
     that cannot be drawn is missing, and a warning says why.
 
+    A test reports on each trajectory, printed and in the folder of the run: ``errors_by_parameter.md``, VRMSE over the
+    windows against each scalar parameter, beside persistence; ``errors_by_lead_time.csv``, every metric;
+    ``trajectories.csv``, errors and valid time of each trajectory; where the data have such fields,
+    ``conservation.csv``, the drift of mass, momentum and energy. The mean valid time, the first step with a VRMSE above
+    a threshold, is logged as ``test/rollout/valid_time``; trajectories that stay below it count as their full length.
+    The worst trajectories are drawn by the process that forecasts them.
+
     The weights are those that the rest of the validation or test sees, averaged ones if a callback puts them in place,
     wherever it stands in the list of callbacks. A training that stops between two evaluations or early ends with one
     more validation, of the weights that the module is left with.
@@ -64,6 +72,13 @@ class RolloutEvaluation(Callback):
         n_pictures: Number of trajectories to draw, evenly spaced over the split; 0: none.
         animation: Write animations.
         max_steps: Longest forecast; ``None``: to the end of the trajectories.
+        n_worst: Number of trajectories with the largest errors to draw in a test beside the others, unless there are
+            no pictures at all.
+        valid_time_threshold: VRMSE, mean over the fields that vary, up to which a forecast is valid; 1 is that of the
+            spatial mean.
+
+    Attributes:
+        writes_report: Whether a test prints and writes its report; valid times are logged anyway.
 
     Raises:
         ValueError: if a number is out of range, or a window or ``metrics`` is empty.
@@ -78,7 +93,13 @@ class RolloutEvaluation(Callback):
         n_pictures: int = 1,
         animation: bool = True,
         max_steps: int | None = None,
+        n_worst: int = 1,
+        valid_time_threshold: float = 1.0,
     ) -> None:
+        if n_worst < 0 or not valid_time_threshold > 0:
+            raise ValueError(
+                f"n_worst must be at least 0 and valid_time_threshold above 0, got {n_worst} and {valid_time_threshold}"
+            )
         if every_n_epochs < 1 or n_pictures < 0 or (max_steps is not None and max_steps < 1):
             raise ValueError(
                 "every_n_epochs and max_steps must be at least 1 and n_pictures at least 0, got "
@@ -97,25 +118,26 @@ class RolloutEvaluation(Callback):
         self.n_pictures = n_pictures
         self.animation = animation
         self.max_steps = max_steps
-        self._last_epoch = 0
-        self._last_step = 0
+        self.n_worst = n_worst
+        self.valid_time_threshold = valid_time_threshold
+        self.writes_report = True
+        self._to_be_shown: tuple[RolloutReport, ParameterTables, list[Path]] | None = None
+        self._schedule = EvaluationSchedule(every_n_epochs)
         self._is_animated = False
-        self._is_monitored = False
-        self._has_ended = False
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Check that there are forecasts and trajectories to evaluate."""
         if stage == "predict":
             return
-        if self.n_pictures:
+        if self.n_pictures or (stage == "test" and self.writes_report):
             run_folder(trainer)
         forecast_module(pl_module)
         field_data(trainer, self)
         callbacks = getattr(trainer, "callbacks", [])
         rename_monitors(callbacks)
         if stage == "fit":
-            self._has_ended = self._is_monitored = False
-            self._serve(trainer, callbacks)
+            self._schedule = EvaluationSchedule(self.every_n_epochs)
+            self._schedule.serve(trainer, callbacks)
             take_turn(trainer, self, "last")
 
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
@@ -125,21 +147,11 @@ class RolloutEvaluation(Callback):
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Read the names of version 0.1."""
         rename_monitors(trainer.lr_scheduler_configs)
-        self._serve(trainer, trainer.lr_scheduler_configs)
-
-    def _serve(self, trainer: Trainer, owners: Iterable[Any]) -> None:
-        """Evaluate in every validation, if a callback or a schedule monitors an error of rollouts in every one."""
-        observers = observers_of_rollouts(owners, trainer, self.every_n_epochs)
-        if observers and (self.every_n_epochs > 1 or not validates_once_an_epoch(trainer)):
-            rank_zero_info(
-                f"rollouts are evaluated in every validation, not only every {self.every_n_epochs} epochs, because of "
-                f"what the callbacks or schedules {' and '.join(observers)} monitor"
-            )
-        self._is_monitored |= bool(observers)
+        self._schedule.serve(trainer, trainer.lr_scheduler_configs)
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Count epochs and steps from here, also when training is resumed."""
-        self._last_epoch, self._last_step = trainer.current_epoch, trainer.global_step
+        self._schedule.start(trainer)
         self._is_animated = False
 
     def on_validation_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -151,31 +163,16 @@ class RolloutEvaluation(Callback):
         take_turn(trainer, self, "last")
         if trainer.state.fn is TrainerFn.VALIDATING:
             log_reduced(pl_module, self._evaluate(trainer, pl_module, "valid", is_last=True))
-        elif not trainer.sanity_checking and self._is_due(trainer):
-            self._last_epoch, self._last_step = trainer.current_epoch + 1, trainer.global_step
-            log_reduced(pl_module, self._evaluate(trainer, pl_module, "valid", self._is_last(trainer)))
+        elif not trainer.sanity_checking and self._schedule.is_due(trainer):
+            self._schedule.evaluated(trainer)
+            log_reduced(pl_module, self._evaluate(trainer, pl_module, "valid", self._schedule.is_last(trainer)))
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Validate once more, if training stopped between two evaluations or early."""
         lacks_animation = self._draws_animation and not self._is_animated
-        if trainer.enable_validation and (trainer.global_step > self._last_step or lacks_animation):
-            self._has_ended = True
+        if trainer.enable_validation and (self._schedule.has_trained_since(trainer) or lacks_animation):
+            self._schedule.has_ended = True
             validate_at_the_end(trainer)
-
-    def _is_last(self, trainer: Trainer) -> bool:
-        """Check whether this is the last validation of the training, as far as is known."""
-        n_epochs = trainer.current_epoch + 1
-        is_at_the_end = n_epochs == trainer.max_epochs or trainer.global_step == trainer.max_steps
-        return self._has_ended or (is_at_the_end and _ends_epoch(trainer))
-
-    def _is_due(self, trainer: Trainer) -> bool:
-        """Check whether this validation evaluates: the first one after a multiple of the epochs, the last, or all."""
-        n_epochs = trainer.current_epoch + 1
-        if self._is_monitored or self._has_ended:
-            return True
-        if n_epochs <= self._last_epoch or not _ends_epoch(trainer):
-            return False
-        return self._is_last(trainer) or n_epochs // self.every_n_epochs > self._last_epoch // self.every_n_epochs
 
     def on_test_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Ask to evaluate before other callbacks replace the weights that the test sees."""
@@ -185,49 +182,88 @@ class RolloutEvaluation(Callback):
         """Evaluate the test trajectories."""
         log_reduced(pl_module, self._evaluate(trainer, pl_module, "test", is_last=True))
 
+    def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Print the report, when no progress bar is in its way."""
+        if self._to_be_shown is not None:
+            report, tables, paths = self._to_be_shown
+            self._to_be_shown = None
+            report.show(tables, paths)
+
     def _evaluate(self, trainer: Trainer, pl_module: LightningModule, split: Split, is_last: bool) -> dict[str, Tensor]:
         """Forecast the trajectories of a split, draw some, and return the log entries."""
         begin = time.perf_counter()
         module = forecast_module(pl_module)
         stage: Stage = "val" if split == "valid" else "test"
+        report = RolloutReport(module, self._n_worst, self.valid_time_threshold) if split == "test" else None
         with_baselines = ErrorsWithBaselines(self.metrics, module)
         n_forecast, n_diverged = (SumMetric().to(module.device) for _ in range(2))
-        forecasts: list[Forecast] = []
-        first = 0
         with evaluation_mode(module):
-            loader = field_data(trainer, self).rollout_dataloader(split)
-            n_drawn = self._to_be_drawn(len(loader))
+            data = field_data(trainer, self)
+            loader, numbers = data.rollout_dataloader(split), data.own_rollout_batches(split)
+            drawn = EvenlySpaced(self.n_pictures, len(loader), module.spec)
             for k, (batch, prediction) in enumerate(forecast_trajectories(trainer, module, loader, self.max_steps)):
                 with_baselines.update(prediction, batch)
                 n_forecast.update(len(prediction))
-                n_diverged.update(report_divergence(prediction, batch, module.spec, first))
-                forecasts += _first_forecasts(n_drawn[k], prediction, batch, module)
-                first += len(prediction)
+                n_diverged.update(report_divergence(prediction, batch, module.spec, numbers[k]))
+                drawn.update(k, prediction, batch)
+                if report is not None:
+                    report.update(prediction, batch, numbers[k])
         errors = with_baselines.compute()
         total, diverged = n_forecast.compute(), n_diverged.compute()
         rank_zero_info(f"forecast {total:.0f} {split} trajectories in {time.perf_counter() - begin:.1f} s")
         n_steps = max(len(error) for by_metric in errors.values() for error in by_metric.values())
         windows = self._windows_within(n_steps)
         animation = is_last and self._draws_animation
-        if self.n_pictures and trainer.is_global_zero and (folder := run_path(trainer, "pictures")) is not None:
-            pictures = Pictures(folder, tensorboard_logger(trainer), stage, trainer.global_step)
-            pictures.draw_forecasts(forecasts, animation=animation)
+        pictures = self._pictures(trainer, stage)
+        if pictures is not None and trainer.is_global_zero:
+            pictures.draw_forecasts(drawn.forecasts, animation=animation)
             name = next(iter(self.metrics))
             by_forecaster = {forecaster: by_metric[name] for forecaster, by_metric in errors.items()}
             if n_steps > 1:
                 pictures.draw_errors(by_forecaster, module.spec, name, windows)
         self._is_animated |= animation
         values = _values(errors, module, windows, stage)
+        if report is not None:
+            report.finish()
+            values |= report.values()
+            self._report(trainer, report, errors, windows, pictures)
         return values | {str(LogName(stage, "diverged", group=ROLLOUT)): diverged / total}
+
+    def _pictures(self, trainer: Trainer, stage: Stage) -> Pictures | None:
+        """Return where to draw, in every process: in the folder of process zero, whose logger it is too."""
+        if not self.n_pictures:
+            return None
+        folder = run_path(trainer, "pictures") if trainer.is_global_zero else None
+        if stage == "test":
+            folder = trainer.strategy.broadcast(folder)  # other processes draw the worst trajectories that are theirs
+        return None if folder is None else Pictures(folder, tensorboard_logger(trainer), stage, trainer.global_step)
+
+    def _report(
+        self,
+        trainer: Trainer,
+        report: RolloutReport,
+        errors: Mapping[Forecaster, Mapping[str, Tensor]],
+        windows: Sequence[Window],
+        pictures: Pictures | None,
+    ) -> None:
+        """Draw and write what a test says about each trajectory, and keep what is to be printed at its end."""
+        if not self.writes_report:
+            return
+        if pictures is not None:
+            pictures.draw_worst(report.worst_forecasts(), animation=self.animation)
+        if trainer.is_global_zero:
+            tables = report.tables(windows)
+            if pictures is not None:
+                report.draw(pictures, tables)
+            self._to_be_shown = report, tables, report.write(trainer, errors, tables)
+
+    @property
+    def _n_worst(self) -> int:
+        return self.n_worst if self.writes_report and self.n_pictures else 0
 
     @property
     def _draws_animation(self) -> bool:
         return self.animation and self.n_pictures > 0
-
-    def _to_be_drawn(self, n_batches: int) -> Counter[int]:
-        """Return the number of trajectories to draw from each batch."""
-        last = n_batches - 1
-        return Counter(round(i * last / max(self.n_pictures - 1, 1)) for i in range(self.n_pictures))
 
     def _windows_within(self, n_steps: int) -> list[Window]:
         """Return the windows that a forecast of this length reaches, and log the others."""
@@ -237,13 +273,6 @@ class RolloutEvaluation(Callback):
                 f"rollout windows {too_long} are left out: the trajectories have {n_steps} frames to predict"
             )
         return [window for window in self.windows if window[1] <= n_steps]
-
-
-def _ends_epoch(trainer: Trainer) -> bool:
-    """Check that no validation follows in this epoch, as far as is known: not without a length, or by a clock."""
-    if trainer.val_check_batch is None or trainer.num_training_batches == float("inf"):
-        return True
-    return trainer.num_training_batches - (trainer.fit_loop.batch_idx + 1) < trainer.val_check_batch
 
 
 def _values(
@@ -257,10 +286,3 @@ def _values(
                 shown = error if window is None else error[slice(*window)]
                 values |= log_values(shown, module, LogName(stage, metric, forecaster, ROLLOUT, window))
     return values
-
-
-def _first_forecasts(n: int, prediction: Tensor, batch: Batch, module: ForecastModule) -> list[Forecast]:
-    """Return the first ``n`` forecasts of a batch, on the CPU."""
-    drawn = (batch.target, prediction, batch.scalars, batch.constants)
-    parts = zip(*(part[:n].cpu() for part in drawn), strict=True)
-    return [Forecast(module.spec, *part) for part in parts]

@@ -165,8 +165,11 @@ class FieldDataModule(LightningDataModule, ABC):
 
     def rollout_dataloader(self, split: Split) -> DataLoader[Batch]:
         """Return full trajectories, each once; distributed processes share them out, perhaps unevenly."""
-        batches = self.rollout_batches(split)[process_rank() :: process_count()]
-        return self._loader(self.rollout_dataset(split), batch_sampler=batches)
+        return self._loader(self.rollout_dataset(split), batch_sampler=self.own_rollout_batches(split))
+
+    def own_rollout_batches(self, split: Split) -> list[list[int]]:
+        """Return the share of :meth:`rollout_batches` that this process forecasts."""
+        return self.rollout_batches(split)[process_rank() :: process_count()]
 
     @property
     def _batches_at_once(self) -> int | None:

@@ -36,12 +36,16 @@ class LogName:
     'test/rollout/mean/vrmse_6-12'
     >>> str(LogName("val", "vrmse", window=(0, 16)))  # of samples with 16 frames to be predicted
     'val/vrmse_0-16'
+    >>> str(LogName("test", "valid_time", group="rollout"))  # mean first step with VRMSE above a threshold
+    'test/rollout/valid_time'
     >>> LogName.parse("test/resolution_64x64/nrmse") == LogName("test", "nrmse", group="resolution_64x64")
     True
 
     Attributes:
         stage: Loop that logs the error.
-        metric: Name of the metric, e.g. one of :data:`~fno_lightning.metrics.STANDARD_METRICS`, without a slash.
+        metric: Name of the metric, e.g. one of :data:`~fno_lightning.metrics.STANDARD_METRICS`, without a slash. Of
+            rollouts also ``diverged``, the share of trajectories whose forecast stops being finite, and in a test
+            ``valid_time``, in steps.
         forecaster: Author of the forecast, the model or a baseline; the model is not written.
         group: ``rollout`` for autoregressive forecasts of whole trajectories, ``resolution_<n>x<n>`` for another grid;
             empty, and not written, for the samples of the data set.

@@ -16,11 +16,13 @@ from fno_lightning.data import FieldSpec
 from fno_lightning.metrics.log_name import Forecaster, Window, format_window
 from fno_lightning.viz.axes import STYLE, Array, plain_text, set_title, shortened
 
-_CURVES: Mapping[Forecaster, Any] = {
+CURVES: Mapping[Forecaster, Any] = {
     "model": {"color": "C0", "linewidth": 2.0},
     "persistence": {"color": "0.3", "linestyle": "--"},
     "mean": {"color": "0.5", "linestyle": ":"},
 }
+"""Line of each forecaster in every figure of errors."""
+
 _WINDOW_LABEL: Mapping[str, Any] = {"rotation": 90, "ha": "center", "va": "bottom", "color": "0.5", "fontsize": 7}
 
 
@@ -80,6 +82,6 @@ def _draw_curve(panel: Axes, unit: float, error: Array, forecaster: Forecaster) 
     finite = np.isfinite(error)
     n_finite = len(error) if finite.all() else int(np.argmin(finite))
     marker = "." if len(error) == 1 else ""
-    panel.plot(time[:n_finite], error[:n_finite], label=forecaster, marker=marker, **_CURVES[forecaster])
+    panel.plot(time[:n_finite], error[:n_finite], label=forecaster, marker=marker, **CURVES[forecaster])
     if 0 < n_finite < len(error):
-        panel.plot(time[n_finite - 1], error[n_finite - 1], "x", color=_CURVES[forecaster]["color"])
+        panel.plot(time[n_finite - 1], error[n_finite - 1], "x", color=CURVES[forecaster]["color"])

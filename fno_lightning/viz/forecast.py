@@ -28,6 +28,7 @@ class Forecast:
         prediction: Predicted frames, of the same shape.
         scalars: Parameters of the trajectory, ``(scalar,)``.
         constants: Fields without time dependence, ``(constant_field, *grid)``; ``None``: they are not drawn.
+        remark: What titles say of the trajectory beside its parameters, e.g. ``worst trajectory``.
     """
 
     spec: FieldSpec
@@ -35,6 +36,7 @@ class Forecast:
     prediction: Float[Tensor, "time field *grid"]
     scalars: Float[Tensor, " scalar"]
     constants: Tensor | None = None
+    remark: str = ""
 
     @property
     def is_steady(self) -> bool:
@@ -83,7 +85,7 @@ class Forecast:
 
     def title(self, subject: str) -> str:
         """Return a title: subject, data set, parameters, and the source of simulated data."""
-        parts = subject, shortened(self.spec.dataset_name), self.parameters
+        parts = subject, shortened(self.spec.dataset_name), self.parameters, self.remark
         headline = ", ".join(part for part in parts if part)
         source = textwrap.shorten(self.spec.source, 80, placeholder=" ...")
         return f"{headline}\n{source}" if "simulated" in source.lower() else headline
