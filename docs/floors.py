@@ -31,10 +31,11 @@ CONTENT = {
     "check": "validator of data",
     "viz": "figures",
     "data": "Batch, FieldSpec, data modules\ncache, simulation, hdf5",
-    "models": "FNO, TFNO",
+    "models": "FNO, TFNO, FFNO, UNO",
     "pdes": "equations\ninputs, solvers",
     "layers": "bases, spectral\nconvolution, kernels",
     "autoregressive": "rollout",
+    "unrolling": "of training",
 }
 
 
