@@ -1,6 +1,7 @@
 """Train contestants at equal wall-clock on the same files, and compare their forecasts.
 
     python -m tests.race [--set trl2d] [--budget 300] [--contestants NAME ...] [--status]
+    python -m tests.race --contestants fno tests/race/ablations/*.yaml
 
 Sets and contestants are configurations in ``tests/race/sets`` and ``tests/race/contestants``, or paths of others.
 Everything is kept in ``runs/race/<set>``: what is done is not done again, and a training that was killed goes on from
