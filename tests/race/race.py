@@ -47,6 +47,7 @@ class Race:
         rounds: Rounds of the calibration.
         slice: Seconds of a contestant in a round.
         n_rates: Learning rates to be tried, of those that a contestant names.
+        nominal: Seconds of a step of the first contestant on an idle machine; those of its fastest round unless given.
     """
 
     folder: Path
@@ -61,6 +62,7 @@ class Race:
     rounds: int = 5
     slice: float = 10.0
     n_rates: int | None = None
+    nominal: float | None = None
 
     def prepare(self) -> list[Entrant]:
         """Write the configurations of the race; return its contestants.
@@ -79,6 +81,7 @@ class Race:
                     "with --out"
                 )
         settings |= {"seeds": self.seeds, "threads": self.threads, "rounds": self.rounds, "slice": self.slice}
+        settings["nominal"] = self.nominal
         settings["entrants"] = {**kept.get("entrants", {}), **{one.name: asdict(one) for one in entrants}}
         options = {
             "trainer": {"accelerator": self.accelerator},
