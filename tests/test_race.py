@@ -100,6 +100,11 @@ def test_a_contestant_that_comes_later_is_measured_by_the_speed_of_the_first_cal
     assert later["errors"] == {"d": "no such package"}
 
 
+def test_the_nominal_speed_may_be_given():
+    given = merged_calibration({}, {"a": [4.0, 2.0], "b": [6.0, 3.0]}, "a", {}, nominal=1.0)
+    assert [seconds_per_step(given, name) for name in "ab"] == [1.0, 1.5]
+
+
 def test_the_last_validation_is_at_the_end_of_a_training():
     assert n_steps(budget=100, seconds=0.3, n_validations=6) == 330
     assert n_steps(budget=1, seconds=10, n_validations=6) == 6
