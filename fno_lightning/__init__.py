@@ -14,16 +14,27 @@ from fno_lightning.data import (
     WellDataModule,
     write_well_file,
 )
-from fno_lightning.models import FNO, TFNO, from_neuralop
-from fno_lightning.modules import FNOModule, ForecastModule, NetworkModule, TFNOModule, WarmupCosine
+from fno_lightning.models import FFNO, FNO, TFNO, UNO, from_neuralop
+from fno_lightning.modules import (
+    FFNOModule,
+    FNOModule,
+    ForecastModule,
+    NetworkModule,
+    TFNOModule,
+    UNOModule,
+    WarmupCosine,
+)
 from fno_lightning.multistep import MultiStepDDPStrategy, MultiStepStrategy
 from fno_lightning.version import __version__
 
 __all__ = [
+    "FFNO",
     "FNO",
     "TFNO",
+    "UNO",
     "Batch",
     "ErrorTable",
+    "FFNOModule",
     "FNOModule",
     "FieldDataModule",
     "FieldSpec",
@@ -39,6 +50,7 @@ __all__ = [
     "RolloutEvaluation",
     "Statistics",
     "TFNOModule",
+    "UNOModule",
     "WarmupCosine",
     "WellDataModule",
     "__version__",

@@ -73,6 +73,27 @@ def made_small(name):
     return ["--config", name, "--config", yaml.safe_dump(small)]
 
 
+@pytest.mark.parametrize("network", ["neuralop_fno", "neuralop_tfno", "neuralop_uno"])
+def test_another_network_trains_beside_a_configuration(network, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    data = yaml.safe_dump(
+        {"data": {"init_args": small_data("trl2d", read_config(CONFIGS["trl2d"])["data"]["init_args"])}}
+    )
+    options = ["--trainer.fast_dev_run=true", "--trainer.accelerator=cpu"]
+    cli = main(["fit", "--config", "trl2d", "--config", network, "--config", data, *options])
+    assert type(cli.model.network).__module__.startswith("neuralop")
+
+
+@pytest.mark.parametrize("network", ["unet", "cnextunet"])
+def test_a_network_that_needs_another_package_names_it(network, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setitem(sys.modules, "timm", None)
+    monkeypatch.delitem(sys.modules, "the_well.benchmark.models", raising=False)
+    with pytest.raises(SystemExit):
+        main(["fit", "--config", "trl2d", "--config", network, "--trainer.fast_dev_run=true"])
+    assert "needs the package timm, which is not installed: pip install timm" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("experiment", EXPERIMENTS)
 def test_an_experiment_trains_and_tests(experiment, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)

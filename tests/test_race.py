@@ -2,6 +2,8 @@
 
 import logging
 import math
+import subprocess
+import sys
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -262,7 +264,7 @@ class Pretended(Race):
     made: list = field(default_factory=list)
     ends_after: float = math.inf
 
-    def make(self, run, *, is_trained):
+    def start(self, run, *, is_trained):
         if len(self.made) >= self.ends_after:
             raise KeyboardInterrupt
         self.made.append(run)
@@ -273,6 +275,10 @@ class Pretended(Race):
             write_json(self.folder / run.folder / "error.json", {"error": "out of memory", "code": 1})
         else:
             write_json(self.folder / run.folder / RESULTS, results(run.contestant, error, run.seed, run.rate))
+        return subprocess.Popen([sys.executable, "-c", "pass"])
+
+    def record(self, run, code):
+        pass
 
 
 @pytest.fixture
@@ -310,6 +316,19 @@ def test_a_race_that_was_killed_goes_on_where_it_was(race):
     done = race()
     done.run(done.prepare())
     assert done.made == []
+
+
+def test_several_runs_at_a_time_are_the_same_runs(race):
+    several = race(jobs=3)
+    several.run(several.prepare())
+    alone = race()
+    assert {(run.contestant, run.rate, run.seed) for run in several.made} == {
+        *[(name, rate, 0) for name in ("a", "b") for rate in (0.1, 0.2)],
+        *[("persistence", 0.0, 0), ("a", 0.1, 1), ("a", 0.1, 2)],
+    }
+    assert len(several.made) == 7
+    alone.run(alone.prepare())
+    assert alone.made == []
 
 
 def test_runs_that_failed_are_made_again_when_asked_to(race):
@@ -366,7 +385,7 @@ def test_the_state_shows_all_contestants_so_far(race):
 
 
 def test_unknown_contestants_and_entries_are_refused(race):
-    with pytest.raises(ValueError, match=r"there is no nobody, neither a file nor in .*, which has cnextunet, fno_mse"):
+    with pytest.raises(ValueError, match=r"there is no nobody, neither a file nor in .*, which has .*cnextunet"):
         found("nobody", "contestants")
     one = race()
     one.contestants[0].write_text("race: {rates: [0.1]}\n")

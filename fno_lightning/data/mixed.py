@@ -194,18 +194,19 @@ class MixedDataModule(FieldDataModule):
         own = {name: member.statistics for name, member in self.members.items()}
         sizes = [len(member.dataset("train")) for member in self.members.values()]  # type: ignore[arg-type]
         tables: dict[str, Tensor] = {}
-        for name in (field.name for field in fields(Statistics)):
+        for name in (field.name for field in fields(Statistics) if not field.name.startswith("scalar_")):
             channels = self.spec.constant_fields if name.startswith("constant_") else self.spec.fields
             fallback = 1.0 if "std" in name else 0.0
             tables[name] = torch.full((len(self.names), len(channels)), fallback, dtype=torch.float64)
             for member, statistics in own.items():
                 known = self.members[member].spec
                 present = known.constant_fields if name.startswith("constant_") else known.fields
-                if not name.startswith("scalar_"):
-                    columns = [channels.index(channel) for channel in present]
-                    tables[name][self.names.index(member), columns] = getattr(statistics, name)
+                columns = [channels.index(channel) for channel in present]
+                tables[name][self.names.index(member), columns] = getattr(statistics, name)
         mean, std = self._pooled_scalars(own, sizes)
-        return Statistics(**tables | {"scalar_mean": mean, "scalar_std": std})
+        return Statistics(
+            **tables, scalar_mean=mean, scalar_std=std
+        )  # a member without a scalar has it 0: no logarithm
 
     def prepare_data(self) -> None:
         """Prepare every member."""

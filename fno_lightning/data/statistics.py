@@ -70,6 +70,9 @@ class Statistics:
         constant_std: Standard deviation of each constant field.
         scalar_mean: Mean of each scalar over the trajectories, ``(scalar,)``.
         scalar_std: Standard deviation of each scalar over the trajectories.
+        scalar_log_mean: Mean of the natural logarithm of each scalar that is positive and spans a decade or more, NaN
+            for others; ``None``: NaN for all.
+        scalar_log_std: Standard deviation of that logarithm, NaN or ``None`` alike.
     """
 
     mean: Tensor
@@ -82,6 +85,8 @@ class Statistics:
     constant_std: Tensor
     scalar_mean: Tensor
     scalar_std: Tensor
+    scalar_log_mean: Tensor | None = None
+    scalar_log_std: Tensor | None = None
 
 
 class StoredTypes(NamedTuple):
@@ -98,12 +103,22 @@ class StoredTypes(NamedTuple):
     scalars: Sequence[np.dtype]
 
 
+def log_moments(scalars: Float[Tensor, "scalar trajectory"]) -> tuple[Tensor, Tensor]:
+    """Return mean and standard deviation of the logarithm of each scalar; NaN if it is not positive over a decade."""
+    mean, std = (torch.full((len(scalars),), torch.nan, dtype=torch.float64) for _ in range(2))
+    for i, values in enumerate(scalars.double()):
+        if len(values) and values.min() > 0 and 10 * values.min() <= values.max() < float("inf"):
+            mean[i], std[i] = values.log().mean(), values.log().std(correction=0)
+    return mean, std
+
+
 def statistics_from_moments(
     *,
     values: tuple[Tensor, Tensor],
     deltas: tuple[Tensor, Tensor],
     constants: tuple[Tensor, Tensor],
     scalars: tuple[Tensor, Tensor],
+    scalar_logs: tuple[Tensor, Tensor],
     stored: StoredTypes,
 ) -> Statistics:
     """Return the statistics with given means and standard deviations; the root mean squares follow from them.
@@ -115,6 +130,7 @@ def statistics_from_moments(
         deltas: The same of the differences between successive steps of each field.
         constants: The same of each constant field.
         scalars: The same of each scalar.
+        scalar_logs: The same of its logarithm, see :func:`log_moments`.
         stored: Types that they are stored in.
     """
     mean, std, mean_delta, std_delta = (part.double() for part in (*values, *deltas))
@@ -134,4 +150,6 @@ def statistics_from_moments(
         constant_std=constant_std,
         scalar_mean=scalar_mean,
         scalar_std=scalar_std,
+        scalar_log_mean=scalar_logs[0],
+        scalar_log_std=scalar_logs[1],
     )

@@ -1,5 +1,6 @@
 """Layers of neural operators: channels last, any number of spatial dimensions."""
 
+from fno_lightning.layers.axis_spectral_conv import AxisSpectralConv
 from fno_lightning.layers.basis import Basis
 from fno_lightning.layers.channel_mlp import ChannelLinear, ChannelMLP, SkipName, SoftGating
 from fno_lightning.layers.cosine import CosineBasis
@@ -16,6 +17,7 @@ from fno_lightning.layers.transform import SpectralTransform
 from fno_lightning.layers.tucker_weight import TuckerWeight
 
 __all__ = [
+    "AxisSpectralConv",
     "Basis",
     "BasisName",
     "CPWeight",

@@ -1,6 +1,8 @@
 """Networks: plain PyTorch modules from ``(batch, channel, *grid)`` to ``(batch, channel, *grid)``."""
 
-from fno_lightning.models.fno import FNO, TFNO
+from fno_lightning.models.fno import FNO
 from fno_lightning.models.neuralop import convert_neuralop_state_dict, from_neuralop
+from fno_lightning.models.uno import UNO
+from fno_lightning.models.variants import FFNO, TFNO
 
-__all__ = ["FNO", "TFNO", "convert_neuralop_state_dict", "from_neuralop"]
+__all__ = ["FFNO", "FNO", "TFNO", "UNO", "convert_neuralop_state_dict", "from_neuralop"]

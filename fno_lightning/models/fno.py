@@ -1,17 +1,17 @@
-"""Fourier neural operator, dense and tensorised."""
+"""Fourier neural operator."""
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from fno_lightning.layers import (
+    AxisSpectralConv,
     BasisName,
     ChannelMLP,
     CPWeight,
@@ -67,6 +67,7 @@ class FNO(nn.Module):
             the same on every grid), ``convolution`` (a kernel of points), or ``None``.
         local_kernel_size: Points of the kernel of ``convolution`` along each axis.
         periodic: Whether each axis is periodic, for the local operator; ``None``: those with a Fourier basis.
+        by_axis: Convolve along one axis at a time, :class:`~fno_lightning.layers.AxisSpectralConv`, not along all.
 
     Raises:
         ValueError: if ``n_modes`` is empty, if it or ``hidden_channels`` is not positive, if ``bases`` or
@@ -106,6 +107,7 @@ class FNO(nn.Module):
         local: LocalName | None = None,
         local_kernel_size: int = 3,
         periodic: Sequence[bool] | None = None,
+        by_axis: bool = False,
     ) -> None:
         super().__init__()
         if hidden_channels < 1:
@@ -122,10 +124,11 @@ class FNO(nn.Module):
         self.padding = _domain_padding(domain_padding, self.n_dims)
         weight = _spectral_weight(factorization, rank, implementation)
         wraps = [basis == "fourier" for basis in bases or ["fourier"] * self.n_dims] if periodic is None else periodic
+        spectral_conv = AxisSpectralConv if by_axis else SpectralConv
         branch = partial(local_branch, channels=hidden_channels, n_modes=n_modes, kernel_size=local_kernel_size)
         self.blocks = nn.ModuleList(
             FNOBlock(
-                SpectralConv(hidden_channels, hidden_channels, n_modes, bases=bases, weight=weight),
+                spectral_conv(hidden_channels, hidden_channels, n_modes, bases=bases, weight=weight),
                 hidden_channels,
                 skip=fno_skip,
                 use_channel_mlp=use_channel_mlp,
@@ -189,35 +192,3 @@ def _domain_padding(fractions: float | Sequence[float] | None, n_dims: int) -> D
     if len(by_axis) != n_dims:
         raise ValueError(f"domain_padding {by_axis} must have one entry for each of the {n_dims} axes of n_modes")
     return DomainPadding(by_axis) if any(by_axis) else None
-
-
-def _signature_with_defaults(function: Callable[..., object], **defaults: object) -> inspect.Signature:
-    signature = inspect.signature(function)
-    changed = {name: signature.parameters[name].replace(default=value) for name, value in defaults.items()}
-    return signature.replace(parameters=list((dict(signature.parameters) | changed).values()))
-
-
-class TFNO(FNO):
-    """Fourier neural operator with low-rank spectral weights: a Tucker decomposition with 10 % of the parameters.
-
-    Takes the arguments of :class:`FNO`, of which two have other defaults.
-
-    Args:
-        *args: Positional arguments of :class:`FNO`.
-        factorization: Low rank of the spectral weights: ``tucker``, ``cp`` or ``tt`` (tensor train).
-        rank: Fraction of the parameters of a dense weight to keep (float), or ranks (int, or one for each axis).
-        **kwargs: The other arguments of :class:`FNO`.
-
-    Reference: Kossaifi et al. 2024, arXiv:2310.00120.
-    """
-
-    def __init__(
-        self,
-        *args: Any,
-        factorization: Literal["tucker", "cp", "tt"] = "tucker",
-        rank: int | float | Sequence[int] = 0.1,
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(*args, factorization=factorization, rank=rank, **kwargs)
-
-    __signature__ = _signature_with_defaults(FNO, factorization="tucker", rank=0.1)

@@ -8,7 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from fno_lightning.models.fno import FNO, TFNO
+from fno_lightning.models.fno import FNO
+from fno_lightning.models.variants import TFNO
 
 _POSITIONAL = ("n_modes", "in_channels", "out_channels", "hidden_channels", "n_layers")
 _SHARED = (

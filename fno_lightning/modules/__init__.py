@@ -1,9 +1,20 @@
 """LightningModules that forecast fields."""
 
 from fno_lightning.modules.base import ForecastModule
-from fno_lightning.modules.fno import FNOModule, TFNOModule
+from fno_lightning.modules.fno import FFNOModule, FNOModule, TFNOModule
 from fno_lightning.modules.network import NetworkModule
 from fno_lightning.modules.normalization import Normalizer, ZScore
 from fno_lightning.modules.optimizers import WarmupCosine
+from fno_lightning.modules.uno import UNOModule
 
-__all__ = ["FNOModule", "ForecastModule", "NetworkModule", "Normalizer", "TFNOModule", "WarmupCosine", "ZScore"]
+__all__ = [
+    "FFNOModule",
+    "FNOModule",
+    "ForecastModule",
+    "NetworkModule",
+    "Normalizer",
+    "TFNOModule",
+    "UNOModule",
+    "WarmupCosine",
+    "ZScore",
+]

@@ -102,6 +102,12 @@ class ForecastModule(RolloutTraining):
             see docs/accuracy.md for what it does.
         normalization: ``zscore``, or ``source_norm`` for linear steady equations; see
             :class:`~fno_lightning.modules.Normalizer`.
+        log_scalars: Whether scalars that are positive and span a decade or more in the train split enter the network by
+            their logarithm.
+        reversible_norm: Show the network each sample in units of its own last frame, with the spatial means and
+            deviations beside it, and map its output back; see
+            :class:`~fno_lightning.modules.reversible_norm.ReversibleNorm`. For fields whose mean drifts far beside
+            their fluctuation, such as a pressure.
         loss: Compares normalised prediction and target; ``None``: :class:`~fno_lightning.losses.MSE`.
         unrolling: How far the forecasts of the training go, and which part of them has a gradient:
             :class:`~fno_lightning.unrolling.Unrolled`, :class:`~fno_lightning.unrolling.Pushforward`; ``None``: to the
@@ -149,6 +155,8 @@ class ForecastModule(RolloutTraining):
         bundle: int = 1,
         residual: bool = False,
         normalization: Normalization = "zscore",
+        log_scalars: bool = True,
+        reversible_norm: bool = False,
         loss: Loss | None = None,
         unrolling: Unrolling | None = None,
         input_noise: float = 0.0,
@@ -171,6 +179,8 @@ class ForecastModule(RolloutTraining):
             bundle=bundle,
             residual=residual,
             normalization=normalization,
+            log_scalars=log_scalars,
+            reversible_norm=reversible_norm,
             loss=loss,
             unrolling=unrolling,
             input_noise=input_noise,

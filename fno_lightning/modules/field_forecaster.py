@@ -15,6 +15,7 @@ from fno_lightning.data import Batch, FieldSpec, Statistics
 from fno_lightning.modules.compatibility import check_axes, complete_inputs
 from fno_lightning.modules.lazy_network import LazyNetworkModule
 from fno_lightning.modules.normalization import Normalization, Normalizer, require_linear_steady
+from fno_lightning.modules.reversible_norm import ReversibleNorm
 
 
 class FieldForecaster(LazyNetworkModule):
@@ -26,6 +27,8 @@ class FieldForecaster(LazyNetworkModule):
         bundle: Number of frames that one application of the network predicts.
         residual: Predict the change from each frame to the next, not the frames.
         normalization: See :class:`~fno_lightning.modules.Normalizer`.
+        log_scalars: Whether scalars that span a decade enter by their logarithm.
+        reversible_norm: Whether the network sees each sample in units of its own last frame.
         **kwargs: Of Lightning's module.
 
     Raises:
@@ -45,6 +48,8 @@ class FieldForecaster(LazyNetworkModule):
         bundle: int,
         residual: bool,
         normalization: Normalization,
+        log_scalars: bool,
+        reversible_norm: bool,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -62,17 +67,24 @@ class FieldForecaster(LazyNetworkModule):
             )
         self.bundle: int = bundle
         self.residual = residual and n_steps_input > 0
+        if reversible_norm and n_steps_input == 0:
+            raise ValueError("reversible_norm normalises by the last frame of a history, but n_steps_input is 0")
+        self.reversible_norm = reversible_norm
         if self.in_channels == 0:
             raise ValueError("n_steps_input is 0 and there are no constant fields and no scalars: no input is left")
         if normalization == "source_norm":
             require_linear_steady(self.spec, n_steps_input)
-        self.normalizer = Normalizer(self.spec, normalization)
+        self.normalizer = Normalizer(self.spec, normalization, log_scalars=log_scalars)
 
     @property
     def in_channels(self) -> int:
-        """Number of input channels of the network: past frames, constant fields and scalars."""
+        """Number of input channels of the network: past frames, constant fields and scalars.
+
+        With ``reversible_norm`` also the mean and the deviation of each field.
+        """
         spec = self.spec
-        return self.n_steps_input * len(spec.fields) + len(spec.constant_fields) + len(spec.scalars)
+        n_of_fields = self.n_steps_input + (2 if self.reversible_norm else 0)
+        return n_of_fields * len(spec.fields) + len(spec.constant_fields) + len(spec.scalars)
 
     @property
     def out_channels(self) -> int:
@@ -108,10 +120,12 @@ class FieldForecaster(LazyNetworkModule):
             member: Number of the data set that each sample is from; for a module of a mixture only.
 
         Raises:
-            ValueError: if the data have a part that is missing, or with another number of channels.
+            ValueError: if the data have a part that is missing, or with another number of channels; if a scalar that
+                enters by its logarithm is not positive.
         """
         self.configure_model()
         inputs = complete_inputs(self.spec, self.n_steps_input, history, constants, scalars)
+        self.normalizer.require_positive(inputs[2])
         return self.normalizer.decode(self._advance(*inputs, member, n_steps), member, inputs[0].dtype)
 
     @torch.no_grad()
@@ -173,8 +187,18 @@ class FieldForecaster(LazyNetworkModule):
 
     def _next_frames(self, frames: Tensor, context: Tensor, member: Tensor | None) -> Tensor:
         """Apply the network once, to normalised frames ``(batch, T_in, field, *grid)``, for those of a bundle."""
-        output: Tensor = self.network(torch.cat((frames.flatten(1, 2), context), dim=1))
-        output = torch.unflatten(output, 1, (self.bundle, -1))
+        if self.reversible_norm:
+            norm = ReversibleNorm.of(frames)
+            output = self._output(norm.encode(frames), norm.planes(frames), context)
+            if self.residual:
+                return frames[:, -1:] + self.normalizer.as_frames(norm.deviation * output.cumsum(dim=1), member)
+            return self.normalizer.as_frames(norm.decode(output), member)
+        output = self._output(frames, context)
         if self.residual:
             return frames[:, -1:] + self.normalizer.as_changes(output, member).cumsum(dim=1)
         return self.normalizer.as_frames(output, member)
+
+    def _output(self, frames: Tensor, *context: Tensor) -> Tensor:
+        """Apply the network to the frames of a history and what stays the same; return those of a bundle."""
+        output: Tensor = self.network(torch.cat((frames.flatten(1, 2), *context), dim=1))
+        return torch.unflatten(output, 1, (self.bundle, -1))

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Literal
 from fno_lightning.arguments import plain, require_list
 from fno_lightning.data import FieldSpec
 from fno_lightning.layers import BasisName, LocalName, NormName, SkipName
-from fno_lightning.models import FNO, TFNO
+from fno_lightning.models import FFNO, FNO, TFNO
 from fno_lightning.modules.base import ForecastModule
 
 _PERIODIC = ("periodic", "periodic")
@@ -42,6 +42,7 @@ class FNOModule(ForecastModule):
         local: Operator over neighbouring points beside each spectral convolution: ``differential`` (first derivatives,
             the same on every grid), ``convolution`` (a kernel of points), or ``None``.
         local_kernel_size: Points of the kernel of ``convolution`` along each axis.
+        by_axis: Convolve along one axis at a time, not along all.
         **kwargs: Options of every forecast, see :class:`~fno_lightning.modules.ForecastModule`.
 
     Raises:
@@ -75,18 +76,14 @@ class FNOModule(ForecastModule):
         implementation: Literal["factorized", "reconstructed"] = "factorized",
         local: LocalName | None = None,
         local_kernel_size: int = 3,
+        by_axis: bool = False,
         **kwargs: Any,
     ) -> None:
         given = locals()  # every argument of the network that is one of this method too
         require_list(n_modes=n_modes)
         super().__init__(spec, **kwargs)
-        n_modes = plain(n_modes, "n_modes")
-        if len(n_modes) != self.spec.n_dims:
-            raise ValueError(
-                f"n_modes {list(n_modes)} has {len(n_modes)} entries, but the data have {self.spec.n_dims} spatial "
-                f"axes (grid {self.spec.grid_shape}): give one number of modes for each"
-            )
-        self.bases = _bases_for(self.spec, bases)
+        n_modes = require_one_for_each_axis(plain(n_modes, "n_modes"), self.spec)
+        self.bases = bases_for(self.spec, bases)
         network_arguments = inspect.signature(self.network_class).parameters.keys() & given.keys()
         self.network_arguments: dict[str, Any] = {name: plain(given[name], name) for name in network_arguments} | {
             "bases": self.bases,
@@ -125,7 +122,59 @@ class TFNOModule(FNOModule):
         super().__init__(spec, n_modes, factorization=factorization, rank=rank, **kwargs)
 
 
-def _bases_for(spec: FieldSpec, bases: Literal["auto"] | Sequence[BasisName] | None) -> list[BasisName] | None:
+class FFNOModule(FNOModule):
+    """Forecasts with a factorised Fourier neural operator, :class:`~fno_lightning.models.FFNO`.
+
+    Args:
+        spec: Description of the data set; from the command line it comes from the datamodule.
+        n_modes: Modes to keep along each axis, both signs counted; a quarter of the points at most is a good value.
+        by_axis: Convolve along one axis at a time.
+        fno_skip: Connection around each spectral convolution: ``linear``, ``identity``, ``soft-gating`` or ``None``.
+        channel_mlp_skip: Connection around each block, of the same kinds.
+        channel_mlp_expansion: Hidden channels of the blocks' perceptrons over ``hidden_channels``.
+        **kwargs: The other options of :class:`FNOModule`.
+    """
+
+    network_class = FFNO
+
+    def __init__(
+        self,
+        spec: FieldSpec | dict[str, Any],
+        n_modes: Sequence[int],
+        *,
+        by_axis: bool = True,
+        fno_skip: SkipName | None = None,
+        channel_mlp_skip: SkipName | None = "identity",
+        channel_mlp_expansion: float = 2.0,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(
+            spec,
+            n_modes,
+            by_axis=by_axis,
+            fno_skip=fno_skip,
+            channel_mlp_skip=channel_mlp_skip,
+            channel_mlp_expansion=channel_mlp_expansion,
+            **kwargs,
+        )
+
+
+def require_one_for_each_axis(n_modes: list[int], spec: FieldSpec) -> list[int]:
+    """Return numbers of modes, if there is one for each axis of the data.
+
+    Raises:
+        ValueError: if there are more or fewer.
+    """
+    if len(n_modes) != spec.n_dims:
+        raise ValueError(
+            f"n_modes {n_modes} has {len(n_modes)} entries, but the data have {spec.n_dims} spatial axes (grid "
+            f"{spec.grid_shape}): give one number of modes for each"
+        )
+    return n_modes
+
+
+def bases_for(spec: FieldSpec, bases: Literal["auto"] | Sequence[BasisName] | None) -> list[BasisName] | None:
+    """Return the basis of each axis; ``auto`` chooses by the boundaries of the data."""
     if isinstance(bases, str) and bases == "auto":
         sides = spec.boundaries or (_PERIODIC,) * spec.n_dims
         return ["fourier" if axis == _PERIODIC else "cosine" for axis in sides]

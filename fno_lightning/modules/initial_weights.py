@@ -62,7 +62,16 @@ def require_same_options(
     Raises:
         ValueError: if one differs; names it with both values.
     """
-    for option in ("bundle", "residual", "normalization", "bases", "domain_padding", "positional_embedding"):
+    for option in (
+        "bundle",
+        "residual",
+        "normalization",
+        "log_scalars",
+        "reversible_norm",
+        "bases",
+        "domain_padding",
+        "positional_embedding",
+    ):
         if option not in saved or option not in own or (option == "normalization" and refit_normalization):
             continue
         if saved[option] != own[option]:

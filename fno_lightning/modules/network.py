@@ -17,8 +17,9 @@ from fno_lightning.modules.base import ForecastModule
 class NetworkModule(ForecastModule):
     """LightningModule of any network ``(batch, in_channels, *grid) -> (batch, out_channels, *grid)``.
 
-    ``in_channels`` and ``out_channels`` are passed to the network unless ``init_args`` holds them already or its
-    constructor has no such arguments. For example, another library's network:
+    What the data decide is passed to the network unless ``init_args`` holds it already or its constructor has no such
+    arguments: ``in_channels`` and ``out_channels`` (The Well's ``dim_in`` and ``dim_out``), ``n_spatial_dims`` or
+    ``n_dims``, and the grid's shape as ``spatial_resolution``. For example, another library's network:
 
     .. code-block:: yaml
 
@@ -47,11 +48,19 @@ class NetworkModule(ForecastModule):
         self.register_state_dict_post_hook(_keep_tensors_only)  # type: ignore[no-untyped-call]
 
     def build_network(self) -> nn.Module:
-        """Return the named network, with its channels filled in from the data."""
+        """Return the named network, with its channels, dimensions and grid filled in from the data."""
         channels = {"in_channels": self.in_channels, "out_channels": self.out_channels}
+        others: dict[str, Any] = {
+            "dim_in": self.in_channels,
+            "dim_out": self.out_channels,
+            "n_spatial_dims": self.spec.n_dims,
+            "n_dims": self.spec.n_dims,
+            "spatial_resolution": list(self.spec.grid_shape),
+        }
         parameters = inspect.signature(self.network_class).parameters
         takes_any = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values())
-        accepted = {name: n for name, n in channels.items() if takes_any or name in parameters}
+        accepted: dict[str, Any] = {name: n for name, n in channels.items() if takes_any or name in parameters}
+        accepted |= {name: value for name, value in others.items() if name in parameters}
         return self.network_class(**{**accepted, **self.network_arguments})
 
 

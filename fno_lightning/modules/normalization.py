@@ -140,24 +140,33 @@ class Normalizer(_Statistics):
     A mixture of data sets (``spec.members``) has statistics of its own for the fields of each member; scalars, which
     are aligned by name, share theirs, so that the absence of a coefficient looks the same for all.
 
+    With ``zscore``, scalars that are positive and span a decade or more in the train split enter by their logarithm: a
+    cooling time of 0.03 to 3 would otherwise be "small" for most trajectories.
+
     Args:
         spec: Description of the data set.
         kind: ``zscore`` or ``source_norm``.
+        log_scalars: Whether scalars may enter by their logarithm.
     """
 
     is_fitted: Tensor
     """1 once the statistics of a train split have been taken over; a checkpoint brings them along."""
     source_rms: Tensor
     """Root mean square of the source over the train split, ``(1,)`` or ``(member,)``."""
+    is_log: Tensor
+    """1 for a scalar that enters by its logarithm, 0 for another, ``(scalar,)``."""
 
-    def __init__(self, spec: FieldSpec, kind: Normalization = "zscore") -> None:
+    def __init__(self, spec: FieldSpec, kind: Normalization = "zscore", *, log_scalars: bool = True) -> None:
         super().__init__()
+        self.scalar_names = spec.scalars
+        self.log_scalars = log_scalars and kind == "zscore"
         self.n_dims = spec.n_dims
         self.source_channel = spec.constant_fields.index(SOURCE) if kind == "source_norm" else None
         n_members = len(spec.members)
         self.has_members = n_members > 0
         self.register_buffer("is_fitted", torch.tensor(0.0, dtype=torch.float64))
         self.register_buffer("source_rms", torch.ones(max(n_members, 1), dtype=torch.float64))
+        self.register_buffer("is_log", torch.zeros(len(spec.scalars), dtype=torch.float64))
         self.fields = ZScore(len(spec.fields), n_members)
         self.increments = ZScore(len(spec.fields), n_members)
         self.constants = ZScore(len(spec.constant_fields), n_members)
@@ -168,7 +177,12 @@ class Normalizer(_Statistics):
         self.fields.fit(statistics.mean, statistics.std)
         self.increments.fit(statistics.mean_delta, statistics.std_delta)
         self.constants.fit(statistics.constant_mean, statistics.constant_std)
-        self.scalars.fit(statistics.scalar_mean, statistics.scalar_std)
+        mean, std = statistics.scalar_mean, statistics.scalar_std
+        log_mean, log_std = statistics.scalar_log_mean, statistics.scalar_log_std
+        if self.log_scalars and log_mean is not None and log_std is not None:
+            self.is_log.copy_(log_mean.isfinite())
+            mean, std = torch.where(self.is_log > 0, log_mean, mean), torch.where(self.is_log > 0, log_std, std)
+        self.scalars.fit(mean, std)
         if self.source_channel is not None:
             moments = statistics.constant_mean, statistics.constant_std
             self.source_rms.copy_(torch.hypot(*(moment[..., self.source_channel].view(-1) for moment in moments)))
@@ -268,9 +282,34 @@ class Normalizer(_Statistics):
         if self.source_channel is not None:
             norm = self._source_norm(constants, member)
             constants, scalars = constants / norm.view(-1, 1, *(1,) * self.n_dims), scalars / norm[:, None]
-        planes = self.scalars.encode(scalars, 0).to(dtype).view(*scalars.shape, *(1,) * self.n_dims)
+        planes = self.scalars.encode(self._scaled(scalars), 0).to(dtype).view(*scalars.shape, *(1,) * self.n_dims)
         encoded = self.constants.encode(constants, self.n_dims, member).to(dtype)
         return torch.cat((encoded, planes.expand(*scalars.shape, *grid)), dim=1)
+
+    def _scaled(self, scalars: Tensor) -> Tensor:
+        """Return scalars, and logarithms of those that enter so; a training batch cannot hold others than positive."""
+        is_log = self.is_log > 0
+        logarithm = scalars.clamp(min=torch.finfo(scalars.dtype).tiny).log()
+        return torch.where(is_log, logarithm, scalars)
+
+    def require_positive(self, scalars: Float[Tensor, "batch scalar"]) -> None:
+        """Check that scalars have the logarithms that a forecast needs.
+
+        Raises:
+            ValueError: if one is not positive; names it.
+        """
+        wrong = ((scalars <= 0) & (self.is_log > 0)).any(dim=0).tolist()
+        if any(wrong):
+            names = [name for name, is_wrong in zip(self.scalar_names, wrong, strict=True) if is_wrong]
+            raise ValueError(
+                f"the scalars {names} enter by their logarithm, because they span a decade in the train split: they "
+                "must be positive"
+            )
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
+        if f"{prefix}is_fitted" in state_dict:  # up to 0.2 all scalars entered as they are
+            state_dict.setdefault(f"{prefix}is_log", torch.zeros_like(self.is_log))
+        super()._load_from_state_dict(state_dict, prefix, *args)
 
     def _source_norm(self, constants: Tensor, member: Tensor | None) -> Tensor:
         """Root mean square of each source over that of the train split, ``(batch,)``; 1 where there is no source."""

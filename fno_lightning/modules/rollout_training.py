@@ -25,6 +25,8 @@ class RolloutTraining(FieldForecaster):
         bundle: Number of frames that one application of the network predicts.
         residual: Predict changes, not frames.
         normalization: See :class:`~fno_lightning.modules.Normalizer`.
+        log_scalars: Whether scalars that span a decade enter by their logarithm.
+        reversible_norm: Whether the network sees each sample in units of its own last frame.
         loss: Compares normalised prediction and target; ``None``: :class:`~fno_lightning.losses.MSE`.
         unrolling: How far the forecasts of the training go; ``None``: to the end of the target.
         input_noise: Standard deviation of the noise on the histories of the training, in units of each field's.
@@ -43,12 +45,23 @@ class RolloutTraining(FieldForecaster):
         bundle: int,
         residual: bool,
         normalization: Normalization,
+        log_scalars: bool,
+        reversible_norm: bool,
         loss: Loss | None,
         unrolling: Unrolling | None,
         input_noise: float,
         **kwargs: Any,
     ) -> None:
-        super().__init__(spec, n_steps_input, bundle=bundle, residual=residual, normalization=normalization, **kwargs)
+        super().__init__(
+            spec,
+            n_steps_input,
+            bundle=bundle,
+            residual=residual,
+            normalization=normalization,
+            log_scalars=log_scalars,
+            reversible_norm=reversible_norm,
+            **kwargs,
+        )
         if not 0 <= input_noise < float("inf"):
             raise ValueError(f"input_noise is a standard deviation, at least 0, got {input_noise}")
         if self.n_steps_input == 0 and (input_noise > 0 or unrolling is not None):

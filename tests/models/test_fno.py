@@ -4,7 +4,7 @@ import inspect
 import pytest
 import torch
 
-from fno_lightning.models import FNO, TFNO
+from fno_lightning.models import FFNO, FNO, TFNO
 
 N_MODES = (6, 4, 4)
 GRID = (12, 10, 7)
@@ -19,7 +19,7 @@ def relative_error(actual, expected):
 
 
 @pytest.mark.parametrize("n_dims", [1, 2, 3])
-@pytest.mark.parametrize("network", [FNO, TFNO])
+@pytest.mark.parametrize("network", [FNO, TFNO, FFNO])
 def test_keeps_batch_and_grid(n_dims, network):
     y = small(n_dims, network)(torch.randn(5, 3, *GRID[:n_dims]))
     assert y.shape == (5, 2, *GRID[:n_dims])
@@ -78,7 +78,7 @@ def test_bases_reach_the_layers():
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float64])
-@pytest.mark.parametrize("network", [FNO, TFNO])
+@pytest.mark.parametrize("network", [FNO, TFNO, FFNO])
 def test_runs_in_other_precisions(dtype, network):
     torch.manual_seed(0)
     network = small(2, network)

@@ -6,7 +6,7 @@ from jsonargparse import ArgumentParser
 
 from fno_lightning.cli import main
 from fno_lightning.models import FNO, TFNO
-from fno_lightning.modules import FNOModule, TFNOModule
+from fno_lightning.modules import FFNOModule, FNOModule, TFNOModule
 
 
 def module_of(kind, make_data, **options):
@@ -15,7 +15,7 @@ def module_of(kind, make_data, **options):
     return module
 
 
-@pytest.mark.parametrize("kind", [FNOModule, TFNOModule])
+@pytest.mark.parametrize("kind", [FNOModule, TFNOModule, FFNOModule])
 def test_every_option_of_the_network_is_one_of_the_module_and_a_hyper_parameter(kind, make_data):
     module = module_of(kind, make_data)
     network = inspect.signature(kind.network_class).parameters
@@ -35,7 +35,7 @@ def test_an_fno_module_takes_low_rank_weights(make_data):
     torch.testing.assert_close(low_rank.state_dict(), tensorised.state_dict())
 
 
-@pytest.mark.parametrize("name", ["FNOModule", "TFNOModule"])
+@pytest.mark.parametrize("name", ["FNOModule", "TFNOModule", "FFNOModule"])
 def test_help_explains_every_option(name, capsys):
     with pytest.raises(SystemExit):
         main(["fit", "--model.help", name])

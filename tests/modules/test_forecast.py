@@ -35,6 +35,24 @@ class ConvolutionModule(ForecastModule):
         )
 
 
+class WellNetwork(nn.Conv1d):
+    """A network with The Well's names of arguments."""
+
+    def __init__(self, dim_in, dim_out, n_spatial_dims, spatial_resolution, width=1):
+        super().__init__(dim_in, dim_out, width)
+        self.given = n_spatial_dims, spatial_resolution
+
+
+def test_what_the_data_decide_is_filled_in_under_the_names_of_the_well(make_data):
+    data = make_data()
+    network = {"class_path": "tests.modules.test_forecast.WellNetwork"}
+    module = NetworkModule(network=network, spec=data.spec, n_steps_input=2)
+    assert module.network.given == (1, [16])
+    assert (module.network.in_channels, module.network.out_channels) == (module.in_channels, module.out_channels)
+    own = {**network, "init_args": {"spatial_resolution": [8]}}
+    assert NetworkModule(network=own, spec=data.spec, n_steps_input=2).network.given == (1, [8])
+
+
 NEURALOP = {"class_path": "neuralop.models.FNO", "init_args": {"n_modes": [8], "hidden_channels": 8, "n_layers": 2}}
 NEURALOP_TFNO = {"class_path": "neuralop.models.TFNO", "init_args": NEURALOP["init_args"]}
 

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from fno_lightning.data import FieldSpec, Statistics
+from fno_lightning.data.statistics import log_moments
 from fno_lightning.modules import FNOModule, Normalizer
 from fno_lightning.pdes.linear import Coefficients, solve_linear
 from fno_lightning.pdes.solvers.periodic_box import PeriodicBox
@@ -90,7 +91,7 @@ def test_members_have_statistics_of_their_own_and_share_those_of_the_scalars():
     for row, number in enumerate(member.tolist()):
         own = Normalizer(SPEC)
         scalar = {"scalar_mean": table.scalar_mean, "scalar_std": table.scalar_std}
-        parts = {name: value[number] for name, value in vars(table).items() if name not in scalar}
+        parts = {name: value[number] for name, value in vars(table).items() if not name.startswith("scalar_")}
         own.fit(Statistics(**parts, **scalar))
         row = slice(row, row + 1)
         torch.testing.assert_close(mixed.context(source, scalars, member)[row], own.context(source[row], scalars[row]))
@@ -125,3 +126,53 @@ def test_members_must_be_given():
     normalizer = Normalizer(dataclasses.replace(SPEC, members=("poisson",)))
     with pytest.raises(ValueError, match="those of a mixture: pass the number of each sample's data set as member"):
         normalizer.encode(torch.randn(3, 2, 1, 8, 8))
+
+
+def spanning(values, **options):
+    """A normaliser that is fitted to values of two scalars over the trajectories."""
+    table = torch.tensor(values, dtype=torch.float64)
+    fitted = dataclasses.replace(
+        statistics(),
+        scalar_mean=table.mean(dim=1),
+        scalar_std=table.std(dim=1, correction=0),
+        **dict(zip(("scalar_log_mean", "scalar_log_std"), log_moments(table), strict=True)),
+    )
+    normalizer = Normalizer(SPEC, **options)
+    normalizer.fit(fitted)
+    return normalizer
+
+
+def test_a_scalar_that_spans_a_decade_enters_by_its_logarithm():
+    cooling_times = [0.03, 0.3, 3.0]
+    normalizer = spanning([cooling_times, [1.0, 2.0, 3.0]])
+    assert normalizer.is_log.tolist() == [1, 0]
+    source, scalars = torch.zeros(3, 1, 4, 4), torch.tensor([cooling_times, [1.0, 2.0, 3.0]]).T
+    planes = normalizer.context(source, scalars)[:, 1:, 0, 0]
+    expected = torch.tensor([-1.0, 0.0, 1.0]) * 1.5**0.5  # evenly spaced, of unit variance
+    torch.testing.assert_close(planes, torch.stack((expected, expected), dim=1))
+    linear = spanning([cooling_times, [1.0, 2.0, 3.0]], log_scalars=False)
+    assert linear.is_log.tolist() == [0, 0]
+
+
+@pytest.mark.parametrize("values", [[0.0, 1.0, 10.0], [-1.0, 1.0, 20.0], [1.0, 9.9, 5.0], [1.0, float("inf"), 2.0], []])
+def test_other_scalars_enter_as_they_are(values):
+    mean, std = log_moments(torch.tensor([values], dtype=torch.float64))
+    assert mean.isnan().all()
+    assert std.isnan().all()
+
+
+def test_a_forecast_refuses_a_scalar_without_a_logarithm():
+    normalizer = spanning([[0.03, 0.3, 3.0], [1.0, 2.0, 3.0]])
+    normalizer.require_positive(torch.tensor([[0.1, -5.0]]))
+    with pytest.raises(ValueError, match=rf"the scalars \['{SPEC.scalars[0]}'\] enter by their logarithm"):
+        normalizer.require_positive(torch.tensor([[0.1, 1.0], [0.0, 1.0]]))
+
+
+def test_the_logarithm_travels_with_the_weights_and_older_weights_have_none():
+    saved = spanning([[0.03, 0.3, 3.0], [1.0, 2.0, 3.0]]).state_dict()
+    loaded = Normalizer(SPEC)
+    loaded.load_state_dict(saved)
+    assert loaded.is_log.tolist() == [1, 0]
+    older = Normalizer(SPEC)
+    older.load_state_dict({name: value for name, value in saved.items() if name != "is_log"})
+    assert older.is_log.tolist() == [0, 0]

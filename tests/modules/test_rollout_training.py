@@ -43,25 +43,34 @@ def by_hand(module, batch, n_steps):
     weight, bias = module.network.weight[:, :, 0], module.network.bias[:, None]
     predicted = []
     while len(predicted) < n_steps:
-        inputs = torch.cat([*frames[-module.n_steps_input :], planes], dim=1)
+        history = frames[-module.n_steps_input :]
+        centre, unit, own = 0.0, 1.0, []
+        if module.reversible_norm:
+            last = history[-1]
+            centre = last.mean(dim=2, keepdim=True)
+            unit = ((last - centre).square().mean(dim=2, keepdim=True) + 0.02**2).sqrt()
+            own = [centre.expand_as(last), unit.log().expand_as(last)]
+        inputs = torch.cat([*((frame - centre) / unit for frame in history), *own, planes], dim=1)
         output = weight @ inputs + bias
         for i in range(module.bundle):
             part = output[:, i * n_fields : (i + 1) * n_fields]
-            frame = frames[-1] + (part * scale + drift) / std if module.residual else part
+            change = unit * part if module.reversible_norm else (part * scale + drift) / std
+            frame = frames[-1] + change if module.residual else centre + unit * part
             frames.append(frame)
             predicted.append(frame)
     return torch.stack(predicted[:n_steps], dim=1)
 
 
 @pytest.mark.parametrize("n_steps", [1, 3, 8])
+@pytest.mark.parametrize("reversible_norm", [False, True])
 @pytest.mark.parametrize("residual", [False, True])
 @pytest.mark.parametrize("bundle", BUNDLES)
 @pytest.mark.parametrize("n_steps_input", [1, 2, 4])
 def test_forecasts_with_any_history_and_bundle_are_those_of_a_plain_loop(
-    n_steps_input, bundle, residual, n_steps, make_data
+    n_steps_input, bundle, residual, reversible_norm, n_steps, make_data
 ):
     data = make_data(n_steps_input=n_steps_input, n_steps_output=3)
-    module = fitted(data, bundle=bundle, residual=residual)
+    module = fitted(data, bundle=bundle, residual=residual, reversible_norm=reversible_norm)
     batch = next(iter(data.val_dataloader()))
     found = module.forecast(batch, n_steps=n_steps).double()
     expected = by_hand(module, batch, n_steps) * module.normalizer.fields.std.view(-1, 1)
@@ -145,7 +154,7 @@ def weights_after(make_trainer, data, strategy="auto", **options):
     return [weight.detach().clone() for weight in module.network.parameters()]
 
 
-COMBINED = {"bundle": 2, "residual": True, "unrolling": Pushforward([1, 1, 1], begin=0.0)}
+COMBINED = {"bundle": 2, "residual": True, "reversible_norm": True, "unrolling": Pushforward([1, 1, 1], begin=0.0)}
 
 
 def test_several_steps_at_once_push_forward_alike(make_data, make_trainer, monkeypatch):
@@ -261,7 +270,9 @@ def test_mistakes_are_told_before_the_training(name, make_data, make_trainer):
         make_trainer().fit(Pointwise(spec=data.spec, n_steps_input=2, **options), data)
 
 
-@pytest.mark.parametrize("options", [{"bundle": 2}, {"input_noise": 0.1}, {"unrolling": Unrolled()}])
+@pytest.mark.parametrize(
+    "options", [{"bundle": 2}, {"input_noise": 0.1}, {"unrolling": Unrolled()}, {"reversible_norm": True}]
+)
 def test_a_steady_problem_has_nothing_to_unroll(options, make_data):
     spec = make_data().spec
     with pytest.raises(ValueError, match="n_steps_input"):

@@ -38,6 +38,7 @@ def main() -> int:
     parser.add_argument("--out", type=Path, help="folder of the race, runs/race/<set> unless given")
     parser.add_argument("--nominal", type=float, metavar="SECONDS", help="of a step of the first contestant, if known")
     parser.add_argument("--threads", type=int, default=2, help="threads of a training")
+    parser.add_argument("--jobs", type=int, default=1, help="runs at the same time, each with its own threads")
     parser.add_argument("--accelerator", default="cpu", help="as Lightning names it, e.g. gpu")
     parser.add_argument(
         "--quick", action="store_true", help="a few steps on a tiny set, to see whether everything runs"
@@ -81,6 +82,7 @@ def make_race(options: argparse.Namespace) -> Race:
         threads=options.threads,
         accelerator=options.accelerator,
         nominal=options.nominal,
+        jobs=options.jobs,
         **small,
     )
 

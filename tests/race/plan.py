@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -50,9 +50,11 @@ Scores: TypeAlias = Mapping[Run, float]
 """Validation error of each run that has ended, infinite for one that failed."""
 
 
-def next_run(entrants: Sequence[Entrant], scores: Scores, seeds: Sequence[int]) -> Run | None:
-    """Return the run whose turn it is; ``None`` when all have ended."""
-    return next((run for run in planned(entrants, scores, seeds) if run not in scores), None)
+def next_run(
+    entrants: Sequence[Entrant], scores: Scores, seeds: Sequence[int], running: Collection[Run] = ()
+) -> Run | None:
+    """Return the run whose turn it is; ``None`` when all have ended or are running, as far as they are known."""
+    return next((run for run in planned(entrants, scores, seeds) if run not in scores and run not in running), None)
 
 
 def planned(entrants: Sequence[Entrant], scores: Scores, seeds: Sequence[int]) -> list[Run]:

@@ -6,6 +6,7 @@ import logging
 import math
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -48,6 +49,7 @@ class Race:
         slice: Seconds of a contestant in a round.
         n_rates: Learning rates to be tried, of those that a contestant names.
         nominal: Seconds of a step of the first contestant on an idle machine; those of its fastest round unless given.
+        jobs: Runs at the same time.
     """
 
     folder: Path
@@ -63,6 +65,7 @@ class Race:
     slice: float = 10.0
     n_rates: int | None = None
     nominal: float | None = None
+    jobs: int = 1
 
     def prepare(self) -> list[Entrant]:
         """Write the configurations of the race; return its contestants.
@@ -141,7 +144,7 @@ class Race:
         names = [known["reference"], *new] if known else new
         logger.info("measuring the steps of %s", ", ".join(names))
         log = self.folder / "calibration.log"
-        if self._process(log, "tests.race.calibration", str(self.folder), *names):
+        if self._process(log, "tests.race.calibration", str(self.folder), *names).wait():
             raise RuntimeError(f"the calibration failed: {last_line(log)}; all of it is in {log}")
         known = read_json(self.folder / calibration.FILE)
         for name in known["costs"]:
@@ -158,12 +161,30 @@ class Race:
         """Make all runs that are not done yet, in turns."""
         n_runs = sum(len(one.rates) + self.seeds - 1 for one in entrants if one.is_trained)
         logger.info("%d runs of %g s of training each, without those that are done", n_runs, self.budget)
-        while (run := next_run(entrants, self.scores(), range(self.seeds))) is not None:
-            logger.info("%s", run)
-            self.make(run, is_trained=next(e.is_trained for e in entrants if e.name == run.contestant))
+        trained = {one.name: one.is_trained for one in entrants}
+        running: dict[subprocess.Popen[bytes], Run] = {}
+        try:
+            while True:
+                while len(running) < self.jobs:
+                    run = next_run(entrants, self.scores(), range(self.seeds), frozenset(running.values()))
+                    if run is None:
+                        break
+                    logger.info("%s", run)
+                    running[self.start(run, is_trained=trained[run.contestant])] = run
+                if not running:
+                    return
+                ended = [process for process in running if process.poll() is not None]
+                for process in ended:
+                    self.record(running.pop(process), process.returncode)
+                if not ended:
+                    time.sleep(0.2)
+        finally:
+            for process in running:
+                process.terminate()
+                process.wait()
 
-    def make(self, run: Run, *, is_trained: bool) -> None:
-        """Make one run in a process of its own; a failure is recorded."""
+    def start(self, run: Run, *, is_trained: bool) -> subprocess.Popen[bytes]:
+        """Start one run in a process of its own."""
         folder = self.folder / run.folder
         settings = {"contestant": run.contestant, "rate": run.rate, "seed": run.seed, "is_trained": is_trained}
         settings |= {"race": "../../..", "threads": self.threads, "n_validations": self.n_validations}
@@ -171,15 +192,19 @@ class Race:
             seconds = seconds_per_step(read_json(self.folder / calibration.FILE), run.contestant)
             settings |= {"steps": n_steps(self.budget, seconds, self.n_validations), "seconds_per_step": seconds}
         write_json(folder / "run.json", settings)
+        return self._process(folder / "log.txt", "tests.race.training", str(folder))
+
+    def record(self, run: Run, code: int) -> None:
+        """Log how a run has ended; a failure is kept."""
+        folder = self.folder / run.folder
         log = folder / "log.txt"
-        code = self._process(log, "tests.race.training", str(folder))
         results = read_json(folder / RESULTS)
         if results:
-            logger.info("  score %.4g after %.0f s", results["score"], results["seconds"])
+            logger.info("%s: score %.4g after %.0f s", run, results["score"], results["seconds"])
         else:
             error = f"killed by signal {-code}" if code < 0 else last_line(log)
             write_json(folder / FAILED, {"error": error, "code": code})
-            logger.info("  failed: %s; all of it is in %s", error, log)
+            logger.info("%s failed: %s; all of it is in %s", run, error, log)
 
     def scores(self) -> dict[Run, float]:
         """Return the validation error of each run that has ended, infinite for one that failed."""
@@ -204,14 +229,14 @@ class Race:
         if known.pop("errors", {}):
             write_json(self.folder / calibration.FILE, known)
 
-    def _process(self, log: Path, module: str, *arguments: str) -> int:
+    def _process(self, log: Path, module: str, *arguments: str) -> subprocess.Popen[bytes]:
         log.parent.mkdir(parents=True, exist_ok=True)
         command = [sys.executable, "-m", module, *arguments]
         with log.open("a") as file:
             environment = set_threads(self.threads)
-            return subprocess.run(
-                command, stdout=file, stderr=subprocess.STDOUT, env=environment, cwd=HERE.parents[1], check=False
-            ).returncode
+            return subprocess.Popen(
+                command, stdout=file, stderr=subprocess.STDOUT, env=environment, cwd=HERE.parents[1]
+            )
 
 
 def n_steps(budget: float, seconds: float, n_validations: int) -> int:
