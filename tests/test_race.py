@@ -102,6 +102,11 @@ def test_a_contestant_that_comes_later_is_measured_by_the_speed_of_the_first_cal
     assert later["errors"] == {"d": "no such package"}
 
 
+def test_the_nominal_speed_may_be_given():
+    given = merged_calibration({}, {"a": [4.0, 2.0], "b": [6.0, 3.0]}, "a", {}, nominal=1.0)
+    assert [seconds_per_step(given, name) for name in "ab"] == [1.0, 1.5]
+
+
 def test_the_last_validation_is_at_the_end_of_a_training():
     assert n_steps(budget=100, seconds=0.3, n_validations=6) == 330
     assert n_steps(budget=1, seconds=10, n_validations=6) == 6
@@ -380,7 +385,7 @@ def test_the_state_shows_all_contestants_so_far(race):
 
 
 def test_unknown_contestants_and_entries_are_refused(race):
-    with pytest.raises(ValueError, match=r"there is no nobody, neither a file nor in .*, which has cnextunet, fno_mse"):
+    with pytest.raises(ValueError, match=r"there is no nobody, neither a file nor in .*, which has .*cnextunet"):
         found("nobody", "contestants")
     one = race()
     one.contestants[0].write_text("race: {rates: [0.1]}\n")

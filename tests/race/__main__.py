@@ -37,6 +37,7 @@ def main() -> int:
     parser.add_argument("--rates", type=int, help="number of learning rates that are tried, all unless given")
     parser.add_argument("--data", type=Path, default=Path("datasets"), help="folder of the data sets")
     parser.add_argument("--out", type=Path, help="folder of the race, runs/race/<set> unless given")
+    parser.add_argument("--nominal", type=float, metavar="SECONDS", help="of a step of the first contestant, if known")
     parser.add_argument("--threads", type=int, default=2, help="threads of a training")
     parser.add_argument("--jobs", type=int, default=1, help="runs at the same time, each with its own threads")
     parser.add_argument("--accelerator", default="cpu", help="as Lightning names it, e.g. gpu")
@@ -81,6 +82,7 @@ def make_race(options: argparse.Namespace) -> Race:
         n_rates=options.rates or (1 if options.quick else None),
         threads=options.threads,
         accelerator=options.accelerator,
+        nominal=options.nominal,
         jobs=options.jobs,
         **small,
     )

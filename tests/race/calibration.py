@@ -42,12 +42,16 @@ def seconds_per_step(calibration: Mapping[str, Any], name: str) -> float:
 
 
 def merged_calibration(
-    old: Mapping[str, Any], rounds: Mapping[str, Sequence[float]], reference: str, errors: Mapping[str, str]
+    old: Mapping[str, Any],
+    rounds: Mapping[str, Sequence[float]],
+    reference: str,
+    errors: Mapping[str, str],
+    nominal: float | None = None,
 ) -> dict[str, Any]:
-    """Add contestants to a calibration; the first one fixes the nominal speed, its fastest round."""
+    """Add contestants to a calibration; the first one fixes the nominal speed: what is given, or its fastest round."""
     return {
         "reference": old.get("reference", reference),
-        "seconds": old.get("seconds", min(rounds[reference])),
+        "seconds": old.get("seconds", nominal or min(rounds[reference])),
         "costs": {**costs(rounds, reference), **old.get("costs", {})},
         "rounds": {**rounds, **old.get("rounds", {})},
         "errors": {**old.get("errors", {}), **errors},
@@ -112,7 +116,7 @@ def main() -> None:
     reference = old.get("reference") or next(iter(rounds), "")
     if reference not in rounds:
         raise RuntimeError(errors.get(reference) or f"no contestant can be trained: {errors}")
-    write_json(folder / FILE, merged_calibration(old, rounds, reference, errors))
+    write_json(folder / FILE, merged_calibration(old, rounds, reference, errors, settings.get("nominal")))
 
 
 if __name__ == "__main__":

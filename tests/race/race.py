@@ -48,6 +48,7 @@ class Race:
         rounds: Rounds of the calibration.
         slice: Seconds of a contestant in a round.
         n_rates: Learning rates to be tried, of those that a contestant names.
+        nominal: Seconds of a step of the first contestant on an idle machine; those of its fastest round unless given.
         jobs: Runs at the same time.
     """
 
@@ -63,6 +64,7 @@ class Race:
     rounds: int = 5
     slice: float = 10.0
     n_rates: int | None = None
+    nominal: float | None = None
     jobs: int = 1
 
     def prepare(self) -> list[Entrant]:
@@ -82,6 +84,7 @@ class Race:
                     "with --out"
                 )
         settings |= {"seeds": self.seeds, "threads": self.threads, "rounds": self.rounds, "slice": self.slice}
+        settings["nominal"] = self.nominal
         settings["entrants"] = {**kept.get("entrants", {}), **{one.name: asdict(one) for one in entrants}}
         options = {
             "trainer": {"accelerator": self.accelerator},
