@@ -16,7 +16,8 @@ POINTS = (0.1, 0.3, 0.5, 0.7, 0.9)
 class StepTimer(Callback):
     """Time optimizer steps at several points of a training's progress, then stop it.
 
-    The number of finished steps is set to that of each point, because steps of a curriculum take longer later. The
+    With one thread on a CPU it is the time of the processor, which other programs do not prolong, elsewhere that of the
+    clock. The number of finished steps is set to that of each point, because steps of a curriculum take longer later. The
     first step at a point is not timed.
 
     Args:
@@ -44,7 +45,7 @@ class StepTimer(Callback):
         self._go_to_point(trainer)
 
     def on_train_batch_end(self, trainer: Trainer, *_: Any) -> None:
-        now, step = _now(trainer), trainer.global_step
+        now, step = _own_time(trainer), trainer.global_step
         if self._started is None:
             self._started = now, step
             return
@@ -100,6 +101,12 @@ class TrainingRecord(Callback):
         if self._started is not None:
             self.seconds += _now(trainer) - self._started
             self._started = None
+
+
+def _own_time(trainer: Trainer) -> float:
+    """Return the seconds that this process has had a processor to itself, where those are of a single thread."""
+    is_single = trainer.strategy.root_device.type == "cpu" and torch.get_num_threads() == 1
+    return time.process_time() if is_single else _now(trainer)
 
 
 def _now(trainer: Trainer) -> float:
