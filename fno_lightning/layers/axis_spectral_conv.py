@@ -29,6 +29,7 @@ class AxisSpectralConv(nn.Module):
         bases: Basis of each axis, see :class:`SpectralConv`.
         weight: Class of the weights.
         bias: Add a constant to each channel.
+        filter_order: Damp the shortest kept waves, see :class:`SpectralConv`.
 
     Raises:
         ValueError: if the numbers of modes and of bases differ or a number of modes is not positive.
@@ -49,13 +50,16 @@ class AxisSpectralConv(nn.Module):
         bases: Sequence[BasisName | Basis] | None = None,
         weight: Callable[..., SpectralWeight] = DenseWeight,
         bias: bool = True,
+        filter_order: int | None = None,
     ) -> None:
         super().__init__()
         named: Sequence[BasisName | Basis] = bases or ["fourier"] * len(n_modes)
         if len(named) != len(n_modes):
             raise ValueError(f"expected one basis for each entry of n_modes {tuple(n_modes)}, got {tuple(named)}")
         self.convolutions = nn.ModuleList(
-            SpectralConv(in_channels, out_channels, [n], bases=[basis], weight=weight, bias=False)
+            SpectralConv(
+                in_channels, out_channels, [n], bases=[basis], weight=weight, bias=False, filter_order=filter_order
+            )
             for n, basis in zip(n_modes, named, strict=True)
         )
         std = math.sqrt(2 / (in_channels + out_channels))

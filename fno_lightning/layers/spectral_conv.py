@@ -40,9 +40,14 @@ class SpectralConv(nn.Module):
         weight: Class of the weight, called with the input channels, the output channels, the numbers of stored
             coefficients and whether they are complex.
         bias: Add a constant to each channel.
+        filter_order: Damp the shortest kept waves by the exponential filter :math:`e^{-36 (k / k_{max})^p}` of this
+            order p along each axis, an even number such as 8; ``None``: no filter. What a network makes of the waves at
+            its cut-off comes back at every step of a rollout, and may grow; Hou and Li 2007, J. Comput. Phys. 226,
+            eq. 14, with p = 36 for spectral solvers.
 
     Raises:
-        ValueError: if the numbers of modes and of bases differ or a number of modes is not positive.
+        ValueError: if the numbers of modes and of bases differ, or a number of modes or ``filter_order`` is not
+            positive.
 
     Reference: Li et al. 2021, arXiv:2010.08895, sec. 4.
 
@@ -53,6 +58,8 @@ class SpectralConv(nn.Module):
     torch.Size([5, 6, 3, 5, 2])
     """
 
+    gain: Tensor | None
+
     def __init__(
         self,
         in_channels: int,
@@ -62,6 +69,7 @@ class SpectralConv(nn.Module):
         bases: Sequence[BasisName | Basis] | None = None,
         weight: Callable[..., SpectralWeight] = DenseWeight,
         bias: bool = True,
+        filter_order: int | None = None,
     ) -> None:
         super().__init__()
         axes = axis_bases(bases or ["fourier"] * len(n_modes))
@@ -74,11 +82,16 @@ class SpectralConv(nn.Module):
         self.weight = weight(in_channels, out_channels, n_coefficients, is_complex=self.transform.is_complex)
         std = math.sqrt(2 / (in_channels + out_channels))
         self.bias = nn.Parameter(std * torch.randn(out_channels)) if bias else None
+        gain = None if filter_order is None else exponential_filter(axes, n_coefficients, filter_order)
+        self.register_buffer("gain", gain, persistent=False)
 
     def forward(self, x: Float[Tensor, "batch *grid in_channels"]) -> Float[Tensor, "batch *grid out_channels"]:
         """Apply the convolution."""
         grid = x.shape[1:-1]
-        coefficients = self.weight(self.transform.analysis(x), self.transform.resolved(grid))
+        resolved = self.transform.resolved(grid)
+        coefficients = self.weight(self.transform.analysis(x), resolved)
+        if self.gain is not None:
+            coefficients = coefficients * self.gain[resolved].unsqueeze(-1).to(coefficients.dtype)
         if self.bias is not None:
             self._add_to_mean_(coefficients, self.bias)
         return self.transform.synthesis(coefficients, grid)
@@ -91,6 +104,21 @@ class SpectralConv(nn.Module):
         for basis, n_coefficients in zip(self.transform.bases, coefficients.shape[2:-1], strict=True):
             mean = mean.select(1, basis.zero_mode(n_coefficients))
         mean += bias
+
+
+def exponential_filter(bases: Sequence[Basis], n_coefficients: Sequence[int], order: int) -> Float[Tensor, "*mode"]:
+    """Return the factor of each stored mode: 1 for the constant, round-off for the shortest wave along an axis.
+
+    Raises:
+        ValueError: if ``order`` is not positive.
+    """
+    if order < 1:
+        raise ValueError(f"the order of a filter is at least 1, got {order}")
+    factors = []
+    for basis, n in zip(bases, n_coefficients, strict=True):
+        waves = (torch.arange(n, dtype=torch.float64) - basis.zero_mode(n)).abs()
+        factors.append(torch.exp(-36 * (waves / waves.max().clamp(min=1)) ** order))
+    return torch.stack(torch.meshgrid(*factors, indexing="ij")).prod(dim=0).float()
 
 
 def axis_bases(names: Sequence[BasisName | Basis]) -> list[Basis]:

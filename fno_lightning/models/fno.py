@@ -68,6 +68,7 @@ class FNO(nn.Module):
         local_kernel_size: Points of the kernel of ``convolution`` along each axis.
         periodic: Whether each axis is periodic, for the local operator; ``None``: those with a Fourier basis.
         by_axis: Convolve along one axis at a time, :class:`~fno_lightning.layers.AxisSpectralConv`, not along all.
+        filter_order: Damp the shortest kept waves, see :class:`~fno_lightning.layers.SpectralConv`; ``None``: do not.
 
     Raises:
         ValueError: if ``n_modes`` is empty, if it or ``hidden_channels`` is not positive, if ``bases`` or
@@ -108,6 +109,7 @@ class FNO(nn.Module):
         local_kernel_size: int = 3,
         periodic: Sequence[bool] | None = None,
         by_axis: bool = False,
+        filter_order: int | None = None,
     ) -> None:
         super().__init__()
         if hidden_channels < 1:
@@ -124,7 +126,7 @@ class FNO(nn.Module):
         self.padding = _domain_padding(domain_padding, self.n_dims)
         weight = _spectral_weight(factorization, rank, implementation)
         wraps = [basis == "fourier" for basis in bases or ["fourier"] * self.n_dims] if periodic is None else periodic
-        spectral_conv = AxisSpectralConv if by_axis else SpectralConv
+        spectral_conv = partial(AxisSpectralConv if by_axis else SpectralConv, filter_order=filter_order)
         branch = partial(local_branch, channels=hidden_channels, n_modes=n_modes, kernel_size=local_kernel_size)
         self.blocks = nn.ModuleList(
             FNOBlock(

@@ -43,6 +43,8 @@ class FNOModule(ForecastModule):
             the same on every grid), ``convolution`` (a kernel of points), or ``None``.
         local_kernel_size: Points of the kernel of ``convolution`` along each axis.
         by_axis: Convolve along one axis at a time, not along all.
+        filter_order: Damp the shortest kept waves by an exponential filter of this order, such as 8, which keeps what a
+            network makes of them from growing in a rollout; ``None``: do not.
         **kwargs: Options of every forecast, see :class:`~fno_lightning.modules.ForecastModule`.
 
     Raises:
@@ -77,6 +79,7 @@ class FNOModule(ForecastModule):
         local: LocalName | None = None,
         local_kernel_size: int = 3,
         by_axis: bool = False,
+        filter_order: int | None = None,
         **kwargs: Any,
     ) -> None:
         given = locals()  # every argument of the network that is one of this method too

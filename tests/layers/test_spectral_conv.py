@@ -1,3 +1,5 @@
+import math
+
 import pytest
 import torch
 
@@ -126,3 +128,22 @@ def test_weights_are_real_without_fourier_axes():
 def test_refuses_bad_arguments(arguments, message):
     with pytest.raises(ValueError, match=message):
         SpectralConv(2, 2, **arguments)
+
+
+@pytest.mark.parametrize("bases", [("fourier", "fourier"), ("cosine", "fourier")])
+def test_a_filter_keeps_the_mean_and_damps_the_shortest_waves(bases):
+    torch.manual_seed(0)
+    plain = SpectralConv(1, 1, (8, 8), bases=bases).double()
+    filtered = SpectralConv(1, 1, (8, 8), bases=bases, filter_order=4).double()
+    filtered.load_state_dict(plain.state_dict())
+    points = torch.arange(32, dtype=torch.float64) / 32
+    for waves, factor in ((0, 1.0), (2, math.exp(-36 * (2 / 4) ** 4)), (4, math.exp(-36))):
+        x = torch.cos(2 * torch.pi * waves * points).expand(1, 32, 32)[..., None]
+        change = [conv(x) - conv(0 * x) for conv in (filtered, plain)]
+        torch.testing.assert_close(change[0], factor * change[1], rtol=1e-6, atol=1e-9)
+    assert plain.state_dict().keys() == filtered.state_dict().keys()
+
+
+def test_a_filter_has_a_positive_order():
+    with pytest.raises(ValueError, match="at least 1, got 0"):
+        SpectralConv(1, 1, (4,), filter_order=0)

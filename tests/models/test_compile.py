@@ -25,7 +25,7 @@ def gradients(network, x):
         {"factorization": "cp", "implementation": "reconstructed", "domain_padding": 0.25},
         {"factorization": "tt", "norm": "instance_norm"},
         {"local": "differential"},
-        {"by_axis": True, "bases": ("fourier", "cosine")},
+        {"by_axis": True, "bases": ("fourier", "cosine"), "filter_order": 8},
         {"local": "convolution", "periodic": (True, False)},
     ],
 )
