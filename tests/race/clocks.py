@@ -17,8 +17,8 @@ class StepTimer(Callback):
     """Time optimizer steps at several points of a training's progress, then stop it.
 
     With one thread on a CPU it is the time of the processor, which other programs do not prolong, elsewhere that of the
-    clock. The number of finished steps is set to that of each point, because steps of a curriculum take longer later. The
-    first step at a point is not timed.
+    clock. The number of finished steps is set to that of each point, because steps of a curriculum take longer later.
+    The first step at a point is not timed.
 
     Args:
         seconds: Time to be spent at each point, at least.
