@@ -195,7 +195,9 @@ def test_a_test_without_report_logs_valid_times_and_leaves_nothing(make_trainer,
     assert "VRMSE" not in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("options", [{"n_worst": -1}, {"valid_time_threshold": 0.0}, {"valid_time_threshold": math.nan}])
+@pytest.mark.parametrize(
+    "options", [{"n_worst": -1}, {"valid_time_threshold": 0.0}, {"valid_time_threshold": math.nan}]
+)
 def test_numbers_out_of_range_are_refused(options):
     with pytest.raises(ValueError, match=next(iter(options))):
         RolloutEvaluation(**options)
