@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
 from statistics import fmean
 from typing import Any, NamedTuple
 
@@ -146,8 +147,8 @@ def _domain_mean(density: Float[Tensor, "batch time *grid"], spec: FieldSpec) ->
     for points, n_points in zip(spec.coordinates or ((),) * spec.n_dims, density.shape[2:], strict=True):
         if len(points) == n_points > 1:
             low, high = cell_edges(points)
-            inner = (torch.tensor(points[1:]) + torch.tensor(points[:-1])) / 2
-            widths = torch.cat((torch.tensor([low]), inner, torch.tensor([high]))).diff().abs().to(density)
+            inner = ((left + right) / 2 for left, right in pairwise(points))
+            widths = torch.tensor([low, *inner, high], dtype=torch.float64).diff().abs().to(density)
             density = torch.tensordot(density, widths / widths.sum(), dims=([2], [0]))
         else:
             density = density.mean(dim=2)

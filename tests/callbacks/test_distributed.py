@@ -55,7 +55,13 @@ def test_processes_log_what_a_single_one_does(tmp_path):
         expected = evaluate(str(tmp_path / "single" / case), size)
         for rank in range(2):
             assert results[rank][case] == pytest.approx(expected, rel=1e-5), (case, rank)
-        assert len(list((tmp_path / str(size)).rglob("*.png"))) == 4
+        pictures = sorted(path.name for path in (tmp_path / str(size)).rglob("*.png"))
+        alone = sorted(path.name for path in (tmp_path / "single" / case).rglob("*.png"))
+        assert pictures == alone  # the worst is drawn by the process that has it
+        assert any("worst" in name for name in pictures)
+        for name in ("trajectories.csv", "errors_by_parameter.md", "errors_by_lead_time.csv"):
+            (shared,), (whole,) = ((tmp_path / folder).rglob(name) for folder in (str(size), f"single/{case}"))
+            assert shared.read_text().count("\n") == whole.read_text().count("\n")
         assert len(list((tmp_path / str(size)).rglob("errors.md"))) == 1
         forecasts = sorted(path.name for path in (tmp_path / str(size)).rglob("*.hdf5"))
         assert forecasts == [f"forecast_{i:05d}.hdf5" for i in range(3)]

@@ -1,4 +1,5 @@
 import json
+import re
 
 import pytest
 from lightning.pytorch.loggers import CSVLogger, Logger
@@ -82,7 +83,14 @@ def test_results_are_in_the_folder_of_the_run_with_any_logger(make_trainer, tmp_
     assert "TensorBoard" not in printed
     assert json.loads((folder / "errors.json").read_text())["errors"].keys() >= {"vrmse", "rollout/vrmse"}
     pictures = {path.name for path in folder.rglob("*.png")}
-    assert pictures == {"height_0.png", "velocity_x_0.png", "spectra_0.png", "vrmse_by_lead_time.png"}
+    drawn = {
+        f"{name}_{which}.png" for name in ("height", "velocity_x", "spectra") for which in ("0", "worst_speed=1.1")
+    }
+    assert {re.sub(r"speed=1\.\d", "speed=1.1", name) for name in pictures} == {
+        *drawn,
+        "vrmse_by_lead_time.png",
+        "errors_by_speed.png",
+    }
 
 
 def test_a_trial_run_leaves_nothing_behind(make_trainer, tmp_path, capsys):
