@@ -211,7 +211,7 @@ def test_one_step_errors_count_every_window():
 
 
 def test_a_forecast_is_valid_until_its_error_exceeds_one():
-    assert Summary(evaluation([0.5, 0.9])).valid_time == 31
+    assert Summary(evaluation([0.5, 0.9])).valid_time == 30
     assert Summary(evaluation([0.5, 2.0])).valid_time == (31 + 1) / 2
     rising = evaluation([0.5])
     rising["trajectories"][0]["errors"][11] = [1.0, 1.5]
@@ -249,7 +249,7 @@ def test_the_table_shows_mean_and_spread_over_the_seeds():
         Line("a", [results("a", error, seed) for seed, error in enumerate((0.4, 0.5, 0.9))], "rollout"),
     ]
     _, _, still, own = main_table(lines).splitlines()
-    assert [cell.strip() for cell in still.split("|")[1:6]] == ["persistence", "0.400", "0.800", "0.800", "31.0"]
+    assert [cell.strip() for cell in still.split("|")[1:6]] == ["persistence", "0.400", "0.800", "0.800", "30.0"]
     cells = [cell.strip() for cell in own.split("|")[1:-1]]
     assert cells[:4] == ["a", "0.300 ± 0.132", "0.600 ± 0.265", "0.600 ± 0.265"]
     assert cells[5] == "30 30 0"

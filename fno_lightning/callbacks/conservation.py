@@ -84,7 +84,7 @@ def drifts(prediction: Tensor, batch: Batch, spec: FieldSpec) -> list[Drift]:
         for author, by_name in densities.items()
     }
     return [
-        Drift(*({name: drift[i] for name, drift in by_author[author].items()} for author in ("model", "truth")))
+        Drift(*({name: drift[i].clone() for name, drift in by_author[author].items()} for author in ("model", "truth")))
         for i in range(len(prediction))
     ]
 
@@ -106,7 +106,10 @@ def drift_rows(trajectories: Sequence[Drift], spec: FieldSpec) -> Iterator[list[
 
 
 def drift_summary(trajectories: Sequence[Drift]) -> str:
-    """Return a line with the mean absolute drift at the end of the trajectories, of forecast and truth."""
+    """Return a line with the mean absolute drift at the end of the trajectories, of forecast and truth.
+
+    It is empty if no quantity has a drift that is a number.
+    """
     parts = []
     for quantity in trajectories[0].model:
         model, truth = (
@@ -115,6 +118,8 @@ def drift_summary(trajectories: Sequence[Drift]) -> str:
         pairs = [pair for pair in zip(model, truth, strict=True) if not any(map(math.isnan, pair))]
         if pairs:
             parts.append(f"{quantity} {fmean(m for m, _ in pairs):.2g} ({fmean(t for _, t in pairs):.2g})")
+    if not parts:
+        return ""
     return f"conservation, mean relative drift by the last step of the forecast (of the truth): {', '.join(parts)}"
 
 

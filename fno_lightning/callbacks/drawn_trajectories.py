@@ -87,6 +87,7 @@ def _finite_share(error: TrajectoryErrors) -> float:
 
 def _on_cpu(spec: FieldSpec, prediction: Tensor, batch: Batch, i: int) -> Forecast:
     reference, forecast, scalars, constants = (
-        part[i].cpu() for part in (batch.target, prediction, batch.scalars, batch.constants)
+        part[i].cpu().clone()
+        for part in (batch.target, prediction, batch.scalars, batch.constants)  # no views of batches
     )
     return Forecast(spec, reference, forecast, scalars, constants)

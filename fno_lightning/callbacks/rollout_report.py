@@ -147,8 +147,8 @@ class RolloutReport:
         if tables.has_time:
             lines.append(self._valid_time())
         lines += tables.losses()
-        if self._drifts:
-            lines.append(drift_summary(self._drifts))
+        if summary := drift_summary(self._drifts) if self._drifts else "":
+            lines.append(summary)
         (last,) = worst(self._errors, 1)
         scalars = zip(self._module.spec.scalars, last.scalars.tolist(), strict=True)
         text = ", ".join(f"{name} = {value:.4g}" for name, value in scalars)

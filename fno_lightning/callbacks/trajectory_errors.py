@@ -49,14 +49,23 @@ class TrajectoryErrors(NamedTuple):
         error = self.means[forecaster] if field is None else self.by_field[forecaster][:, field]
         return math.nan if last > self.n_steps else float(error[first:last].mean())
 
-    def first_step_above(self, threshold: float, forecaster: Forecaster = "model") -> int | None:
-        """Return the first step, from 1 on, whose error is above a threshold; ``None`` if there is none."""
-        above = (self.means[forecaster] > threshold).nonzero()
+    def first_step_above(
+        self, threshold: float, forecaster: Forecaster = "model", field: int | None = None
+    ) -> int | None:
+        """Return the first step, from 1 on, whose error is above a threshold; ``None`` if there is none.
+
+        Args:
+            threshold: The threshold.
+            forecaster: Author of the forecast.
+            field: Number of the field; ``None``: the mean over the fields that vary.
+        """
+        errors = self.means[forecaster] if field is None else self.by_field[forecaster][:, field]
+        above = (errors > threshold).nonzero()
         return int(above[0]) + 1 if len(above) else None
 
-    def valid_time(self, threshold: float, forecaster: Forecaster = "model") -> int:
+    def valid_time(self, threshold: float, forecaster: Forecaster = "model", field: int | None = None) -> int:
         """Return the first step whose error is above a threshold, or the length of the trajectory."""
-        return self.first_step_above(threshold, forecaster) or self.n_steps
+        return self.first_step_above(threshold, forecaster, field) or self.n_steps
 
 
 def trajectory_errors(
@@ -81,10 +90,10 @@ def trajectory_errors(
     return [
         TrajectoryErrors(
             number,
-            batch.scalars[i].double().cpu(),
+            batch.scalars[i].cpu().double(),
             int(batch.member[i]),
-            {forecaster: error[i] for forecaster, error in errors.items()},
-            {forecaster: error[i] for forecaster, error in means.items()},
+            {forecaster: error[i].clone() for forecaster, error in errors.items()},  # a view holds the whole batch
+            {forecaster: error[i].clone() for forecaster, error in means.items()},
         )
         for i, number in enumerate(numbers)
     ]

@@ -45,6 +45,7 @@ def trajectory_rows(
 ) -> Iterator[list[str | int]]:
     """Yield a header, and for each trajectory its number, scalars, length, valid time in steps, and VRMSE by window.
 
+    A valid time is the first step with an error above the threshold, or the length of the trajectory if there is none.
     Columns of errors are named ``[<forecaster>/]vrmse[_<first>-<last>][/<field>]``, as in the logs.
 
     Args:
@@ -64,8 +65,9 @@ def trajectory_rows(
         for forecaster in forecasters
         for field, name in ((None, ""), *enumerate(spec.fields))
     }
+    valid_times = [f"valid_time/{name}" for name in spec.fields]
     member = ["data_set"] if spec.members else []
-    yield ["number", *member, *spec.scalars, "n_steps", "valid_time", "is_valid_to_the_end", *columns]
+    yield ["number", *member, *spec.scalars, "n_steps", "valid_time", "is_valid_to_the_end", *valid_times, *columns]
     for errors in trajectories:
         yield [
             errors.number,
@@ -74,6 +76,7 @@ def trajectory_rows(
             errors.n_steps,
             errors.valid_time(threshold),
             int(errors.first_step_above(threshold) is None),
+            *(errors.valid_time(threshold, field=field) for field in range(len(spec.fields))),
             *(_number(errors.over(*column)) for column in columns.values()),
         ]
 
