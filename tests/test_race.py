@@ -212,7 +212,7 @@ def test_one_step_errors_count_every_window():
 
 def test_a_forecast_is_valid_until_its_error_exceeds_one():
     assert Summary(evaluation([0.5, 0.9])).valid_time == 30
-    assert Summary(evaluation([0.5, 2.0])).valid_time == (31 + 1) / 2
+    assert Summary(evaluation([0.5, 2.0])).valid_time == (30 + 1) / 2
     rising = evaluation([0.5])
     rising["trajectories"][0]["errors"][11] = [1.0, 1.5]
     assert Summary(rising).valid_time == 12
