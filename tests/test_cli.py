@@ -418,3 +418,4 @@ def test_a_test_shows_the_other_best_checkpoint_beside_the_one_that_is_asked_for
         assert f"{logged['test/rollout/vrmse_0-2']:.3g}" in printed[0]
     assert rows["best"] == rows["best_rollout"]
     assert len(list(Path("runs/wave").glob("version_*"))) == 3
+    assert len(list(Path().rglob("trajectories*.csv"))) == 2  # of the checkpoints that were asked for

@@ -162,9 +162,9 @@ class RolloutReport:
         for table in tables.for_terminal():
             console.print(table)
         for line in self.lines(tables):
-            console.print(line, soft_wrap=True, highlight=False)
+            console.print(line, soft_wrap=True, highlight=False, markup=False)
         for path in paths:
-            console.print(f"report:      {path}", soft_wrap=True)
+            console.print(f"report:      {path}", soft_wrap=True, markup=False)
 
     def _valid_time(self) -> str:
         """Say how long the forecasts are valid, and how many trajectories end before they are not."""
