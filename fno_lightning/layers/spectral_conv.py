@@ -11,6 +11,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from fno_lightning.layers.basis import Basis
+from fno_lightning.layers.conditioning import SpectralModulation
 from fno_lightning.layers.cosine import CosineBasis
 from fno_lightning.layers.fourier import FourierBasis, HalfFourierBasis
 from fno_lightning.layers.spectral_weight import DenseWeight, SpectralWeight
@@ -40,6 +41,8 @@ class SpectralConv(nn.Module):
         weight: Class of the weight, called with the input channels, the output channels, the numbers of stored
             coefficients and whether they are complex.
         bias: Add a constant to each channel.
+        n_conditions: Number of parameters of each sample that scale the coefficients before the multiplication, see
+            :class:`SpectralModulation`; 0: there are none.
 
     Raises:
         ValueError: if the numbers of modes and of bases differ or a number of modes is not positive.
@@ -62,6 +65,7 @@ class SpectralConv(nn.Module):
         bases: Sequence[BasisName | Basis] | None = None,
         weight: Callable[..., SpectralWeight] = DenseWeight,
         bias: bool = True,
+        n_conditions: int = 0,
     ) -> None:
         super().__init__()
         axes = axis_bases(bases or ["fourier"] * len(n_modes))
@@ -72,13 +76,21 @@ class SpectralConv(nn.Module):
         n_coefficients = [basis.n_coefficients(n) for basis, n in zip(axes, n_modes, strict=True)]
         self.transform = SpectralTransform(axes, n_coefficients)
         self.weight = weight(in_channels, out_channels, n_coefficients, is_complex=self.transform.is_complex)
+        self.modulation = SpectralModulation(n_conditions, in_channels, n_coefficients) if n_conditions else None
         std = math.sqrt(2 / (in_channels + out_channels))
         self.bias = nn.Parameter(std * torch.randn(out_channels)) if bias else None
 
-    def forward(self, x: Float[Tensor, "batch *grid in_channels"]) -> Float[Tensor, "batch *grid out_channels"]:
-        """Apply the convolution."""
+    def forward(
+        self,
+        x: Float[Tensor, "batch *grid in_channels"],
+        conditions: Float[Tensor, "batch *one condition"] | None = None,
+    ) -> Float[Tensor, "batch *grid out_channels"]:
+        """Apply the convolution, with the parameters of each sample if it has any."""
         grid = x.shape[1:-1]
-        coefficients = self.weight(self.transform.analysis(x), self.transform.resolved(grid))
+        coefficients, modes = self.transform.analysis(x), self.transform.resolved(grid)
+        if self.modulation is not None:
+            coefficients = self.modulation(coefficients, conditions, modes)
+        coefficients = self.weight(coefficients, modes)
         if self.bias is not None:
             self._add_to_mean_(coefficients, self.bias)
         return self.transform.synthesis(coefficients, grid)

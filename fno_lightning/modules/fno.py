@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Literal
 
 from fno_lightning.arguments import plain, require_list
 from fno_lightning.data import FieldSpec
-from fno_lightning.layers import BasisName, LocalName, NormName, SkipName
+from fno_lightning.layers import BasisName, ConditioningName, LocalName, NormName, SkipName
 from fno_lightning.models import FFNO, FNO, TFNO
 from fno_lightning.modules.base import ForecastModule
 
@@ -43,11 +43,15 @@ class FNOModule(ForecastModule):
             the same on every grid), ``convolution`` (a kernel of points), or ``None``.
         local_kernel_size: Points of the kernel of ``convolution`` along each axis.
         by_axis: Convolve along one axis at a time, not along all.
+        conditioning: How the scalars of the data act: as constant planes among the input alone (``planes``); besides,
+            as functions that scale and shift the channels of each block (``film``), or that scale the coefficients of
+            its modes (``spectral``).
         **kwargs: Options of every forecast, see :class:`~fno_lightning.modules.ForecastModule`.
 
     Raises:
         ValueError: if ``n_modes`` does not have one entry for each axis of the data, or their points are not evenly
-            spaced, which both bases need.
+            spaced, which both bases need; if ``conditioning`` is not ``planes`` and the data have no scalars, or it is
+            ``spectral`` and convolutions are ``by_axis``.
     """
 
     needs_even_axes = True
@@ -77,6 +81,7 @@ class FNOModule(ForecastModule):
         local: LocalName | None = None,
         local_kernel_size: int = 3,
         by_axis: bool = False,
+        conditioning: ConditioningName = "planes",
         **kwargs: Any,
     ) -> None:
         given = locals()  # every argument of the network that is one of this method too
@@ -88,10 +93,16 @@ class FNOModule(ForecastModule):
                 f"n_modes {list(n_modes)} has {len(n_modes)} entries, but the data have {self.spec.n_dims} spatial "
                 f"axes (grid {self.spec.grid_shape}): give one number of modes for each"
             )
+        if conditioning != "planes" and not self.spec.scalars:
+            raise ValueError(
+                f"conditioning={conditioning} is by the scalars of the data, but {self.spec.dataset_name!r} have none: "
+                "use planes"
+            )
         self.bases = _bases_for(self.spec, bases)
         network_arguments = inspect.signature(self.network_class).parameters.keys() & given.keys()
         self.network_arguments: dict[str, Any] = {name: plain(given[name], name) for name in network_arguments} | {
             "bases": self.bases,
+            "n_conditions": len(self.spec.scalars),
             "periodic": [sides == _PERIODIC for sides in self.spec.boundaries] or None,
         }
 
