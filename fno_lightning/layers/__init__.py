@@ -3,6 +3,7 @@
 from fno_lightning.layers.axis_spectral_conv import AxisSpectralConv
 from fno_lightning.layers.basis import Basis
 from fno_lightning.layers.channel_mlp import ChannelLinear, ChannelMLP, SkipName, SoftGating
+from fno_lightning.layers.conditioning import ConditioningName, FiLM, SpectralModulation
 from fno_lightning.layers.cosine import CosineBasis
 from fno_lightning.layers.cp_weight import CPWeight
 from fno_lightning.layers.fno_block import FNOBlock
@@ -23,12 +24,14 @@ __all__ = [
     "CPWeight",
     "ChannelLinear",
     "ChannelMLP",
+    "ConditioningName",
     "ConvolutionBranch",
     "CosineBasis",
     "DenseWeight",
     "DifferentialBranch",
     "DomainPadding",
     "FNOBlock",
+    "FiLM",
     "FourierBasis",
     "GridEmbedding",
     "GroupNorm",
@@ -40,6 +43,7 @@ __all__ = [
     "SkipName",
     "SoftGating",
     "SpectralConv",
+    "SpectralModulation",
     "SpectralTransform",
     "SpectralWeight",
     "TensorTrainWeight",

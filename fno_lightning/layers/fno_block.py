@@ -8,9 +8,11 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from fno_lightning.layers.channel_mlp import ChannelMLP, SkipName, skip_connection
+from fno_lightning.layers.conditioning import FiLM
 from fno_lightning.layers.kernels.activation import gelu
 from fno_lightning.layers.kernels.tiling import tiled
 from fno_lightning.layers.norm import NormName, norm_layer
+from fno_lightning.layers.spectral_conv import SpectralConv
 
 
 class FNOBlock(nn.Module):
@@ -33,6 +35,7 @@ class FNOBlock(nn.Module):
         norm: Normalisation: ``instance_norm``, ``group_norm``, ``layer_norm`` or ``None``.
         activate: Apply σ; the last block of a network leaves it out.
         local: Operator over neighbouring points, beside the convolution; ``None``: none.
+        film: Scale and shift, by parameters of each sample, of what the first σ acts on; ``None``: none.
 
     Attributes:
         tiling: Evaluate everything but the convolution and the local operator tile by tile, like :class:`ChannelMLP`.
@@ -54,10 +57,13 @@ class FNOBlock(nn.Module):
         norm: NormName | None = None,
         activate: bool = True,
         local: nn.Module | None = None,
+        film: FiLM | None = None,
     ) -> None:
         super().__init__()
         self.conv = conv
         self.local = local
+        self.film = film
+        self.is_modulated = isinstance(conv, SpectralConv) and conv.modulation is not None
         self.skip = skip_connection(skip, channels) if skip else None
         hidden_channels = round(channels * channel_mlp_expansion)
         self.mlp = (
@@ -72,12 +78,24 @@ class FNOBlock(nn.Module):
         self.activate = activate
         self.tiling = True
 
-    def forward(self, x: Float[Tensor, "batch *grid channel"]) -> Float[Tensor, "batch *grid channel"]:
-        """Apply the block."""
-        spectral = self.conv(x) if self.local is None else self.conv(x) + self.local(x)
+    def forward(
+        self,
+        x: Float[Tensor, "batch *grid channel"],
+        conditions: Float[Tensor, "batch *one condition"] | None = None,
+    ) -> Float[Tensor, "batch *grid channel"]:
+        """Apply the block.
+
+        Args:
+            x: Input.
+            conditions: Parameters of each sample; only with ``film``, or a convolution that they modulate.
+        """
+        spectral = self.conv(x, conditions) if self.is_modulated else self.conv(x)
+        if self.local is not None:
+            spectral = spectral + self.local(x)
+        film = () if self.film is None else self.film(conditions)
         if self.tiling and self._acts_on_points:
-            return tiled(self._combine, [x, spectral], self._pointwise_parameters())
-        return self._combine(x, spectral)
+            return tiled(self._combine, [x, spectral], self._pointwise_parameters(), film)
+        return self._combine(x, spectral, *film)
 
     @property
     def _acts_on_points(self) -> bool:
@@ -88,15 +106,21 @@ class FNOBlock(nn.Module):
     def _pointwise_parameters(self) -> Iterator[Tensor]:
         yield from self.parameters(recurse=False)
         for child in self.children():
-            if child is not self.conv and child is not self.local:
+            if child not in (self.conv, self.local, self.film):
                 yield from child.parameters()
 
     def _combine(
-        self, x: Float[Tensor, "*point channel"], spectral: Float[Tensor, "*point channel"]
+        self,
+        x: Float[Tensor, "*point channel"],
+        spectral: Float[Tensor, "*point channel"],
+        scale: Tensor | None = None,
+        shift: Tensor | None = None,
     ) -> Float[Tensor, "*point channel"]:
         h = self.conv_norm(spectral)
         if self.skip is not None:
             h = h + self.skip(x)
+        if scale is not None and shift is not None:
+            h = h * scale + shift
         h = self._activation(h)
         if self.mlp is not None:
             h = self.mlp(h)

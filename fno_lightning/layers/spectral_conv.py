@@ -11,6 +11,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from fno_lightning.layers.basis import Basis
+from fno_lightning.layers.conditioning import SpectralModulation
 from fno_lightning.layers.cosine import CosineBasis
 from fno_lightning.layers.fourier import FourierBasis, HalfFourierBasis
 from fno_lightning.layers.spectral_weight import DenseWeight, SpectralWeight
@@ -44,6 +45,8 @@ class SpectralConv(nn.Module):
             order p along each axis, an even number such as 8; ``None``: no filter. What a network makes of the waves at
             its cut-off comes back at every step of a rollout, and may grow; Hou and Li 2007, J. Comput. Phys. 226,
             eq. 14, with p = 36 for spectral solvers.
+        n_conditions: Number of parameters of each sample that scale the coefficients before the multiplication, see
+            :class:`SpectralModulation`; 0: there are none.
 
     Raises:
         ValueError: if the numbers of modes and of bases differ, or a number of modes or ``filter_order`` is not
@@ -70,6 +73,7 @@ class SpectralConv(nn.Module):
         weight: Callable[..., SpectralWeight] = DenseWeight,
         bias: bool = True,
         filter_order: int | None = None,
+        n_conditions: int = 0,
     ) -> None:
         super().__init__()
         axes = axis_bases(bases or ["fourier"] * len(n_modes))
@@ -80,18 +84,25 @@ class SpectralConv(nn.Module):
         n_coefficients = [basis.n_coefficients(n) for basis, n in zip(axes, n_modes, strict=True)]
         self.transform = SpectralTransform(axes, n_coefficients)
         self.weight = weight(in_channels, out_channels, n_coefficients, is_complex=self.transform.is_complex)
+        self.modulation = SpectralModulation(n_conditions, in_channels, n_coefficients) if n_conditions else None
         std = math.sqrt(2 / (in_channels + out_channels))
         self.bias = nn.Parameter(std * torch.randn(out_channels)) if bias else None
         gain = None if filter_order is None else exponential_filter(axes, n_coefficients, filter_order)
         self.register_buffer("gain", gain, persistent=False)
 
-    def forward(self, x: Float[Tensor, "batch *grid in_channels"]) -> Float[Tensor, "batch *grid out_channels"]:
-        """Apply the convolution."""
+    def forward(
+        self,
+        x: Float[Tensor, "batch *grid in_channels"],
+        conditions: Float[Tensor, "batch *one condition"] | None = None,
+    ) -> Float[Tensor, "batch *grid out_channels"]:
+        """Apply the convolution, with the parameters of each sample if it has any."""
         grid = x.shape[1:-1]
-        resolved = self.transform.resolved(grid)
-        coefficients = self.weight(self.transform.analysis(x), resolved)
+        coefficients, modes = self.transform.analysis(x), self.transform.resolved(grid)
+        if self.modulation is not None:
+            coefficients = self.modulation(coefficients, conditions, modes)
+        coefficients = self.weight(coefficients, modes)
         if self.gain is not None:
-            coefficients = coefficients * self.gain[resolved].unsqueeze(-1).to(coefficients.dtype)
+            coefficients = coefficients * self.gain[modes].unsqueeze(-1).to(coefficients.dtype)
         if self.bias is not None:
             self._add_to_mean_(coefficients, self.bias)
         return self.transform.synthesis(coefficients, grid)

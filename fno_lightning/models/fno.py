@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 from jaxtyping import Float
@@ -14,9 +14,11 @@ from fno_lightning.layers import (
     AxisSpectralConv,
     BasisName,
     ChannelMLP,
+    ConditioningName,
     CPWeight,
     DenseWeight,
     DomainPadding,
+    FiLM,
     FNOBlock,
     GridEmbedding,
     LocalName,
@@ -69,11 +71,17 @@ class FNO(nn.Module):
         periodic: Whether each axis is periodic, for the local operator; ``None``: those with a Fourier basis.
         by_axis: Convolve along one axis at a time, :class:`~fno_lightning.layers.AxisSpectralConv`, not along all.
         filter_order: Damp the shortest kept waves, see :class:`~fno_lightning.layers.SpectralConv`; ``None``: do not.
+        conditioning: What the last ``n_conditions`` input channels, constant planes, do besides being input: nothing
+            (``planes``), scale and shift the channels of each block (``film``, :class:`~fno_lightning.layers.FiLM`), or
+            scale the coefficients of its modes (``spectral``, :class:`~fno_lightning.layers.SpectralModulation`). Their
+            values are read at the first point.
+        n_conditions: Number of these planes; ``planes`` does not need it.
 
     Raises:
         ValueError: if ``n_modes`` is empty, if it or ``hidden_channels`` is not positive, if ``bases`` or
-            ``domain_padding`` do not have one entry for each axis, if ``local_kernel_size`` is even, or, in the forward
-            pass, if the input has another number of dimensions or of channels.
+            ``domain_padding`` do not have one entry for each axis, if ``local_kernel_size`` is even, if
+            ``conditioning`` lacks planes or does not go with ``by_axis``, or, in the forward pass, if the input has
+            another number of dimensions or of channels.
 
     Good values: ``n_modes`` a quarter of the points of each axis at most, ``hidden_channels`` 32 to 128.
     Reference: Li et al. 2021, arXiv:2010.08895.
@@ -110,6 +118,8 @@ class FNO(nn.Module):
         periodic: Sequence[bool] | None = None,
         by_axis: bool = False,
         filter_order: int | None = None,
+        conditioning: ConditioningName = "planes",
+        n_conditions: int = 0,
     ) -> None:
         super().__init__()
         if hidden_channels < 1:
@@ -126,7 +136,10 @@ class FNO(nn.Module):
         self.padding = _domain_padding(domain_padding, self.n_dims)
         weight = _spectral_weight(factorization, rank, implementation)
         wraps = [basis == "fourier" for basis in bases or ["fourier"] * self.n_dims] if periodic is None else periodic
-        spectral_conv = partial(AxisSpectralConv if by_axis else SpectralConv, filter_order=filter_order)
+        self.n_conditions = 0 if conditioning == "planes" else n_conditions
+        _check_conditioning(conditioning, n_conditions, in_channels, by_axis=by_axis)
+        modulated = partial(SpectralConv, n_conditions=n_conditions if conditioning == "spectral" else 0)
+        spectral_conv = partial(AxisSpectralConv if by_axis else modulated, filter_order=filter_order)
         branch = partial(local_branch, channels=hidden_channels, n_modes=n_modes, kernel_size=local_kernel_size)
         self.blocks = nn.ModuleList(
             FNOBlock(
@@ -140,6 +153,7 @@ class FNO(nn.Module):
                 norm=norm,
                 activate=layer < n_layers - 1,
                 local=branch(local, periodic=wraps) if local else None,
+                film=FiLM(n_conditions, hidden_channels) if conditioning == "film" else None,
             )
             for layer in range(n_layers)
         )
@@ -151,17 +165,24 @@ class FNO(nn.Module):
             self._check(x)
         grid = x.shape[2:]
         x = x.movedim(1, -1)
+        conditions = self._conditions(x)
         if self.embedding is not None:
             x = self.embedding(x)
         x = self.lifting(x)
         if self.padding is not None:
             x = self.padding(x)
         for block in self.blocks:
-            x = block(x)
+            x = block(x) if conditions is None else block(x, conditions)
         if self.padding is not None:
             x = self.padding.crop(x, grid)
         y: Tensor = self.projection(x)
         return y.movedim(-1, 1)
+
+    def _conditions(self, x: Float[Tensor, "batch *grid channel"]) -> Float[Tensor, "batch *one condition"] | None:
+        """Return the parameters of each sample, from one point of their planes."""
+        if not self.n_conditions:
+            return None
+        return x[(slice(None), *(slice(1),) * self.n_dims, slice(-self.n_conditions, None))]
 
     def _check(self, x: Tensor) -> None:
         if x.ndim != self.n_dims + 2 or x.shape[1] != self.in_channels:
@@ -185,6 +206,18 @@ def _spectral_weight(
         "tt": TensorTrainWeight,
     }
     return partial(low_rank[factorization], rank=rank, implementation=implementation)
+
+
+def _check_conditioning(conditioning: ConditioningName, n_conditions: int, in_channels: int, *, by_axis: bool) -> None:
+    if conditioning not in get_args(ConditioningName):
+        raise ValueError(f"conditioning is {conditioning!r}, expected one of {get_args(ConditioningName)}")
+    if conditioning != "planes" and not 1 <= n_conditions <= in_channels:
+        raise ValueError(
+            f"conditioning={conditioning} needs n_conditions, the number of constant planes at the end of the "
+            f"{in_channels} input channels, got {n_conditions}"
+        )
+    if conditioning == "spectral" and by_axis:
+        raise ValueError("conditioning=spectral is for convolutions along all axes at once: use film with by_axis")
 
 
 def _domain_padding(fractions: float | Sequence[float] | None, n_dims: int) -> DomainPadding | None:

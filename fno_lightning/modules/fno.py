@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Literal
 
 from fno_lightning.arguments import plain, require_list
 from fno_lightning.data import FieldSpec
-from fno_lightning.layers import BasisName, LocalName, NormName, SkipName
+from fno_lightning.layers import BasisName, ConditioningName, LocalName, NormName, SkipName
 from fno_lightning.models import FFNO, FNO, TFNO
 from fno_lightning.modules.base import ForecastModule
 
@@ -45,11 +45,15 @@ class FNOModule(ForecastModule):
         by_axis: Convolve along one axis at a time, not along all.
         filter_order: Damp the shortest kept waves by an exponential filter of this order, such as 8, which keeps what a
             network makes of them from growing in a rollout; ``None``: do not.
+        conditioning: How the scalars of the data act: as constant planes among the input alone (``planes``); besides,
+            as functions that scale and shift the channels of each block (``film``), or that scale the coefficients of
+            its modes (``spectral``).
         **kwargs: Options of every forecast, see :class:`~fno_lightning.modules.ForecastModule`.
 
     Raises:
         ValueError: if ``n_modes`` does not have one entry for each axis of the data, or their points are not evenly
-            spaced, which both bases need.
+            spaced, which both bases need; if ``conditioning`` is not ``planes`` and the data have no scalars, or it is
+            ``spectral`` and convolutions are ``by_axis``.
     """
 
     needs_even_axes = True
@@ -80,16 +84,23 @@ class FNOModule(ForecastModule):
         local_kernel_size: int = 3,
         by_axis: bool = False,
         filter_order: int | None = None,
+        conditioning: ConditioningName = "planes",
         **kwargs: Any,
     ) -> None:
         given = locals()  # every argument of the network that is one of this method too
         require_list(n_modes=n_modes)
         super().__init__(spec, **kwargs)
         n_modes = require_one_for_each_axis(plain(n_modes, "n_modes"), self.spec)
+        if conditioning != "planes" and not self.spec.scalars:
+            raise ValueError(
+                f"conditioning={conditioning} is by the scalars of the data, but {self.spec.dataset_name!r} have none: "
+                "use planes"
+            )
         self.bases = bases_for(self.spec, bases)
         network_arguments = inspect.signature(self.network_class).parameters.keys() & given.keys()
         self.network_arguments: dict[str, Any] = {name: plain(given[name], name) for name in network_arguments} | {
             "bases": self.bases,
+            "n_conditions": len(self.spec.scalars),
             "periodic": [sides == _PERIODIC for sides in self.spec.boundaries] or None,
         }
 

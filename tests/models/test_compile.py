@@ -27,6 +27,8 @@ def gradients(network, x):
         {"local": "differential"},
         {"by_axis": True, "bases": ("fourier", "cosine"), "filter_order": 8},
         {"local": "convolution", "periodic": (True, False)},
+        {"conditioning": "film", "n_conditions": 2},
+        {"conditioning": "spectral", "n_conditions": 1, "bases": ("fourier", "cosine")},
     ],
 )
 def test_one_graph_serves_every_batch_size(settings):
@@ -63,8 +65,9 @@ def test_inductor_gives_the_eager_gradients(local):
     torch.testing.assert_close(gradients(compiled, x), gradients(eager, x), rtol=1e-4, atol=1e-6)
 
 
-def test_exports():
-    network = FNO((6, 4), 3, 2, 8, 2)
+@pytest.mark.parametrize("conditioning", ["planes", "film", "spectral"])
+def test_exports(conditioning):
+    network = FNO((6, 4), 3, 2, 8, 2, conditioning=conditioning, n_conditions=1)
     batch = torch.export.Dim("batch", min=1, max=64)
     exported = torch.export.export(network, (torch.randn(2, 3, 12, 10),), dynamic_shapes=({0: batch},))
     x = torch.randn(7, 3, 12, 10)

@@ -19,8 +19,9 @@ def module_of(kind, make_data, **options):
 def test_every_option_of_the_network_is_one_of_the_module_and_a_hyper_parameter(kind, make_data):
     module = module_of(kind, make_data)
     network = inspect.signature(kind.network_class).parameters
-    options = network.keys() - {"in_channels", "out_channels", "periodic"}
-    assert module.network_arguments.keys() == options | {"periodic"}
+    of_data = {"periodic", "n_conditions"}
+    options = network.keys() - {"in_channels", "out_channels"} - of_data
+    assert module.network_arguments.keys() == options | of_data
     assert options <= module.hparams.keys()
     defaults = options - {"n_modes", "hidden_channels", "n_layers"}
     assert all(module.network_arguments[name] == module.hparams[name] == network[name].default for name in defaults)
@@ -40,10 +41,8 @@ def test_help_explains_every_option(name, capsys):
     with pytest.raises(SystemExit):
         main(["fit", "--model.help", name])
     shown = capsys.readouterr().out
-    for option in (set(inspect.signature(FNO).parameters) - {"in_channels", "out_channels", "periodic"}) | {
-        "freeze",
-        "loss",
-    }:
+    of_data = {"in_channels", "out_channels", "periodic", "n_conditions"}
+    for option in (set(inspect.signature(FNO).parameters) - of_data) | {"freeze", "loss"}:
         assert f"--model.init_args.{option} " in shown or f"--model.{option} " in shown, option
     assert "See :class:" not in shown
 

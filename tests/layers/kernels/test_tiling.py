@@ -30,12 +30,19 @@ def loss_and_gradients(network, x, **options):
         {"norm": "layer_norm"},
         {"norm": "instance_norm"},
         {"channel_mlp_skip": None, "fno_skip": None, "domain_padding": 0.2},
+        {"conditioning": "film", "n_conditions": 2},
+        {"conditioning": "film", "n_conditions": 1, "norm": "group_norm"},
+        {"conditioning": "spectral", "n_conditions": 2},
     ],
 )
-def test_tiles_change_nothing(settings, monkeypatch):
+@pytest.mark.parametrize("grid", [(17, 13), (3, 4)])  # tiles of a part of a sample, and of two samples
+def test_tiles_change_nothing(settings, grid, monkeypatch):
     torch.manual_seed(0)
     network = FNO((6, 4), 3, 2, 8, 2, **settings)
-    x = torch.randn(2, 3, 17, 13, requires_grad=True)
+    for block in network.blocks:
+        for parameter in (*block.conv.parameters(), *(block.film.parameters() if block.film else ())):
+            parameter.data.normal_(std=0.2)  # some are zero at first
+    x = torch.randn(5, 3, *grid, requires_grad=True)
     whole = loss_and_gradients(network, x)
     monkeypatch.setattr(dispatch, "TILE_VALUES", 200)
     calls = []
