@@ -17,7 +17,7 @@ from fno_lightning.callbacks.forecasting import gathered
 from fno_lightning.callbacks.parameter_groups import groups_by_parameter
 from fno_lightning.callbacks.parameter_table import ParameterTables
 from fno_lightning.callbacks.pictures import Pictures, file_names
-from fno_lightning.callbacks.trajectory_errors import TrajectoryErrors, trajectory_errors
+from fno_lightning.callbacks.trajectory_errors import TrajectoryErrors, errors_of_trajectories
 from fno_lightning.callbacks.trajectory_files import lead_time_rows, trajectory_rows, write_rows
 from fno_lightning.data import Batch
 from fno_lightning.files import atomic_file
@@ -50,7 +50,7 @@ class RolloutReport:
 
     def update(self, prediction: Tensor, batch: Batch, numbers: Sequence[int]) -> None:
         """Add forecasts ``(batch, time, field, *grid)`` of the trajectories with these numbers in their split."""
-        errors = trajectory_errors(prediction, batch, numbers, self._module)
+        errors = errors_of_trajectories(prediction, batch, numbers, self._module)
         self._worst.update(prediction, batch, errors)
         self._errors += errors
         if self._has_drifts:

@@ -68,7 +68,7 @@ class TrajectoryErrors(NamedTuple):
         return self.first_step_above(threshold, forecaster, field) or self.n_steps
 
 
-def trajectory_errors(
+def errors_of_trajectories(
     prediction: Tensor, batch: Batch, numbers: Sequence[int], module: ForecastModule
 ) -> list[TrajectoryErrors]:
     """Return the errors of a batch of forecasts and of persistence, on the CPU.
