@@ -2,10 +2,10 @@
 
     python -m tests.benchmarks.grids [--names tests/benchmarks/darcy_32.yaml burgers_series] [--seeds 0 1 2]
 
-Every training is that of the configuration, once with all points and once with ``train_strides: [1, 2]``; the trainings
-have equally many steps, and those on two grids are cheaper. Printed are the error on the training grid and the ratios of
-the errors on half and on twice the points to it, mean and standard deviation over the seeds. The test split is simulated
-on each grid, from the same seeds.
+Every training is that of the configuration, once with all points and once with ``train_strides: [1, 2]``; they have
+equally many steps, and those on two grids are cheaper. Printed are the error on the training grid and the ratios of the
+errors on half and on twice the points to it, mean and standard deviation over the seeds. The test split is simulated on
+each grid, from the same seeds.
 """
 
 from __future__ import annotations
