@@ -410,9 +410,9 @@ def test_a_test_shows_the_other_best_checkpoint_beside_the_one_that_is_asked_for
     for name in ("best", "best_rollout"):
         capsys.readouterr()
         cli = main(["test", *options, f"--ckpt_path={folder / name}.ckpt"])
-        printed = [line for line in capsys.readouterr().out.splitlines() if "│ model, best" in line]
+        printed = [line for line in capsys.readouterr().out.splitlines() if "│ best" in line]
         rows[name] = {line.split("│")[1].strip(): line for line in printed}
-        assert next(iter(rows[name])) == f"model, {name}.ckpt"
+        assert next(iter(rows[name])) == f"{name}.ckpt"
         logged = cli.trainer.callback_metrics
         assert f"{logged['test/vrmse']:.3g}" in printed[0]
         assert f"{logged['test/rollout/vrmse_0-2']:.3g}" in printed[0]
