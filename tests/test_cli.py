@@ -376,7 +376,7 @@ def test_a_loaded_checkpoint_predicts_without_data(here):
     fit()
     module = ForecastModule.load_from_checkpoint(BEST, weights_only=True)
     assert type(module) is FNOModule
-    assert module.forecast(torch.zeros(1, 2, 2, 40), scalars=torch.ones(1, 1), n_steps=4).shape == (1, 4, 2, 40)
+    assert module.forecast(torch.zeros(1, 2, 2, 16), scalars=torch.ones(1, 1), n_steps=4).shape == (1, 4, 2, 16)
 
 
 def test_two_processes_share_the_work(here):
