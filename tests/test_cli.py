@@ -296,7 +296,9 @@ def test_an_optimizer_given_on_the_command_line_keeps_its_own_defaults(here):
 
 def test_weights_of_fields_that_do_not_exist_are_refused_in_one_line(failing):
     told = failing("--model.init_args.loss=VRMSE", '--model.init_args.loss.init_args.weights={"flow": 3}')
-    assert told.endswith("weights of the loss name the fields ['flow'], but the data have ['height', 'flux']")
+    assert told == (
+        "error: weights of the loss name the fields ['flow'], but the data have ['height', 'flux'] (FNOModule)"
+    )
 
 
 @pytest.mark.parametrize(
