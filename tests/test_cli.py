@@ -251,6 +251,28 @@ def test_optimizer_schedule_and_loss_come_from_the_command_line(here):
     assert type(cli.model.loss).__name__ == "RelativeL2"
 
 
+def test_a_loss_and_a_sum_of_losses_come_from_a_file(here):
+    Path("loss.yaml").write_text(
+        "model:\n"
+        "  init_args:\n"
+        "    loss:\n"
+        "      class_path: fno_lightning.losses.WeightedSum\n"
+        "      init_args:\n"
+        "        losses:\n"
+        "          - {class_path: fno_lightning.losses.VRMSE, init_args: {weights: {flux: 3}}}\n"
+        "          - {class_path: fno_lightning.losses.Spectrum}\n"
+        "        factors: [1, 0.1]\n"
+    )
+    cli = fit("--config=loss.yaml")
+    first, second = cli.model.loss.losses
+    assert (type(first).__name__, type(second).__name__, cli.model.loss.factors) == ("VRMSE", "Spectrum", [1.0, 0.1])
+    assert first.weight.tolist() == [0.5, 1.5]
+    assert torch.isfinite(cli.trainer.callback_metrics["val/loss"])
+    main(["test", "--config", "runs/wave/version_0/config.yaml", "--ckpt_path", BEST])
+    cli = fit("--model.init_args.loss=VRMSE", '--model.init_args.loss.init_args.weights={"flux": 3}')
+    assert cli.model.loss.weight.tolist() == [0.5, 1.5]
+
+
 def test_the_rhythm_of_a_schedule_comes_from_a_file(here):
     Path("schedule.yaml").write_text(
         "trainer: {max_epochs: 2}\n"
@@ -270,6 +292,13 @@ def test_the_rhythm_of_a_schedule_comes_from_a_file(here):
 def test_an_optimizer_given_on_the_command_line_keeps_its_own_defaults(here):
     cli = fit("--model.init_args.optimizer=torch.optim.Adam", "--trainer.limit_train_batches=1")
     assert cli.trainer.optimizers[0].param_groups[0]["weight_decay"] == 0
+
+
+def test_weights_of_fields_that_do_not_exist_are_refused_in_one_line(failing):
+    told = failing("--model.init_args.loss=VRMSE", '--model.init_args.loss.init_args.weights={"flow": 3}')
+    assert told == (
+        "error: weights of the loss name the fields ['flow'], but the data have ['height', 'flux'] (FNOModule)"
+    )
 
 
 @pytest.mark.parametrize(

@@ -6,5 +6,19 @@ from fno_lightning.losses.mse import MSE
 from fno_lightning.losses.relative_l2 import RelativeL2
 from fno_lightning.losses.rmse import RMSE, VRMSE, MeanFluctuation
 from fno_lightning.losses.sobolev import Sobolev
+from fno_lightning.losses.spectrum import Spectrum
+from fno_lightning.losses.weighted_sum import WeightedSum
 
-__all__ = ["MSE", "RMSE", "VRMSE", "FieldLoss", "FourierLoss", "Loss", "MeanFluctuation", "RelativeL2", "Sobolev"]
+__all__ = [
+    "MSE",
+    "RMSE",
+    "VRMSE",
+    "FieldLoss",
+    "FourierLoss",
+    "Loss",
+    "MeanFluctuation",
+    "RelativeL2",
+    "Sobolev",
+    "Spectrum",
+    "WeightedSum",
+]

@@ -29,6 +29,13 @@ class Loss(nn.Module, ABC):
             ValueError: if the loss needs something that the fields do not have.
         """
 
+    def leave_out(self, varies: Sequence[bool]) -> None:
+        """Learn which fields vary in the train split, before a training or an evaluation; others are predicted exactly.
+
+        Raises:
+            ValueError: if nothing would be trained.
+        """
+
     @abstractmethod
     def forward(
         self, prediction: Float[Tensor, "batch time field *grid"], target: Float[Tensor, "batch time field *grid"]
@@ -39,6 +46,9 @@ class Loss(nn.Module, ABC):
 class FieldLoss(Loss):
     """Loss that is a mean of errors, one of each sample, at each time, in each field.
 
+    A module leaves out fields that do not vary in the train split: it predicts them exactly, so that their errors are
+    round-off, which would only make the mean smaller.
+
     Args:
         weights: Weight of each field in the mean, by its name; others weigh 1. They are scaled to a mean of 1.
 
@@ -48,6 +58,9 @@ class FieldLoss(Loss):
     """
 
     weight: Tensor | None
+    """Weight of each field, of mean 1; ``None`` before the names of the fields are known."""
+    is_weighted: bool
+    """Whether the weights differ, or will."""
 
     def __init__(self, weights: Mapping[str, float] | None = None) -> None:
         super().__init__()
@@ -55,20 +68,33 @@ class FieldLoss(Loss):
         self.weights: dict[str, float] = plain(dict(weights or {}), "weights")
         if wrong := {name: value for name, value in self.weights.items() if not 0 <= value < float("inf")}:
             raise ValueError(f"weights of fields are numbers of at least 0, got {wrong}")
-        self.register_buffer("weight", None, persistent=False)
+        self.is_weighted = bool(self.weights)
+        self.weight = None  # no buffer, which would be averaged with others
+        self._fields: tuple[str, ...] = ()
 
     def bind(self, fields: Sequence[str], periodic: Sequence[bool]) -> None:
         """Find the fields of the weights; see :meth:`Loss.bind`."""
         if unknown := sorted(set(self.weights) - set(fields)):
             raise ValueError(f"weights of the loss name the fields {unknown}, but the data have {list(fields)}")
-        if not self.weights:
+        self._fields = tuple(fields)
+        self.is_weighted = bool(self.weights)
+        self.weight = self._weight_of([True] * len(fields))
+
+    def leave_out(self, varies: Sequence[bool]) -> None:
+        """Give fields that do not vary no weight, unless none does; see :meth:`Loss.leave_out`."""
+        if self.weight is None:  # nobody has given the names
             return
-        weight = torch.tensor([self.weights.get(name, 1.0) for name in fields])
+        varies = varies if any(varies) else [True] * len(varies)
+        self.is_weighted = bool(self.weights) or not all(varies)
+        self.weight.copy_(self._weight_of(varies))  # in place, where captured steps read it
+
+    def _weight_of(self, varies: Sequence[bool]) -> Tensor:
+        named = zip(self._fields, varies, strict=True)
+        weight = torch.tensor([self.weights.get(name, 1.0) if does else 0.0 for name, does in named])
         if weight.sum() == 0:
-            raise ValueError(
-                f"weights of the loss are 0 for all of the fields {list(fields)}: nothing would be trained"
-            )
-        self.weight = weight / weight.mean()
+            left = [name for name, does in zip(self._fields, varies, strict=True) if does]
+            raise ValueError(f"weights of the loss are 0 for all of the fields {left}: nothing would be trained")
+        return weight / weight.mean()
 
     @abstractmethod
     def errors(
@@ -81,11 +107,13 @@ class FieldLoss(Loss):
     ) -> Float[Tensor, ""]:
         """Return the mean error."""
         errors = self.errors(prediction, target)
-        if self.weight is not None:
-            errors = errors * self.weight.to(errors)
-        elif self.weights:
+        if not self.is_weighted:
+            return errors.mean()
+        if self.weight is None:
             raise ValueError("weights by field need the names of the fields: call bind(fields, periodic) first")
-        return errors.mean()
+        if self.weight.device != errors.device:
+            self.weight = self.weight.to(errors.device)
+        return (errors * self.weight.to(errors.dtype)).mean()
 
 
 def units_of_ratio(units: str) -> Literal["normalized", "spreads"]:

@@ -23,4 +23,4 @@ class MSE(FieldLoss):
         self, prediction: Float[Tensor, "batch time field *grid"], target: Float[Tensor, "batch time field *grid"]
     ) -> Float[Tensor, ""]:
         """Return the mean square error."""
-        return super().forward(prediction, target) if self.weights else (prediction - target).square().mean()
+        return super().forward(prediction, target) if self.is_weighted else (prediction - target).square().mean()

@@ -341,6 +341,22 @@ class ForecastModule(RolloutTraining):
         self._has_started = True
         rank_zero_info(f"starting from the weights in {self.initial_weights}")
 
+    def on_train_start(self) -> None:
+        """Let the loss leave out fields that do not vary; now the statistics are known, those of a checkpoint too."""
+        self._leave_out_constant_fields()
+
+    def on_validation_start(self) -> None:
+        """Do as before a training."""
+        self._leave_out_constant_fields()
+
+    def on_test_start(self) -> None:
+        """Do as before a training."""
+        self._leave_out_constant_fields()
+
+    def _leave_out_constant_fields(self) -> None:
+        if isinstance(self.loss, Loss):
+            self.loss.leave_out(self.normalizer.field_varies.tolist())
+
     def prepare_network(self, network: nn.Module) -> None:
         """Freeze the parts of a new network that are not trained, and choose what it keeps for the backward pass."""
         freeze_parts(network, self.freeze_parts)

@@ -4,11 +4,21 @@ import pytest
 import torch
 from neuralop.losses import LpLoss
 
-from fno_lightning.losses import MSE, RMSE, VRMSE, MeanFluctuation, RelativeL2, Sobolev
+from fno_lightning.losses import MSE, RMSE, VRMSE, MeanFluctuation, RelativeL2, Sobolev, Spectrum, WeightedSum
 from fno_lightning.losses.base import units_of_ratio
 from fno_lightning.metrics import rmse, vrmse
 
-LOSSES = [MSE(), RelativeL2(), RMSE(), VRMSE(), MeanFluctuation(), Sobolev(), Sobolev(-1.0)]
+LOSSES = [
+    MSE(),
+    RelativeL2(),
+    RMSE(),
+    VRMSE(),
+    MeanFluctuation(),
+    Sobolev(),
+    Sobolev(-1.0),
+    Spectrum(),
+    WeightedSum([VRMSE(), Spectrum()], [1.0, 0.1]),
+]
 NAMES = [f"{type(loss).__name__}{getattr(loss, 'order', '')}" for loss in LOSSES]
 
 
@@ -55,6 +65,14 @@ def test_mean_and_fluctuation_are_compared_apart():
     torch.testing.assert_close(loss(1.5 * target + 3.0, target), 0.5 * 3.0 / spread + 0.5 * math.sqrt(31 / 32))
 
 
+def test_a_small_fluctuation_of_the_error_is_seen_beside_a_large_mean():
+    x = torch.arange(32) / 32
+    target = torch.sin(2 * torch.pi * x).view(1, 1, 1, -1)
+    error = 1e-3 * torch.cos(4 * torch.pi * x)
+    found = MeanFluctuation(mean_weight=0.0, smallest=1e-9, epsilon=1e-9)(target + 10 + error, target)
+    assert found.item() == pytest.approx(1e-3 * math.sqrt(31 / 32), rel=1e-3)
+
+
 @pytest.mark.parametrize("order", [-1.0, 0.0, 0.5, 2.0])
 @pytest.mark.parametrize("n", [24, 25])
 def test_sobolev_weighs_waves_by_their_number(order, n):
@@ -87,7 +105,7 @@ def test_sobolev_continues_fields_evenly_over_ends():
 def test_weights_by_field_are_a_weighted_mean(fields):
     prediction, target = fields
     names = ["a", "b", "c", "d"]
-    for make in (MSE, RMSE, VRMSE, RelativeL2, Sobolev, MeanFluctuation):
+    for make in (MSE, RMSE, VRMSE, RelativeL2, Sobolev, MeanFluctuation, Spectrum):
         loss = make(weights={"b": 3.0, "d": 0.0})
         loss.bind(names, [True] * (target.ndim - 3))
         one = make()
@@ -147,7 +165,7 @@ def test_a_perfect_prediction_has_no_loss_and_a_finite_gradient(fields, loss):
 
 
 def test_gradients_are_those_of_finite_differences(fields):
-    prediction, target = (f[:1, :, :, ..., :4] for f in fields)
+    prediction, target = (f[:1, :1, :2, ..., :4] for f in fields)
     prediction = prediction.requires_grad_()
     for loss in LOSSES:
         assert torch.autograd.gradcheck(lambda p, loss=loss: loss(p, target), prediction)
@@ -156,6 +174,27 @@ def test_gradients_are_those_of_finite_differences(fields):
 def test_relative_l2_does_not_overflow_in_half_precision():
     target = torch.full((1, 1, 1, 256, 256), 8.0, dtype=torch.float16)
     assert RelativeL2()(1.5 * target, target).item() == pytest.approx(0.5, abs=1e-4)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+@pytest.mark.parametrize("loss", LOSSES[1:], ids=NAMES[1:])  # MSE is torch's
+def test_losses_of_half_precision_are_accumulated_in_float32(loss, dtype):
+    generator = torch.Generator().manual_seed(0)
+    target = torch.randn(2, 1, 2, 64, 64, generator=generator).to(dtype)
+    prediction = (2 * target).to(dtype)
+    found = loss(prediction, target)
+    assert found.dtype == torch.float32
+    torch.testing.assert_close(found.double(), loss(prediction.double(), target.double()), rtol=1e-5, atol=0)
+
+
+@pytest.mark.usefixtures("compiler")
+@pytest.mark.parametrize("loss", LOSSES, ids=NAMES)
+def test_one_graph_compiles_a_loss(loss):
+    generator = torch.Generator().manual_seed(0)
+    prediction, target = (torch.randn(2, 1, 2, 8, 6, generator=generator, requires_grad=True) for _ in range(2))
+    compiled = torch.compile(loss, backend="aot_eager", fullgraph=True)
+    found, expected = (torch.autograd.grad(function(prediction, target), prediction) for function in (compiled, loss))
+    torch.testing.assert_close(found, expected)
 
 
 def test_a_mixed_precision_prediction_keeps_its_gradient():
