@@ -376,7 +376,7 @@ def test_a_loaded_checkpoint_predicts_without_data(here):
     fit()
     module = ForecastModule.load_from_checkpoint(BEST, weights_only=True)
     assert type(module) is FNOModule
-    assert module.forecast(torch.zeros(1, 2, 2, 40), scalars=torch.ones(1, 1), n_steps=4).shape == (1, 4, 2, 40)
+    assert module.forecast(torch.zeros(1, 2, 2, 16), scalars=torch.ones(1, 1), n_steps=4).shape == (1, 4, 2, 16)
 
 
 def test_two_processes_share_the_work(here):
@@ -410,9 +410,9 @@ def test_a_test_shows_the_other_best_checkpoint_beside_the_one_that_is_asked_for
     for name in ("best", "best_rollout"):
         capsys.readouterr()
         cli = main(["test", *options, f"--ckpt_path={folder / name}.ckpt"])
-        printed = [line for line in capsys.readouterr().out.splitlines() if "│ model, best" in line]
+        printed = [line for line in capsys.readouterr().out.splitlines() if "│ best" in line]
         rows[name] = {line.split("│")[1].strip(): line for line in printed}
-        assert next(iter(rows[name])) == f"model, {name}.ckpt"
+        assert next(iter(rows[name])) == f"{name}.ckpt"
         logged = cli.trainer.callback_metrics
         assert f"{logged['test/vrmse']:.3g}" in printed[0]
         assert f"{logged['test/rollout/vrmse_0-2']:.3g}" in printed[0]

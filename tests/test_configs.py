@@ -45,7 +45,7 @@ EQUATIONS = {
         "widths": [1.0, 2.0],
         "refinement": 1,
     },
-    "trl2d": {"cooling_times": [0.1], "n_frames": 12, "frame_interval": 0.1, "compile": False},
+    "trl2d": {"cooling_times": [0.1], "n_frames": 21, "frame_interval": 0.1, "compile": False},
 }
 """What an equation needs beside a quarter of its grid to be solved in a moment."""
 

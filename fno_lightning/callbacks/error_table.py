@@ -117,10 +117,9 @@ class _Shown(NamedTuple):
 
     def rows(self) -> Iterator[tuple[str, Forecaster, Errors]]:
         """Yield the label of each row, its forecaster, and the errors that it is taken from."""
-        name = f"model, {self.checkpoint}" if self.others and self.checkpoint else "model"
-        yield name, "model", self.errors
+        yield self.checkpoint if self.others and self.checkpoint else "model", "model", self.errors
         for other, errors in self.others.items():
-            yield f"model, {other}", "model", errors
+            yield other, "model", errors
         for baseline in BASELINES:
             yield baseline, baseline, self.errors
 
@@ -173,6 +172,7 @@ def _columns(errors: Errors, metrics: Sequence[str], stage: Stage) -> list[_Colu
         sorted({name.window for name in errors if name.window is not None and name.group == group})
         for group in ("", ROLLOUT)
     )
+    of_targets = [] if of_rollouts else of_targets  # the next step and rollouts say more
     names = []
     for metric in metrics:
         for loader in (None, *loaders):
@@ -205,7 +205,7 @@ def _left_out(module: ForecastModule) -> str:
 def _for_terminal(spec: FieldSpec, stage: Stage, columns: Sequence[_Column], shown: _Shown, left_out: str) -> Table:
     caption = f"mean over samples, fields and lead times{left_out}"
     table = Table(title=f"{_title(spec, stage)}\n{spec.source}", caption=caption)
-    table.add_column()
+    table.add_column(no_wrap=True)
     for column in columns:
         table.add_column("\n".join(column.header), justify="right")
     for row in _rows(columns, shown, field=None):

@@ -1,9 +1,10 @@
 """Losses: training objectives."""
 
 from fno_lightning.losses.base import FieldLoss, Loss
+from fno_lightning.losses.fourier import FourierLoss
 from fno_lightning.losses.mse import MSE
 from fno_lightning.losses.relative_l2 import RelativeL2
 from fno_lightning.losses.rmse import RMSE, VRMSE, MeanFluctuation
 from fno_lightning.losses.sobolev import Sobolev
 
-__all__ = ["MSE", "RMSE", "VRMSE", "FieldLoss", "Loss", "MeanFluctuation", "RelativeL2", "Sobolev"]
+__all__ = ["MSE", "RMSE", "VRMSE", "FieldLoss", "FourierLoss", "Loss", "MeanFluctuation", "RelativeL2", "Sobolev"]

@@ -18,9 +18,9 @@ Units: TypeAlias = Literal["normalized", "physical"]
 class Loss(nn.Module, ABC):
     """Scalar measure of the difference between prediction and target, both ``(batch, time, field, *grid)``."""
 
-    units: Units = "normalized"
-    """Whether a module hands over fields in units of their spread over the train split, without their mean
-    (``normalized``), or physical ones."""
+    units: Literal["normalized", "spreads", "physical"] = "normalized"
+    """What a module hands over: fields as multiples of their spread over the train split, as the deviation from their
+    mean there (``normalized``) or as they are (``spreads``), or in ``physical`` units, float32 or better."""
 
     def bind(self, fields: Sequence[str], periodic: Sequence[bool]) -> None:
         """Take the names of the fields, and whether each axis is periodic, from the module that the loss is given to.
@@ -88,16 +88,28 @@ class FieldLoss(Loss):
         return errors.mean()
 
 
-def require_units(units: str) -> Units:
-    """Return the name of units.
+def units_of_ratio(units: str) -> Literal["normalized", "spreads"]:
+    """Return what a loss that is a ratio compares, in which a field's unit does not matter but its mean does.
+
+    In physical units squares of large values would overflow, and small values vanish beside an ε.
 
     Raises:
-        ValueError: if there are none of this name.
+        ValueError: if there are no units of this name.
     """
-    for known in get_args(Units):
-        if units == known:
-            return known  # type: ignore[no-any-return]
-    raise ValueError(f"units of a loss are {' or '.join(get_args(Units))}, got {units!r}")
+    if units not in get_args(Units):
+        raise ValueError(f"units of a loss are {' or '.join(get_args(Units))}, got {units!r}")
+    return "normalized" if units == "normalized" else "spreads"
+
+
+def require_floor(name: str, value: float) -> float:
+    """Return a number that keeps a ratio or the gradient of a root finite.
+
+    Raises:
+        ValueError: if it is below 1e-9, whose fourth power float32 can just hold, or not finite.
+    """
+    if not 1e-9 <= value < float("inf"):
+        raise ValueError(f"{name} keeps the loss and its gradient finite and must be at least 1e-9, got {value}")
+    return value
 
 
 def mean_square(fields: Float[Tensor, "batch time field *grid"]) -> Float[Tensor, "batch time field"]:

@@ -3,7 +3,7 @@
 from jaxtyping import Float
 from torch import Tensor
 
-from fno_lightning.losses.base import FieldLoss
+from fno_lightning.losses.base import FieldLoss, mean_square
 
 
 class MSE(FieldLoss):
@@ -17,7 +17,7 @@ class MSE(FieldLoss):
         self, prediction: Float[Tensor, "batch time field *grid"], target: Float[Tensor, "batch time field *grid"]
     ) -> Float[Tensor, "batch time field"]:
         """Return the mean square error over the grid."""
-        return (prediction - target).square().flatten(3).mean(dim=3)
+        return mean_square(prediction - target)
 
     def forward(
         self, prediction: Float[Tensor, "batch time field *grid"], target: Float[Tensor, "batch time field *grid"]

@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from fno_lightning.losses.base import FieldLoss, Units, require_units
+from fno_lightning.losses.base import FieldLoss, Units, units_of_ratio
 
 
 class RelativeL2(FieldLoss):
@@ -17,7 +17,8 @@ class RelativeL2(FieldLoss):
     Every sample and field weighs the same, however large its values are. Norms are accumulated in float32 or better.
 
     Args:
-        epsilon: ε; keeps the loss finite where the target vanishes.
+        epsilon: ε; keeps the loss finite where the target vanishes. In units of the spread of each field over the train
+            split.
         units: Compare ``normalized`` fields, whose norm is that of the deviation from the mean over the train split, or
             ``physical`` ones, as most published set-ups do.
         weights: Weight of each field, by its name, see :class:`~fno_lightning.losses.FieldLoss`.
@@ -30,7 +31,7 @@ class RelativeL2(FieldLoss):
     ) -> None:
         super().__init__(weights)
         self.epsilon = epsilon
-        self.units = require_units(units)
+        self.units = units_of_ratio(units)
 
     def errors(
         self, prediction: Float[Tensor, "batch time field *grid"], target: Float[Tensor, "batch time field *grid"]

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from fno_lightning.losses.base import FieldLoss, mean_square
+from fno_lightning.losses.base import FieldLoss, mean_square, require_floor
 
 
 class RMSE(FieldLoss):
@@ -24,14 +24,12 @@ class RMSE(FieldLoss):
         weights: Weight of each field, by its name, see :class:`~fno_lightning.losses.FieldLoss`.
 
     Raises:
-        ValueError: if ``epsilon`` is not positive.
+        ValueError: if ``epsilon`` is below 1e-9.
     """
 
     def __init__(self, epsilon: float = 1e-3, weights: Mapping[str, float] | None = None) -> None:
         super().__init__(weights)
-        if not epsilon > 0:
-            raise ValueError(f"epsilon keeps a gradient finite and must be positive, got {epsilon}")
-        self.epsilon = epsilon
+        self.epsilon = require_floor("epsilon", epsilon)
 
     def errors(
         self, prediction: Float[Tensor, "batch time field *grid"], target: Float[Tensor, "batch time field *grid"]
@@ -55,7 +53,7 @@ class VRMSE(RMSE):
         weights: Weight of each field, by its name, see :class:`~fno_lightning.losses.FieldLoss`.
 
     Raises:
-        ValueError: if ``smallest`` or ``epsilon`` is not positive.
+        ValueError: if ``smallest`` or ``epsilon`` is below 1e-9.
 
     Reference: Ohana et al. 2024, The Well, arXiv:2412.00568, section 4.
     """
@@ -64,9 +62,7 @@ class VRMSE(RMSE):
         self, smallest: float = 1e-2, epsilon: float = 1e-3, weights: Mapping[str, float] | None = None
     ) -> None:
         super().__init__(epsilon, weights)
-        if not smallest > 0:
-            raise ValueError(f"smallest is a standard deviation that errors are divided by, above 0, got {smallest}")
-        self.smallest = smallest
+        self.smallest = require_floor("smallest", smallest)
 
     def errors(
         self, prediction: Float[Tensor, "batch time field *grid"], target: Float[Tensor, "batch time field *grid"]
@@ -90,7 +86,7 @@ class MeanFluctuation(VRMSE):
         weights: Weight of each field, by its name, see :class:`~fno_lightning.losses.FieldLoss`.
 
     Raises:
-        ValueError: if ``mean_weight`` is negative, or ``smallest`` or ``epsilon`` is not positive.
+        ValueError: if ``mean_weight`` is negative, or ``smallest`` or ``epsilon`` below 1e-9.
     """
 
     def __init__(
@@ -109,12 +105,11 @@ class MeanFluctuation(VRMSE):
         self, prediction: Float[Tensor, "batch time field *grid"], target: Float[Tensor, "batch time field *grid"]
     ) -> Float[Tensor, "batch time field"]:
         """Return the sums of both errors."""
-        error = (prediction - target).to(torch.promote_types(prediction.dtype, torch.float32))
-        mean = error.flatten(3).mean(dim=3)
-        square = mean.square()
-        fluctuation = (mean_square(error) - square).clamp(min=0)
+        error = prediction - target
+        error = error.to(torch.promote_types(error.dtype, torch.float32)).flatten(3)
+        fluctuation, mean = torch.var_mean(error, dim=3, correction=0)  # the difference of squares would cancel
         floor = self.epsilon**2
-        parts = (fluctuation + floor).sqrt() + self.mean_weight * (square + floor).sqrt()
+        parts = (fluctuation + floor).sqrt() + self.mean_weight * (mean.square() + floor).sqrt()
         parts = parts - (1 + self.mean_weight) * self.epsilon
         return parts / (spatial_variance(target) + self.smallest**2).sqrt()
 

@@ -16,8 +16,9 @@ from fno_lightning.metrics.pointwise import (
     rmse,
     vrmse,
 )
-from fno_lightning.metrics.spectral import SpectralError, band_edges, shell_power, spectral_error, wavenumber_length
+from fno_lightning.metrics.spectral import SpectralError, band_edges, shell_power, spectral_error
 from fno_lightning.metrics.standard import STANDARD_METRICS, MetricFactory
+from fno_lightning.wavenumbers import wavenumber_length
 
 __all__ = [
     "MAE",

@@ -11,6 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from fno_lightning.metrics.base import EPSILON, FieldMetric
+from fno_lightning.wavenumbers import mode_power, wavenumber_length
 
 
 def shell_power(
@@ -38,32 +39,11 @@ def shell_power(
     tensor([0.0000, 4.5000, 0.0000])
     """
     grid_shape = fields.shape[-n_dims:]
-    grid = tuple(range(-n_dims, 0))
-    power = torch.fft.rfftn(fields, dim=grid, norm="forward").abs().square()
-    weight = _multiplicity(grid_shape[-1]).to(power)
+    power = mode_power(fields, n_dims)
     length = wavenumber_length(grid_shape, spacing or (1.0,) * n_dims)
     shell = (torch.bucketize(length, edges.to(length), right=True) - 1).to(power.device)
-    members = torch.stack([(shell == i).to(power) for i in range(len(edges) - 1)], dim=-1) * weight[:, None]
+    members = torch.stack([(shell == i).to(power) for i in range(len(edges) - 1)], dim=-1)
     return torch.matmul(power.flatten(start_dim=-n_dims), members.flatten(end_dim=-2))
-
-
-def wavenumber_length(grid_shape: Sequence[int], spacing: Sequence[float]) -> Float[Tensor, "*half_grid"]:
-    """Return |k| of each mode of a real transform (``torch.fft.rfftn``), in radians per unit of length, in float64."""
-    axes = [
-        2 * math.pi * torch.fft.fftfreq(n, d, dtype=torch.float64)
-        for n, d in zip(grid_shape[:-1], spacing[:-1], strict=True)
-    ]
-    axes.append(2 * math.pi * torch.fft.rfftfreq(grid_shape[-1], spacing[-1], dtype=torch.float64))
-    return torch.stack(torch.meshgrid(*axes, indexing="ij")).square().sum(dim=0).sqrt()
-
-
-def _multiplicity(n_points: int) -> Tensor:
-    """Number of modes of the full transform that each mode of the half transform represents, along the last axis."""
-    weight = torch.full((n_points // 2 + 1,), 2.0)
-    weight[0] = 1
-    if n_points % 2 == 0:
-        weight[-1] = 1
-    return weight
 
 
 def spectral_error(

@@ -90,12 +90,14 @@ class RolloutTraining(FieldForecaster):
 
     def _compare(self, prediction: Tensor, target: Tensor, member: Tensor | None) -> Tensor:
         """Return the loss of normalised predictions of a target in physical units."""
-        loss: Tensor
-        if getattr(self.loss, "units", "normalized") == "physical":
-            loss = self.loss(self.normalizer.decode(prediction, member, target.dtype), target)
+        units = getattr(self.loss, "units", "normalized")  # a module of torch has none
+        if units == "normalized":
+            target = self.normalizer.encode(target, member).to(torch.promote_types(self._precision, torch.float32))
         else:
-            target = self.normalizer.encode(target, member)
-            loss = self.loss(prediction, target.to(torch.promote_types(self._precision, torch.float32)))
+            prediction = self.normalizer.decode(prediction, member, target.dtype)
+        if units == "spreads":
+            prediction, target = (self.normalizer.in_spreads(frames, member) for frames in (prediction, target))
+        loss: Tensor = self.loss(prediction, target)
         return loss
 
     def require_long_targets(self, n_target: int) -> None:

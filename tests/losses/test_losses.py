@@ -5,7 +5,7 @@ import torch
 from neuralop.losses import LpLoss
 
 from fno_lightning.losses import MSE, RMSE, VRMSE, MeanFluctuation, RelativeL2, Sobolev
-from fno_lightning.losses.base import require_units
+from fno_lightning.losses.base import units_of_ratio
 from fno_lightning.metrics import rmse, vrmse
 
 LOSSES = [MSE(), RelativeL2(), RMSE(), VRMSE(), MeanFluctuation(), Sobolev(), Sobolev(-1.0)]
@@ -117,7 +117,7 @@ def test_impossible_options_are_refused(options):
 
 def test_other_units_than_these_two_are_refused():
     with pytest.raises(ValueError, match="units of a loss are normalized or physical, got 'metric'"):
-        require_units("metric")
+        units_of_ratio("metric")
 
 
 @pytest.mark.parametrize("loss", LOSSES, ids=NAMES)
