@@ -203,10 +203,7 @@ class MixedDataModule(FieldDataModule):
                 present = known.constant_fields if name.startswith("constant_") else known.fields
                 columns = [channels.index(channel) for channel in present]
                 tables[name][self.names.index(member), columns] = getattr(statistics, name)
-        mean, std = self._pooled_scalars(own, sizes)
-        return Statistics(
-            **tables, scalar_mean=mean, scalar_std=std
-        )  # a member without a scalar has it 0: no logarithm
+        return Statistics(**tables, **self._pooled_scalars(own, sizes))
 
     def prepare_data(self) -> None:
         """Prepare every member."""
@@ -249,17 +246,32 @@ class MixedDataModule(FieldDataModule):
         ]
         return MixedDataset(aligned)
 
-    def _pooled_scalars(self, own: Mapping[str, Statistics], sizes: Sequence[int]) -> tuple[Tensor, Tensor]:
-        """Mean and standard deviation of each scalar over the samples of all members; 0 where a member lacks it."""
-        names = self.spec.scalars
-        mean, std = (torch.zeros(len(self.members), len(names), dtype=torch.float64) for _ in range(2))
+    def _pooled_scalars(self, own: Mapping[str, Statistics], sizes: Sequence[int]) -> dict[str, Tensor]:
+        """Statistics of each scalar over the samples of all members; it is 0 where a member lacks it.
+
+        It has a logarithm only where all members that there may be are here, and have it.
+        """
+        names, shape = self.spec.scalars, (len(self.members), len(self.spec.scalars))
+        tables = {
+            field.name: torch.full(shape, torch.nan if "_log_" in field.name else 0.0, dtype=torch.float64)
+            for field in fields(Statistics)
+            if field.name.startswith("scalar_")
+        }
         for row, (member, statistics) in enumerate(own.items()):
             columns = [names.index(name) for name in self.members[member].spec.scalars]
-            mean[row, columns] = statistics.scalar_mean
-            std[row, columns] = statistics.scalar_std
+            for name, table in tables.items():
+                found = getattr(statistics, name)
+                table[row, columns] = torch.nan if found is None else found
+        if len(self.members) < len(self.names):
+            tables["scalar_log_mean"].fill_(torch.nan)
         weights = torch.tensor(sizes, dtype=torch.float64) / sum(sizes)
-        pooled = weights @ mean
-        return pooled, (weights @ (std.square() + (mean - pooled).square())).sqrt()
+        pooled = {"scalar_min": tables["scalar_min"].amin(dim=0), "scalar_max": tables["scalar_max"].amax(dim=0)}
+        for kind in ("scalar", "scalar_log"):
+            means, stds = tables[f"{kind}_mean"], tables[f"{kind}_std"]
+            mean = weights @ means
+            pooled[f"{kind}_mean"] = mean
+            pooled[f"{kind}_std"] = (weights @ (stds.square() + (means - mean).square())).sqrt()
+        return pooled
 
 
 def _union(groups: Any) -> tuple[str, ...]:

@@ -70,9 +70,11 @@ class Statistics:
         constant_std: Standard deviation of each constant field.
         scalar_mean: Mean of each scalar over the trajectories, ``(scalar,)``.
         scalar_std: Standard deviation of each scalar over the trajectories.
-        scalar_log_mean: Mean of the natural logarithm of each scalar that is positive and spans a decade or more, NaN
-            for others; ``None``: NaN for all.
+        scalar_log_mean: Mean of the natural logarithm of each scalar, NaN for one that is not positive everywhere;
+            ``None``: NaN for all.
         scalar_log_std: Standard deviation of that logarithm, NaN or ``None`` alike.
+        scalar_min: Smallest value of each scalar; ``None``: unknown.
+        scalar_max: Largest value of each scalar; ``None``: unknown.
     """
 
     mean: Tensor
@@ -87,6 +89,8 @@ class Statistics:
     scalar_std: Tensor
     scalar_log_mean: Tensor | None = None
     scalar_log_std: Tensor | None = None
+    scalar_min: Tensor | None = None
+    scalar_max: Tensor | None = None
 
 
 class StoredTypes(NamedTuple):
@@ -103,13 +107,19 @@ class StoredTypes(NamedTuple):
     scalars: Sequence[np.dtype]
 
 
-def log_moments(scalars: Float[Tensor, "scalar trajectory"]) -> tuple[Tensor, Tensor]:
-    """Return mean and standard deviation of the logarithm of each scalar; NaN if it is not positive over a decade."""
-    mean, std = (torch.full((len(scalars),), torch.nan, dtype=torch.float64) for _ in range(2))
-    for i, values in enumerate(scalars.double()):
-        if len(values) and values.min() > 0 and 10 * values.min() <= values.max() < float("inf"):
-            mean[i], std[i] = values.log().mean(), values.log().std(correction=0)
-    return mean, std
+def scalar_statistics(values: Float[Tensor, "scalar trajectory"]) -> dict[str, Tensor]:
+    """Return the statistics of scalars, by the names that :class:`Statistics` has for them."""
+    values = values.double()
+    unknown = values.new_full((len(values),), torch.nan)
+    smallest, largest = values.aminmax(dim=1) if values.shape[1] else (unknown, unknown)
+    is_positive = ((smallest > 0) & largest.isfinite())[:, None]
+    logarithms = torch.where(is_positive, values, torch.nan).log()
+    table = {"scalar_min": smallest, "scalar_max": largest}
+    for kind, numbers in (("scalar", values), ("scalar_log", logarithms)):
+        mean = numbers.mean(dim=1, keepdim=True)
+        table[f"{kind}_mean"] = mean[:, 0]
+        table[f"{kind}_std"] = (numbers - mean).square().mean(dim=1).sqrt()  # torch.std warns of no scalars
+    return table
 
 
 def statistics_from_moments(
@@ -117,28 +127,27 @@ def statistics_from_moments(
     values: tuple[Tensor, Tensor],
     deltas: tuple[Tensor, Tensor],
     constants: tuple[Tensor, Tensor],
-    scalars: tuple[Tensor, Tensor],
-    scalar_logs: tuple[Tensor, Tensor],
+    scalars: Float[Tensor, "scalar trajectory"],
     stored: StoredTypes,
 ) -> Statistics:
-    """Return the statistics with given means and standard deviations; the root mean squares follow from them.
+    """Return the statistics with given means and standard deviations, and of given scalars.
 
-    Standard deviations that are no more than rounding become 0.
+    The root mean squares follow from them. Standard deviations that are no more than rounding become 0.
 
     Args:
         values: Mean and standard deviation of each field.
         deltas: The same of the differences between successive steps of each field.
         constants: The same of each constant field.
-        scalars: The same of each scalar.
-        scalar_logs: The same of its logarithm, see :func:`log_moments`.
+        scalars: Values of each scalar.
         stored: Types that they are stored in.
     """
     mean, std, mean_delta, std_delta = (part.double() for part in (*values, *deltas))
-    constant_mean, constant_std, scalar_mean, scalar_std = (part.double() for part in (*constants, *scalars))
+    constant_mean, constant_std = (part.double() for part in constants)
+    of_scalars = scalar_statistics(scalars)
     std_delta = significant(std_delta, torch.hypot(mean, std), stored.fields)
     std = significant(std, mean, stored.fields)
     constant_std = significant(constant_std, constant_mean, stored.constants)
-    scalar_std = significant(scalar_std, scalar_mean, stored.scalars)
+    of_scalars["scalar_std"] = significant(of_scalars["scalar_std"], of_scalars["scalar_mean"], stored.scalars)
     return Statistics(
         mean=mean,
         std=std,
@@ -148,8 +157,5 @@ def statistics_from_moments(
         rms_delta=torch.hypot(mean_delta, std_delta),
         constant_mean=constant_mean,
         constant_std=constant_std,
-        scalar_mean=scalar_mean,
-        scalar_std=scalar_std,
-        scalar_log_mean=scalar_logs[0],
-        scalar_log_std=scalar_logs[1],
+        **of_scalars,
     )

@@ -39,7 +39,7 @@ from fno_lightning.modules.compatibility import (
 )
 from fno_lightning.modules.initial_weights import freeze_parts, load_weights, read_weights, require_same_options
 from fno_lightning.modules.loaders import ByLoader, evaluated_loaders
-from fno_lightning.modules.normalization import Normalization
+from fno_lightning.modules.normalization import LogScalars, Normalization
 from fno_lightning.modules.optimizers import default_optimizer, set_learning_rate
 from fno_lightning.modules.precision import require_precision
 from fno_lightning.modules.rollout_training import RolloutTraining
@@ -105,8 +105,8 @@ class ForecastModule(RolloutTraining):
             see docs/accuracy.md for what it does.
         normalization: ``zscore``, or ``source_norm`` for linear steady equations; see
             :class:`~fno_lightning.modules.Normalizer`.
-        log_scalars: Whether scalars that are positive and span a decade or more in the train split enter the network by
-            their logarithm.
+        log_scalars: Which scalars enter the network by their logarithm: those that are positive and span a decade or
+            more in the train split (``True``), none (``False``), or those of these names, which must be positive.
         reversible_norm: Show the network each sample in units of its own last frame, with the spatial means and
             deviations beside it, and map its output back; see
             :class:`~fno_lightning.modules.reversible_norm.ReversibleNorm`. For fields whose mean drifts far beside
@@ -158,7 +158,7 @@ class ForecastModule(RolloutTraining):
         bundle: int = 1,
         residual: bool = False,
         normalization: Normalization = "zscore",
-        log_scalars: bool = True,
+        log_scalars: LogScalars = True,
         reversible_norm: bool = False,
         loss: Loss | None = None,
         unrolling: Unrolling | None = None,

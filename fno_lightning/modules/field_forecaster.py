@@ -15,7 +15,7 @@ from fno_lightning.autoregressive import rollout
 from fno_lightning.data import Batch, FieldSpec, Statistics
 from fno_lightning.modules.compatibility import check_axes, complete_inputs
 from fno_lightning.modules.lazy_network import LazyNetworkModule
-from fno_lightning.modules.normalization import Normalization, Normalizer, require_linear_steady
+from fno_lightning.modules.normalization import LogScalars, Normalization, Normalizer, require_linear_steady
 from fno_lightning.modules.reversible_norm import ReversibleNorm
 
 
@@ -28,7 +28,7 @@ class FieldForecaster(LazyNetworkModule):
         bundle: Number of frames that one application of the network predicts.
         residual: Predict the change from each frame to the next, not the frames.
         normalization: See :class:`~fno_lightning.modules.Normalizer`.
-        log_scalars: Whether scalars that span a decade enter by their logarithm.
+        log_scalars: Which scalars enter by their logarithm, see :class:`~fno_lightning.modules.Normalizer`.
         reversible_norm: Whether the network sees each sample in units of its own last frame.
         **kwargs: Of Lightning's module.
 
@@ -49,7 +49,7 @@ class FieldForecaster(LazyNetworkModule):
         bundle: int,
         residual: bool,
         normalization: Normalization,
-        log_scalars: bool,
+        log_scalars: LogScalars,
         reversible_norm: bool,
         **kwargs: Any,
     ) -> None:

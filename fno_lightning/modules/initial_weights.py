@@ -90,7 +90,8 @@ def load_weights(module: nn.Module, state: Mapping[str, Tensor], *, with_normali
     parts = (NETWORK, NORMALIZER) if with_normalization else (NETWORK,)
     given = {name: value for name, value in state.items() if name.startswith(parts)}
     own = {name: value for name, value in module.state_dict().items() if name.startswith(parts)}
-    own = {name: value for name, value in own.items() if name in given or not name.endswith(".varies")}  # as up to 0.2
+    up_to_0_2 = (".varies", ".is_log")  # had neither: the normaliser fills them in
+    own = {name: value for name, value in own.items() if name in given or not name.endswith(up_to_0_2)}
     if not any(name.startswith(NORMALIZER) for name in given):
         own = {name: value for name, value in own.items() if name.startswith(NETWORK)}
     differing = [

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Literal, Self, TypeAlias
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
+from fno_lightning.arguments import plain, require_list
 from fno_lightning.data import FieldSpec, Statistics
 
 
@@ -104,6 +105,11 @@ def over_grid(statistic: Tensor, fields: Tensor, n_dims: int, member: Tensor | N
 
 Normalization: TypeAlias = Literal["zscore", "source_norm"]
 
+LogScalars: TypeAlias = bool | Sequence[str]
+
+SMALLEST_SPAN = 10.0
+"""Smallest ratio of largest to smallest value for which a scalar enters by its logarithm unasked."""
+
 SOURCE = "source"
 """Name of the constant field that ``source_norm`` takes the norm of."""
 
@@ -120,6 +126,19 @@ def require_linear_steady(spec: FieldSpec, n_steps_input: int) -> None:
             f"the data {spec.dataset_name!r} have the constant fields {list(spec.constant_fields)} and "
             f"n_steps_input={n_steps_input}: use zscore"
         )
+
+
+def _checked(log_scalars: LogScalars, spec: FieldSpec, kind: Normalization) -> LogScalars:
+    """Return the choice of scalars, if the data have them and the normalisation can use it."""
+    if isinstance(log_scalars, bool):
+        return log_scalars and kind == "zscore"
+    require_list(log_scalars=log_scalars)
+    names = tuple(plain(log_scalars, "log_scalars"))
+    if unknown := [name for name in names if name not in spec.scalars]:
+        raise ValueError(f"log_scalars names {unknown}, but the scalars of the data are {list(spec.scalars)}")
+    if names and kind != "zscore":
+        raise ValueError(f"log_scalars is {list(names)}, but with normalization={kind} scalars enter as they are")
+    return names
 
 
 class Normalizer(_Statistics):
@@ -141,12 +160,18 @@ class Normalizer(_Statistics):
     are aligned by name, share theirs, so that the absence of a coefficient looks the same for all.
 
     With ``zscore``, scalars that are positive and span a decade or more in the train split enter by their logarithm: a
-    cooling time of 0.03 to 3 would otherwise be "small" for most trajectories.
+    cooling time of 0.03 to 3 would otherwise be "small" for most trajectories. What is not positive later enters as the
+    smallest positive number; :meth:`require_positive` finds it. With ``source_norm`` all scalars enter as they are,
+    because the equation is homogeneous in them, not in their logarithms.
 
     Args:
         spec: Description of the data set.
         kind: ``zscore`` or ``source_norm``.
-        log_scalars: Whether scalars may enter by their logarithm.
+        log_scalars: Which scalars enter by their logarithm: those that span a decade (``True``), none, or those of
+            these names, whatever they span.
+
+    Raises:
+        ValueError: if ``log_scalars`` names scalars that there are not, or any with ``source_norm``.
     """
 
     is_fitted: Tensor
@@ -156,10 +181,10 @@ class Normalizer(_Statistics):
     is_log: Tensor
     """1 for a scalar that enters by its logarithm, 0 for another, ``(scalar,)``."""
 
-    def __init__(self, spec: FieldSpec, kind: Normalization = "zscore", *, log_scalars: bool = True) -> None:
+    def __init__(self, spec: FieldSpec, kind: Normalization = "zscore", *, log_scalars: LogScalars = True) -> None:
         super().__init__()
         self.scalar_names = spec.scalars
-        self.log_scalars = log_scalars and kind == "zscore"
+        self.log_scalars = _checked(log_scalars, spec, kind)
         self.n_dims = spec.n_dims
         self.source_channel = spec.constant_fields.index(SOURCE) if kind == "source_norm" else None
         n_members = len(spec.members)
@@ -173,15 +198,20 @@ class Normalizer(_Statistics):
         self.scalars = ZScore(len(spec.scalars))
 
     def fit(self, statistics: Statistics) -> None:
-        """Take over the statistics of a train split."""
+        """Take over the statistics of a train split.
+
+        Raises:
+            ValueError: if a scalar of ``log_scalars`` is not positive there.
+        """
+        is_log = self._find_logarithmic(statistics)
         self.fields.fit(statistics.mean, statistics.std)
         self.increments.fit(statistics.mean_delta, statistics.std_delta)
         self.constants.fit(statistics.constant_mean, statistics.constant_std)
         mean, std = statistics.scalar_mean, statistics.scalar_std
-        log_mean, log_std = statistics.scalar_log_mean, statistics.scalar_log_std
-        if self.log_scalars and log_mean is not None and log_std is not None:
-            self.is_log.copy_(log_mean.isfinite())
-            mean, std = torch.where(self.is_log > 0, log_mean, mean), torch.where(self.is_log > 0, log_std, std)
+        if statistics.scalar_log_mean is not None and statistics.scalar_log_std is not None:
+            mean = torch.where(is_log, statistics.scalar_log_mean, mean)
+            std = torch.where(is_log, statistics.scalar_log_std, std)
+        self.is_log.copy_(is_log)
         self.scalars.fit(mean, std)
         if self.source_channel is not None:
             moments = statistics.constant_mean, statistics.constant_std
@@ -286,23 +316,42 @@ class Normalizer(_Statistics):
         encoded = self.constants.encode(constants, self.n_dims, member).to(dtype)
         return torch.cat((encoded, planes.expand(*scalars.shape, *grid)), dim=1)
 
+    def _find_logarithmic(self, statistics: Statistics) -> Bool[Tensor, " scalar"]:
+        """Return the mask of the scalars that enter by their logarithm."""
+        varies, logarithm = statistics.scalar_std > 0, statistics.scalar_log_mean
+        has_logarithm = torch.zeros_like(varies) if logarithm is None else logarithm.isfinite()
+        if isinstance(self.log_scalars, bool):
+            smallest, largest = statistics.scalar_min, statistics.scalar_max
+            if not self.log_scalars or smallest is None or largest is None:
+                return torch.zeros_like(varies)
+            return has_logarithm & (largest >= SMALLEST_SPAN * smallest)
+        is_named = torch.tensor([name in self.log_scalars for name in self.scalar_names], dtype=torch.bool)
+        lacking = (is_named & ~has_logarithm).tolist()
+        if wrong := [name for name, lacks in zip(self.scalar_names, lacking, strict=True) if lacks]:
+            raise ValueError(
+                f"log_scalars names {wrong}, which are not positive everywhere in the train split: leave them out"
+            )
+        return is_named & varies
+
     def _scaled(self, scalars: Tensor) -> Tensor:
-        """Return scalars, and logarithms of those that enter so; a training batch cannot hold others than positive."""
-        is_log = self.is_log > 0
+        """Return scalars, and logarithms of those that enter so."""
+        scalars = scalars.to(torch.promote_types(scalars.dtype, torch.float32))
         logarithm = scalars.clamp(min=torch.finfo(scalars.dtype).tiny).log()
-        return torch.where(is_log, logarithm, scalars)
+        return torch.where(self.is_log > 0, logarithm, scalars)
 
     def require_positive(self, scalars: Float[Tensor, "batch scalar"]) -> None:
-        """Check that scalars have the logarithms that a forecast needs.
+        """Check that scalars have the logarithms that a forecast needs; on a GPU it waits for their values.
 
         Raises:
             ValueError: if one is not positive; names it.
         """
+        if torch.compiler.is_compiling():
+            return
         wrong = ((scalars <= 0) & (self.is_log > 0)).any(dim=0).tolist()
         if any(wrong):
             names = [name for name, is_wrong in zip(self.scalar_names, wrong, strict=True) if is_wrong]
             raise ValueError(
-                f"the scalars {names} enter by their logarithm, because they span a decade in the train split: they "
+                f"the scalars {names} enter by their logarithm, as the train split has them (see log_scalars): they "
                 "must be positive"
             )
 

@@ -19,6 +19,9 @@ _LARGEST_ERROR = 0.02
 _N_SPREADS = 8
 """Distance from the mean, in standard deviations, that values may have."""
 
+_N_SPREADS_OF_LOGARITHMS = 3
+"""The same for logarithms of scalars, which are chosen, not simulated."""
+
 
 def require_precision(precision: str, normalizer: Normalizer, spec: FieldSpec) -> None:
     """Check that a Trainer's precision can hold the data in physical units.
@@ -44,15 +47,18 @@ def require_precision(precision: str, normalizer: Normalizer, spec: FieldSpec) -
     )
     for kind, names, zscore in groups:
         for channel, name in enumerate(names):
-            if obstacle := _obstacle(zscore, channel, dtype):
+            is_log = kind == "scalar" and bool(normalizer.is_log[channel])
+            if obstacle := _obstacle(zscore, channel, dtype, is_log=is_log):
                 raise ValueError(
                     f"precision={precision} rounds the data before they are normalised, and it cannot hold the {kind} "
                     f"{name!r} of {spec.dataset_name}, {obstacle}: use bf16-mixed or 32-true"
                 )
 
 
-def _obstacle(zscore: ZScore, channel: int, dtype: torch.dtype) -> str | None:
+def _obstacle(zscore: ZScore, channel: int, dtype: torch.dtype, *, is_log: bool) -> str | None:
     """Return what cannot be held of a channel, of any member; ``None``: nothing."""
+    if is_log:
+        return _obstacle_of_logarithm(zscore, channel, dtype)
     limits = torch.finfo(dtype)
     mean, std, varies = (_column(statistic, channel) for statistic in (zscore.mean, zscore.std, zscore.varies))
     for centre, spread, does_vary in zip(mean, std, varies, strict=True):
@@ -70,6 +76,21 @@ def _obstacle(zscore: ZScore, channel: int, dtype: torch.dtype) -> str | None:
             return (
                 f"{centre:.7g} ± {spread:.3g}: its rounding error of {error:.2g} is {error / spread:.2g} of the spread"
             )
+    return None
+
+
+def _obstacle_of_logarithm(zscore: ZScore, channel: int, dtype: torch.dtype) -> str | None:
+    """Return what cannot be held of a scalar that enters by its logarithm, where rounding is an absolute error."""
+    limits, centre, spread = torch.finfo(dtype), float(zscore.mean[channel]), float(zscore.std[channel])
+    error = limits.eps / (2 * math.sqrt(3))
+    smallest, largest = centre - _N_SPREADS_OF_LOGARITHMS * spread, centre + _N_SPREADS_OF_LOGARITHMS * spread
+    if largest > math.log(limits.max) or smallest < math.log(limits.smallest_normal):
+        return (
+            f"whose logarithm is {centre:.3g} ± {spread:.3g}: the numbers of full precision go from "
+            f"{limits.smallest_normal:.3g} to {limits.max:.3g}"
+        )
+    if error > _LARGEST_ERROR * spread:
+        return f"whose rounding error is {error / spread:.2g} of the spread of its logarithm"
     return None
 
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from fno_lightning.data import Batch, FieldSpec, SuperBatches
 from fno_lightning.losses import MSE, Loss
 from fno_lightning.modules.field_forecaster import FieldForecaster
-from fno_lightning.modules.normalization import Normalization
+from fno_lightning.modules.normalization import LogScalars, Normalization
 from fno_lightning.unrolling import Unrolling
 
 
@@ -25,7 +25,7 @@ class RolloutTraining(FieldForecaster):
         bundle: Number of frames that one application of the network predicts.
         residual: Predict changes, not frames.
         normalization: See :class:`~fno_lightning.modules.Normalizer`.
-        log_scalars: Whether scalars that span a decade enter by their logarithm.
+        log_scalars: Which scalars enter by their logarithm, see :class:`~fno_lightning.modules.Normalizer`.
         reversible_norm: Whether the network sees each sample in units of its own last frame.
         loss: Compares normalised prediction and target; ``None``: :class:`~fno_lightning.losses.MSE`.
         unrolling: How far the forecasts of the training go; ``None``: to the end of the target.
@@ -45,7 +45,7 @@ class RolloutTraining(FieldForecaster):
         bundle: int,
         residual: bool,
         normalization: Normalization,
-        log_scalars: bool,
+        log_scalars: LogScalars,
         reversible_norm: bool,
         loss: Loss | None,
         unrolling: Unrolling | None,

@@ -71,6 +71,21 @@ def test_a_training_is_resumed(old_data, make_trainer):
     assert trainer.global_step == 2
 
 
+def test_a_training_starts_from_the_weights(old_data, make_trainer):
+    data = darcy(old_data)
+    saved = ForecastModule.load_from_checkpoint(FILES / "tfno.ckpt")
+    options = {name: value for name, value in saved.hparams.items() if not name.startswith("_")}
+    module = TFNOModule(**options, initial_weights=str(FILES / "tfno.ckpt"))
+    make_trainer(max_steps=0, limit_val_batches=0).fit(module, data)
+    torch.testing.assert_close(module.state_dict(), saved.state_dict())
+
+
+def test_scalars_of_a_checkpoint_stay_linear():
+    module = ForecastModule.load_from_checkpoint(FILES / "mixture.ckpt")
+    assert module.spec.scalars
+    assert not module.normalizer.is_log.any()
+
+
 def test_a_data_set_is_used_where_it_is(old_data):
     data = darcy(old_data)
     data.prepare_data()

@@ -81,6 +81,29 @@ def test_each_member_has_its_own_statistics_and_scalars_are_pooled(mixed):
     torch.testing.assert_close(statistics.scalar_std, scalars.std(dim=0, correction=0))
 
 
+def test_scalars_of_all_members_have_pooled_logarithms(folder):
+    slow, fast = (
+        GeneratedDataModule(TravellingWave(speeds=s), folder, n_steps_input=2) for s in ((0.1, 0.5), (1.0, 2.0))
+    )
+    data = MixedDataModule({"slow": slow, "fast": fast})
+    data.prepare_data()
+    data.setup("fit")
+    samples = data.dataset("train")
+    logarithms = samples.__getitems__(range(len(samples))).scalars.double().log()
+    statistics = data.statistics
+    torch.testing.assert_close(statistics.scalar_log_mean, logarithms.mean(dim=0))
+    torch.testing.assert_close(statistics.scalar_log_std, logarithms.std(dim=0, correction=0))
+    assert (statistics.scalar_min.item(), statistics.scalar_max.item()) == (pytest.approx(0.1), 2)
+    assert MixedDataModule({"slow": slow}, names=["slow", "other"]).statistics.scalar_log_mean.isnan()
+
+
+def test_a_scalar_that_a_member_lacks_has_no_logarithm(mixed):
+    lacking = [any(name not in data.spec.scalars for data in mixed.members.values()) for name in SCALARS]
+    assert any(lacking)
+    assert mixed.statistics.scalar_log_mean[lacking].isnan().all()
+    assert (mixed.statistics.scalar_min[lacking] <= 0).all()
+
+
 def test_a_model_of_the_mixture_is_tested_and_fine_tuned_on_one_member(mixed, folder, make_trainer, tmp_path):
     module = FNOModule(mixed.spec, (8, 8), 4, n_layers=1, n_steps_input=0)
     trainer = make_trainer()

@@ -6,8 +6,9 @@ import pytest
 import torch
 
 from fno_lightning.data import FieldSpec, Statistics
-from fno_lightning.data.statistics import log_moments
+from fno_lightning.data.statistics import scalar_statistics
 from fno_lightning.modules import FNOModule, Normalizer
+from fno_lightning.modules.precision import require_precision
 from fno_lightning.pdes.linear import Coefficients, solve_linear
 from fno_lightning.pdes.solvers.periodic_box import PeriodicBox
 
@@ -130,15 +131,8 @@ def test_members_must_be_given():
 
 def spanning(values, **options):
     """A normaliser that is fitted to values of two scalars over the trajectories."""
-    table = torch.tensor(values, dtype=torch.float64)
-    fitted = dataclasses.replace(
-        statistics(),
-        scalar_mean=table.mean(dim=1),
-        scalar_std=table.std(dim=1, correction=0),
-        **dict(zip(("scalar_log_mean", "scalar_log_std"), log_moments(table), strict=True)),
-    )
     normalizer = Normalizer(SPEC, **options)
-    normalizer.fit(fitted)
+    normalizer.fit(dataclasses.replace(statistics(), **scalar_statistics(torch.tensor(values))))
     return normalizer
 
 
@@ -154,11 +148,60 @@ def test_a_scalar_that_spans_a_decade_enters_by_its_logarithm():
     assert linear.is_log.tolist() == [0, 0]
 
 
-@pytest.mark.parametrize("values", [[0.0, 1.0, 10.0], [-1.0, 1.0, 20.0], [1.0, 9.9, 5.0], [1.0, float("inf"), 2.0], []])
+@pytest.mark.parametrize("values", [[0.0, 1.0, 10.0], [-1.0, 1.0, 20.0], [1.0, 9.9, 5.0], [3.0, 3.0, 3.0]])
 def test_other_scalars_enter_as_they_are(values):
-    mean, std = log_moments(torch.tensor([values], dtype=torch.float64))
-    assert mean.isnan().all()
-    assert std.isnan().all()
+    normalizer = spanning([values, [1.0, 2.0, 3.0]])
+    assert normalizer.is_log.tolist() == [0, 0]
+    torch.testing.assert_close(normalizer.scalars.mean[0], torch.tensor(values, dtype=torch.float64).mean())
+
+
+def test_named_scalars_enter_by_their_logarithm_and_no_others():
+    values = [[0.03, 0.3, 3.0], [1.0, 2.0, 3.0]]
+    normalizer = spanning(values, log_scalars=["diffusion_yy"])
+    assert normalizer.is_log.tolist() == [0, 1]
+    planes = normalizer.context(torch.zeros(3, 1, 4, 4), torch.tensor(values).T)[:, 2, 0, 0]
+    logarithms = torch.tensor(values[1]).log()
+    torch.testing.assert_close(planes, (logarithms - logarithms.mean()) / logarithms.std(correction=0))
+    assert spanning([[2.0, 2.0, 2.0], values[1]], log_scalars=["diffusion_xx"]).is_log.tolist() == [0, 0]
+
+
+@pytest.mark.parametrize(
+    ("values", "options", "message"),
+    [
+        ([1.0, 2.0], {"log_scalars": ["omega"]}, r"log_scalars names \['omega'\], but the scalars of the data are \["),
+        (
+            [0.0, 2.0],
+            {"log_scalars": ["diffusion_xx"]},
+            r"log_scalars names \['diffusion_xx'\], which are not positive",
+        ),
+        (
+            [1.0, 2.0],
+            {"log_scalars": ["diffusion_xx"], "kind": "source_norm"},
+            "with normalization=source_norm scalars",
+        ),
+    ],
+)
+def test_scalars_that_have_no_logarithm_are_refused(values, options, message):
+    with pytest.raises(ValueError, match=message):
+        spanning([values, [1.0, 2.0]], **options)
+
+
+def test_source_norm_keeps_scalars_linear():
+    assert spanning([[0.03, 0.3, 3.0], [1.0, 2.0, 3.0]], kind="source_norm").is_log.tolist() == [0, 0]
+
+
+def test_statistics_without_logarithms_make_scalars_linear_again():
+    normalizer = spanning([[0.03, 0.3, 3.0], [1.0, 2.0, 3.0]])
+    normalizer.fit(statistics())
+    assert normalizer.is_log.tolist() == [0, 0]
+
+
+def test_a_small_scalar_is_not_lost_in_the_rounding_of_its_logarithm():
+    """As 1e6 ± 4e6, bfloat16 would round the smallest value by more than itself; as a logarithm it does not."""
+    normalizer = spanning([[1e-3, 1.0, 1e7], [1.0, 2.0, 3.0]])
+    require_precision("bf16-true", normalizer, SPEC)
+    with pytest.raises(ValueError, match=r"'diffusion_xx' .* whose logarithm is"):
+        require_precision("16-true", normalizer, SPEC)
 
 
 def test_a_forecast_refuses_a_scalar_without_a_logarithm():

@@ -20,7 +20,7 @@ from fno_lightning.data.hdf5.opening import open_hdf5
 from fno_lightning.data.hdf5.resampling import Resampling
 from fno_lightning.data.precision import batch_dtype
 from fno_lightning.data.spec import FieldSpec
-from fno_lightning.data.statistics import Moments, Statistics, StoredTypes, log_moments, statistics_from_moments
+from fno_lightning.data.statistics import Moments, Statistics, StoredTypes, statistics_from_moments
 from fno_lightning.files import atomic_file
 from fno_lightning.progress import progress_bar
 
@@ -300,12 +300,10 @@ def _select(
         }
         return torch.tensor([values[name] for name in names], dtype=torch.float64)
 
-    scalar_mean = scalars.mean(dim=1, keepdim=True)
     return statistics_from_moments(
         values=(channels("mean", spec.fields), channels("std", spec.fields)),
         deltas=(channels("mean_delta", spec.fields), channels("std_delta", spec.fields)),
         constants=(channels("mean", spec.constant_fields), channels("std", spec.constant_fields)),
-        scalars=(scalar_mean[:, 0], (scalars - scalar_mean).square().mean(dim=1).sqrt()),
-        scalar_logs=log_moments(scalars),
+        scalars=scalars,
         stored=stored,
     )

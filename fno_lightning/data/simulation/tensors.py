@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from fno_lightning.data.batch import Batch
-from fno_lightning.data.statistics import Statistics, StoredTypes, log_moments, statistics_from_moments
+from fno_lightning.data.statistics import Statistics, StoredTypes, statistics_from_moments
 from fno_lightning.data.windows import Window
 from fno_lightning.pdes import Trajectories
 
@@ -95,8 +95,7 @@ def tensor_statistics(trajectories: TrajectoryTensors) -> Statistics:
         values=values,
         deltas=deltas,
         constants=_moments(constants, channel=1),
-        scalars=_moments(scalars, channel=1),
-        scalar_logs=log_moments(scalars.cpu().T),
+        scalars=scalars.cpu().T,
         stored=StoredTypes(*types),
     )
 

@@ -62,6 +62,11 @@ def test_computed_statistics_are_numpys(data_set, monkeypatch, chunk_bytes, dt_s
     scalars = np.array([np.concatenate([file[name] for file in scalars]) for name in ("viscosity", "forcing")])
     np.testing.assert_allclose(statistics.scalar_mean, scalars.mean(1), rtol=1e-6)
     np.testing.assert_allclose(statistics.scalar_std, scalars.std(1), rtol=1e-6)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        logarithms = np.where(scalars.min(1, keepdims=True) > 0, np.log(scalars), np.nan)
+    np.testing.assert_allclose(statistics.scalar_log_mean, logarithms.mean(1), rtol=1e-6)
+    np.testing.assert_allclose(statistics.scalar_log_std, logarithms.std(1), rtol=1e-6)
+    np.testing.assert_allclose([statistics.scalar_min, statistics.scalar_max], [scalars.min(1), scalars.max(1)])
 
 
 def test_progress_is_reported_chunk_by_chunk(tmp_path, irregular_file, monkeypatch):
