@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from lightning.pytorch import Callback, LightningModule, Trainer
-from lightning.pytorch.utilities import rank_zero_info, rank_zero_only
+from lightning.pytorch.utilities import rank_zero_only
 from rich.console import Console
 from rich.table import Table
 from torch import Tensor
@@ -27,12 +27,6 @@ from fno_lightning.metrics.log_name import resolution_group
 from fno_lightning.modules import ForecastModule
 from fno_lightning.runs import run_folder, run_path
 
-
-def resolution_text(grid: Sequence[int]) -> str:
-    """Return the shape of a grid as text, e.g. ``64x64``."""
-    return "x".join(map(str, grid))
-
-
 METRICS: Mapping[str, MetricFactory] = {"nrmse": NRMSE, "vrmse": VRMSE}
 
 
@@ -42,12 +36,11 @@ class ResolutionErrors(Callback):
     The test split is taken at each resolution from the datamodule's ``at_resolution``: a generated data set is
     simulated there from the same seeds, of stored data every n-th point is used. Log
     ``test/resolution_<64x64>/<metric>`` and the same by field and for both baselines
-    (:class:`~fno_lightning.metrics.LogName`), print a table with the ratio of each error to that on the data's own
-    grid, and write it as ``resolutions.md`` in the folder of the run (:func:`~fno_lightning.runs.run_folder`).
+    (:class:`~fno_lightning.metrics.LogName`), print a table, and write it as ``resolutions.md`` in the folder of the
+    run (:func:`~fno_lightning.runs.run_folder`).
 
     Args:
-        resolutions: Grids, points along each axis; the data's own is added. ``None``: half and twice the points along
-            each axis, as far as the data have such grids.
+        resolutions: Grids, points along each axis; the data's own is added.
         metrics: Metrics by log name; ``None``: ``nrmse`` (relative L2) and ``vrmse``.
 
     Raises:
@@ -55,19 +48,17 @@ class ResolutionErrors(Callback):
     """
 
     def __init__(
-        self,
-        resolutions: Sequence[Sequence[int]] | None = None,
-        metrics: Mapping[str, MetricFactory] | None = None,
+        self, resolutions: Sequence[Sequence[int]], metrics: Mapping[str, MetricFactory] | None = None
     ) -> None:
         require_list(resolutions=resolutions)
-        require_list(**{f"resolutions[{i}]": grid for i, grid in enumerate(resolutions or ())})
+        require_list(**{f"resolutions[{i}]": grid for i, grid in enumerate(resolutions)})
         require_mapping(metrics=metrics)
-        if resolutions is not None and len(resolutions) == 0:
+        if len(resolutions) == 0:
             raise ValueError("resolutions is empty, expected at least one grid, e.g. [[128, 128]]")
-        self.resolutions = [tuple(plain(grid, "resolutions")) for grid in resolutions or ()]
+        self.resolutions = [tuple(plain(grid, "resolutions")) for grid in resolutions]
         self.metrics = METRICS if metrics is None else metrics
         self._data: dict[tuple[int, ...], FieldDataModule] = {}
-        self._errors: dict[tuple[int, ...], list[float]] = {}
+        self._rows: list[list[str]] = []
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Prepare the data at every resolution."""
@@ -75,22 +66,9 @@ class ResolutionErrors(Callback):
             return
         run_folder(trainer)
         data = field_data(trainer, self)
-        self._data = dict(sorted({data.spec.grid_shape: data, **self._others(data)}.items()))
-        for other in self._data.values():
-            other.prepare_data()
-
-    def _others(self, data: FieldDataModule) -> dict[tuple[int, ...], FieldDataModule]:
-        """Return the data on the other grids."""
-        if self.resolutions:
-            return {grid: data.at_resolution(grid) for grid in self.resolutions}
-        own = data.spec.grid_shape
-        found: dict[tuple[int, ...], FieldDataModule] = {}
-        for grid in (tuple(-(-n // 2) for n in own), tuple(2 * n for n in own)):
-            try:
-                found[grid] = data.at_resolution(grid)
-            except ValueError as error:
-                rank_zero_info(f"no errors on {resolution_text(grid)} points: {error}")
-        return found
+        for resolution in sorted({*self.resolutions, data.spec.grid_shape}):
+            self._data[resolution] = data.at_resolution(resolution)
+            self._data[resolution].prepare_data()
 
     def on_test_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Ask to evaluate before other callbacks replace the weights that the test sees."""
@@ -99,14 +77,13 @@ class ResolutionErrors(Callback):
     def on_test_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Evaluate the test split at every resolution."""
         module = forecast_module(pl_module)
-        self._errors = {}
+        self._rows = []
         for resolution, data in self._data.items():
-            module.expect_grid(resolution)
             group = resolution_group(resolution)
             values = self._evaluate(trainer, module, data, group)
             log_reduced(module, values)
             errors = (values[str(LogName("test", metric, group=group))] for metric in self.metrics)
-            self._errors[resolution] = [error.item() for error in errors]
+            self._rows.append(["x".join(map(str, resolution)), *(f"{error.item():.3g}" for error in errors)])
 
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Print and write the table."""
@@ -127,22 +104,16 @@ class ResolutionErrors(Callback):
 
     @rank_zero_only
     def _report(self, trainer: Trainer, module: ForecastModule) -> None:
-        grids = sorted(module.trained_grids) or [module.spec.grid_shape]
-        trained = " and ".join(map(resolution_text, grids))
-        title = f"Test errors on {module.spec.dataset_name} by resolution\ntrained at {trained}"
-        own = field_data(trainer, self).spec.grid_shape
-        header = ["resolution", *self.metrics, f"ratio to {resolution_text(own)}"]
-        rows = [
-            [resolution_text(grid), *(f"{error:.3g}" for error in errors), f"{errors[0] / self._errors[own][0]:.2f}"]
-            for grid, errors in self._errors.items()
-        ]
-        table = Table(*header, title=title, caption=f"ratio of {next(iter(self.metrics))}")
-        for row in rows:
+        trained = "x".join(map(str, module.spec.grid_shape))
+        title = f"Test errors on {module.spec.dataset_name} by resolution, trained at {trained}"
+        table = Table("resolution", *self.metrics, title=title)
+        for row in self._rows:
             table.add_row(*row)
         Console().print(table)
         logger = tensorboard_logger(trainer)
-        lines = [f"| {' | '.join(cells)} |" for cells in (header, ["---"] * len(header), *rows)]
-        text = f"# {title.replace(chr(10), ', ')}\n\n" + "\n".join(lines) + "\n"
+        header = ["resolution", *self.metrics]
+        lines = [f"| {' | '.join(cells)} |" for cells in (header, ["---"] * len(header), *self._rows)]
+        text = f"# {title}\n\n" + "\n".join(lines) + "\n"
         if logger is not None:
             logger.experiment.add_text("test/resolutions", text, trainer.global_step)
         if (result := run_path(trainer, "resolutions.md")) is not None:

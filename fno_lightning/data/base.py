@@ -4,26 +4,18 @@ from __future__ import annotations
 
 import copy
 import inspect
-import os
 import sys
 from abc import ABC, abstractmethod
 from argparse import Namespace
 from collections.abc import MutableMapping, Sequence
 from functools import cached_property
-from random import Random
 from typing import Any, ClassVar, Self
 
 import torch
 from lightning.pytorch import LightningDataModule
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from fno_lightning.arguments import (
-    constructor_arguments,
-    plain,
-    plain_hyperparameters,
-    require_list,
-    store_hyperparameters,
-)
+from fno_lightning.arguments import constructor_arguments, plain, plain_hyperparameters, store_hyperparameters
 from fno_lightning.data.batch import Batch, Split
 from fno_lightning.data.finite import narrowed
 from fno_lightning.data.loading import (
@@ -69,12 +61,9 @@ class FieldDataModule(LightningDataModule, ABC):
             there is a GPU.
         persistent_workers: Whether the processes live on between epochs.
         prefetch_factor: Batches that each process reads ahead.
-        train_strides: Grids to train on: every n-th point along each axis, for one n of these, drawn for each training
-            batch, the same in all processes. Validation and test have all points. What is between the points is left
-            out, not averaged, as of a coarser grid that stores values at points.
 
     Raises:
-        ValueError: if a size is not positive; when the grids are asked for, if a stride leaves fewer than two points.
+        ValueError: if a size is not positive.
     """
 
     n_steps_input: int
@@ -93,7 +82,6 @@ class FieldDataModule(LightningDataModule, ABC):
         pin_memory: bool | None = None,
         persistent_workers: bool = True,
         prefetch_factor: int | None = None,
-        train_strides: Sequence[int] = (1,),
     ) -> None:
         super().__init__()
         store_hyperparameters(self, constructor_arguments(self, sys._getframe()))
@@ -107,12 +95,6 @@ class FieldDataModule(LightningDataModule, ABC):
         self.pin_memory = torch.cuda.is_available() if pin_memory is None else pin_memory
         self.persistent_workers = persistent_workers
         self.prefetch_factor: int | None = plain(prefetch_factor, "prefetch_factor")
-        require_list(train_strides=train_strides)
-        self.train_strides: list[int] = plain(train_strides, "train_strides")
-        if not self.train_strides:
-            raise ValueError("train_strides is empty: name at least one, 1 for the grid of the data")
-        for stride in self.train_strides:
-            require_at_least(1, train_strides=stride)
 
     def _set_hparams(self, hp: MutableMapping[str, Any] | Namespace | str) -> None:
         super()._set_hparams(hp if isinstance(hp, str) else plain_hyperparameters(type(self), hp, _CONVERSIONS))
@@ -159,33 +141,6 @@ class FieldDataModule(LightningDataModule, ABC):
     def rollout_batches(self, split: Split) -> list[list[int]]:
         """Return the items of :meth:`rollout_dataset` by batch; those of a batch must have the same shape."""
         return consecutive(range(len(self.rollout_dataset(split))), self.rollout_batch_size)  # type: ignore[arg-type]
-
-    @property
-    def train_grids(self) -> list[tuple[int, ...]]:
-        """Shape of each grid that training sees, the finest first.
-
-        Raises:
-            ValueError: if a stride leaves fewer than two points along an axis.
-        """
-        grids = [tuple(-(-n // stride) for n in self.spec.grid_shape) for stride in sorted(set(self.train_strides))]
-        if min(grids[-1]) < 2:
-            raise ValueError(
-                f"train_strides: a stride of {max(self.train_strides)} leaves {list(grids[-1])} points of the grid "
-                f"{list(self.spec.grid_shape)}: choose a smaller one"
-            )
-        return grids
-
-    def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
-        """Take a training batch on one of the grids of the training."""
-        trainer = self.trainer
-        if self.train_strides == [1] or trainer is None or not trainer.training:
-            return batch
-        draw = Random(f"{os.environ.get('PL_GLOBAL_SEED', 0)} grid {trainer.global_step}")
-        stride = draw.choice(self.train_strides)
-        every: Any = (..., *(slice(None, None, stride),) * self.spec.n_dims)
-        return batch._replace(
-            history=batch.history[every], constants=batch.constants[every], target=batch.target[every]
-        )
 
     def train_dataloader(self) -> DataLoader[Batch]:
         """Return shuffled samples of the train split, the last incomplete batch left out."""

@@ -63,9 +63,6 @@ _RUN_TIME_ARGUMENTS = (
     "freeze",
 )
 
-_GRIDS = "trained_grids"
-"""Entry of a checkpoint: the shapes of the grids that training has seen."""
-
 
 class ForecastModule(RolloutTraining):
     r"""LightningModule that learns to advance fields by one step, or to solve a steady problem.
@@ -310,8 +307,6 @@ class ForecastModule(RolloutTraining):
             require_same_history(self.n_steps_input, data.n_steps_input, "the module")
         if stage == "fit":
             self._n_training_steps = None
-            if isinstance(data, FieldDataModule):
-                self.trained_grids.update(data.train_grids)
             if (n_target := getattr(data, "n_steps_output", None)) is not None:
                 self.require_long_targets(n_target)
             self._find_normalization(data)
@@ -392,15 +387,13 @@ class ForecastModule(RolloutTraining):
         return {"optimizer": optimizer, "lr_scheduler": schedule}
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Add the grids of the training; keep NumPy's numbers out, which optimizers may have been given."""
-        checkpoint[_GRIDS] = [list(grid) for grid in sorted(self.trained_grids)]
+        """Keep NumPy's numbers out, which optimizers and callbacks may have been given."""
         checkpoint.update(with_plain_numbers(checkpoint))
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Refuse a checkpoint whose fields or history are not this module's."""
         self._require_compatible(checkpoint.get("hyper_parameters", {}))
         forget_training_lengths(checkpoint)
-        self.trained_grids.update(map(tuple, checkpoint.get(_GRIDS, [])))
         is_training = self._trainer is not None and self._trainer.state.fn is TrainerFn.FITTING
         self._has_started |= is_training and checkpoint.get("global_step", 1) > 0  # at 0 it is a tuner's
 

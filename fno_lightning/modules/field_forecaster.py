@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any, ClassVar, cast
 
 import torch
 from jaxtyping import Float, Int
-from lightning.pytorch.utilities import rank_zero_info, rank_zero_warn
+from lightning.pytorch.utilities import rank_zero_info
 from torch import Tensor
 
 from fno_lightning.arguments import plain
@@ -76,8 +75,6 @@ class FieldForecaster(LazyNetworkModule):
         if normalization == "source_norm":
             require_linear_steady(self.spec, n_steps_input)
         self.normalizer = Normalizer(self.spec, normalization, log_scalars=log_scalars)
-        self.trained_grids: set[tuple[int, ...]] = set()
-        self._known_grids: set[tuple[int, ...]] = set()
 
     @property
     def in_channels(self) -> int:
@@ -129,7 +126,6 @@ class FieldForecaster(LazyNetworkModule):
         self.configure_model()
         inputs = complete_inputs(self.spec, self.n_steps_input, history, constants, scalars)
         self.normalizer.require_positive(inputs[2])
-        self._check_grid(tuple((history if history is not None else inputs[1]).shape[-self.spec.n_dims :]))
         return self.normalizer.decode(self._advance(*inputs, member, n_steps), member, inputs[0].dtype)
 
     @torch.no_grad()
@@ -160,23 +156,6 @@ class FieldForecaster(LazyNetworkModule):
             return cast("Tensor", self(history, constants, scalars, n_steps or 1, member=member))
         finally:
             self.train(training)
-
-    def expect_grid(self, grid: Sequence[int]) -> None:
-        """Take note that forecasts on a grid of this shape are meant, so that there is no warning."""
-        self._known_grids.add(tuple(grid))
-
-    def _check_grid(self, grid: tuple[int, ...]) -> None:
-        """Warn, once for each grid, of a forecast on one that training has not seen."""
-        trained = self.trained_grids or {self.spec.grid_shape}
-        if grid in trained or grid in self._known_grids or 0 in grid:
-            return
-        self._known_grids.add(grid)
-        seen = " and ".join("x".join(map(str, shape)) for shape in sorted(trained))
-        rank_zero_warn(
-            f"this forecast is on a grid of {'x'.join(map(str, grid))} points, but the network was trained on {seen}: "
-            "its errors may be larger there; measure them with fno_lightning.callbacks.ResolutionErrors, or train on "
-            "several grids with the data's train_strides"
-        )
 
     @property
     def _precision(self) -> torch.dtype:
