@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import re
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,14 @@ from torch import Tensor
 from fno_lightning.data import FieldSpec
 from fno_lightning.files import atomic_file
 from fno_lightning.metrics.log_name import Forecaster, Window
-from fno_lightning.viz import Forecast, error_figure, rollout_figure, spectra_figure, write_animation
+from fno_lightning.viz import (
+    Forecast,
+    error_figure,
+    resolution_figure,
+    rollout_figure,
+    spectra_figure,
+    write_animation,
+)
 
 _LONGEST_NAME = 50  # of a field in a file name; letters may take four bytes each, and a name has 255 of them
 
@@ -85,6 +92,12 @@ class Pictures:
             f"rollout/{file_names([name])[name]}_by_lead_time",
             partial(error_figure, errors, spec, name=name.upper(), windows=windows),
         )
+
+    def draw_resolutions(
+        self, errors: Mapping[tuple[int, ...], Mapping[str, float]], trained: Set[tuple[int, ...]], spec: FieldSpec
+    ) -> None:
+        """Draw errors by metric against the grid, those of the training marked."""
+        self._draw("resolutions", partial(resolution_figure, errors, trained, spec))
 
     def _draw(self, name: str, make: Callable[[], Figure]) -> None:
         self._attempt(f"{name}.png", lambda: self._save(name, make()))

@@ -9,13 +9,19 @@ from abc import ABC, abstractmethod
 from argparse import Namespace
 from collections.abc import MutableMapping, Sequence
 from functools import cached_property
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, get_args
 
 import torch
 from lightning.pytorch import LightningDataModule
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from fno_lightning.arguments import constructor_arguments, plain, plain_hyperparameters, store_hyperparameters
+from fno_lightning.arguments import (
+    constructor_arguments,
+    plain,
+    plain_hyperparameters,
+    require_list,
+    store_hyperparameters,
+)
 from fno_lightning.data.batch import Batch, Split
 from fno_lightning.data.finite import narrowed
 from fno_lightning.data.loading import (
@@ -29,6 +35,7 @@ from fno_lightning.data.loading import (
     shared_batches,
     shuffled,
 )
+from fno_lightning.data.several_grids import CoarsenedDataset, Coarsening, StrideSampler, coarse_grids
 from fno_lightning.data.spec import FieldSpec
 from fno_lightning.data.statistics import Statistics
 from fno_lightning.devices import held_dtype
@@ -61,9 +68,15 @@ class FieldDataModule(LightningDataModule, ABC):
             there is a GPU.
         persistent_workers: Whether the processes live on between epochs.
         prefetch_factor: Batches that each process reads ahead.
+        train_strides: Train on several grids: each batch takes every n-th point along each axis, with n drawn from
+            these. An epoch has every sample once, on one of the grids; validation and test keep the full one.
+        coarsen: What a point of a coarser training grid holds: ``points``: the value there, which aliases what the grid
+            does not resolve; ``mean``: the mean over its block of n points along each axis, for data that are
+            averages over cells.
 
     Raises:
-        ValueError: if a size is not positive.
+        ValueError: if a size or a stride is not positive, or there are no strides; when training starts, if a stride
+            does not fit the grid.
     """
 
     n_steps_input: int
@@ -82,6 +95,8 @@ class FieldDataModule(LightningDataModule, ABC):
         pin_memory: bool | None = None,
         persistent_workers: bool = True,
         prefetch_factor: int | None = None,
+        train_strides: Sequence[int] = (1,),
+        coarsen: Coarsening = "points",
     ) -> None:
         super().__init__()
         store_hyperparameters(self, constructor_arguments(self, sys._getframe()))
@@ -95,6 +110,15 @@ class FieldDataModule(LightningDataModule, ABC):
         self.pin_memory = torch.cuda.is_available() if pin_memory is None else pin_memory
         self.persistent_workers = persistent_workers
         self.prefetch_factor: int | None = plain(prefetch_factor, "prefetch_factor")
+        require_list(train_strides=train_strides)
+        strides: list[int] = plain(list(train_strides), "train_strides")
+        if not strides:
+            raise ValueError("train_strides is empty, expected at least one stride: [1] trains on the full grid alone")
+        require_at_least(1, **{f"train_strides[{i}]": stride for i, stride in enumerate(strides)})
+        if coarsen not in get_args(Coarsening):
+            raise ValueError(f"coarsen is {coarsen!r}, expected 'points' or 'mean'")
+        self.train_strides = tuple(strides)
+        self.coarsen: Coarsening = coarsen
 
     def _set_hparams(self, hp: MutableMapping[str, Any] | Namespace | str) -> None:
         super()._set_hparams(hp if isinstance(hp, str) else plain_hyperparameters(type(self), hp, _CONVERSIONS))
@@ -147,9 +171,14 @@ class FieldDataModule(LightningDataModule, ABC):
         dataset = self.dataset("train")
         n_samples = len(dataset) // process_count()  # type: ignore[arg-type]
         drop_last = n_samples >= self.batch_size
-        if self._batches_at_once is None:
-            return self._loader(dataset, batch_size=self.batch_size, shuffle=True, drop_last=drop_last)
-        return self._loader(dataset, **self._several_batches(shuffled(dataset), drop_last=drop_last))
+        if self._batches_at_once is not None:
+            options = self._several_batches(shuffled(dataset), drop_last=drop_last)
+        elif self.train_strides == (1,):
+            options = {"batch_size": self.batch_size, "shuffle": True, "drop_last": drop_last}
+        else:
+            options = {"batch_size": self.batch_size, "sampler": shuffled(dataset), "drop_last": drop_last}
+        dataset, options = self._on_train_grids(dataset, options)
+        return self._loader(dataset, **options)
 
     def val_dataloader(self) -> DataLoader[Batch]:
         """Return the samples of the validation split in order."""
@@ -170,6 +199,25 @@ class FieldDataModule(LightningDataModule, ABC):
     def own_rollout_batches(self, split: Split) -> list[list[int]]:
         """Return the share of :meth:`rollout_batches` that this process forecasts."""
         return self.rollout_batches(split)[process_rank() :: process_count()]
+
+    @property
+    def train_grids(self) -> tuple[tuple[int, ...], ...]:
+        """Grids that the training takes the data on, one for each of ``train_strides``.
+
+        Raises:
+            ValueError: if a stride does not fit the grid of the data.
+        """
+        return coarse_grids(self.spec, self.train_strides, self.coarsen)
+
+    def _on_train_grids(
+        self, dataset: Dataset[Batch], options: dict[str, Any]
+    ) -> tuple[Dataset[Batch], dict[str, Any]]:
+        """Return samples of the train split and options of their loader such that each item has one of the strides."""
+        if self.train_strides == (1,):
+            return dataset, options
+        _ = self.train_grids
+        sampler = StrideSampler(options["sampler"], options["batch_size"], self.train_strides)
+        return CoarsenedDataset(dataset, self.coarsen), options | {"sampler": sampler}
 
     @property
     def _batches_at_once(self) -> int | None:

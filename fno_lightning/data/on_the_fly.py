@@ -134,8 +134,9 @@ class OnTheFlyDataModule(FieldDataModule):
         options: dict[str, Any] = {"sampler": numbers, "batch_size": self.batch_size}
         if self._batches_at_once is not None:
             options = self._several_batches(numbers, drop_last=False)
+        dataset, options = self._on_train_grids(self.dataset("train"), options)
         return make_loader(
-            self.dataset("train"),
+            dataset,
             num_workers=self.num_workers,
             pin_memory=self.pin_memory and torch.device(self._device).type == "cpu",
             persistent_workers=self.persistent_workers,

@@ -267,6 +267,7 @@ class ForecastModule(RolloutTraining):
     def _evaluation_step(self, batch: Batch, stage: Stage, loader: int) -> dict[str, Tensor]:
         losses, errors = (self.val_loss, self.val_vrmse) if stage == "val" else (self.test_loss, self.test_vrmse)
         mean_loss, vrmse = losses.of(loader), errors.of(loader)
+        self.training_grids.check(batch.target.shape[3:])
         loss, prediction = self.step(batch)
         prediction = self.normalizer.decode(prediction, batch.member, batch.target.dtype)
         vrmse.update(*(self.normalizer.in_spreads(frames, batch.member) for frames in (prediction, batch.target)))
@@ -306,6 +307,8 @@ class ForecastModule(RolloutTraining):
             require_same_fields(self.spec, data.spec, "the module")
             require_same_history(self.n_steps_input, data.n_steps_input, "the module")
         if stage == "fit":
+            if isinstance(data, FieldDataModule):
+                self.training_grids.add(data.train_grids)
             self._n_training_steps = None
             if (n_target := getattr(data, "n_steps_output", None)) is not None:
                 self.require_long_targets(n_target)
@@ -387,12 +390,14 @@ class ForecastModule(RolloutTraining):
         return {"optimizer": optimizer, "lr_scheduler": schedule}
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Keep NumPy's numbers out, which optimizers and callbacks may have been given."""
+        """Add the grids of the training, and keep out NumPy's numbers, which optimizers and callbacks may have."""
+        checkpoint["training_grids"] = self.training_grids.to_plain()
         checkpoint.update(with_plain_numbers(checkpoint))
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Refuse a checkpoint whose fields or history are not this module's."""
         self._require_compatible(checkpoint.get("hyper_parameters", {}))
+        self.training_grids.add(_training_grids(checkpoint))
         forget_training_lengths(checkpoint)
         is_training = self._trainer is not None and self._trainer.state.fn is TrainerFn.FITTING
         self._has_started |= is_training and checkpoint.get("global_step", 1) > 0  # at 0 it is a tuner's
@@ -401,3 +406,10 @@ class ForecastModule(RolloutTraining):
         if "spec" in saved:
             require_same_fields(FieldSpec.from_dict(saved["spec"]), self.spec, "the checkpoint")
             require_same_history(saved["n_steps_input"], self.n_steps_input, "the checkpoint")
+
+
+def _training_grids(checkpoint: Mapping[str, Any]) -> Sequence[Sequence[int]]:
+    """Return the grids of a checkpoint's training; of one of an earlier version, the grid of its data."""
+    spec = checkpoint.get("hyper_parameters", {}).get("spec")
+    grids: Sequence[Sequence[int]] = checkpoint.get("training_grids", [spec["grid_shape"]] if spec else [])
+    return grids

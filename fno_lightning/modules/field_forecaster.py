@@ -16,6 +16,7 @@ from fno_lightning.modules.compatibility import check_axes, complete_inputs
 from fno_lightning.modules.lazy_network import LazyNetworkModule
 from fno_lightning.modules.normalization import LogScalars, Normalization, Normalizer, require_linear_steady
 from fno_lightning.modules.reversible_norm import ReversibleNorm
+from fno_lightning.modules.training_grids import TrainingGrids
 
 
 class FieldForecaster(LazyNetworkModule):
@@ -75,6 +76,7 @@ class FieldForecaster(LazyNetworkModule):
         if normalization == "source_norm":
             require_linear_steady(self.spec, n_steps_input)
         self.normalizer = Normalizer(self.spec, normalization, log_scalars=log_scalars)
+        self.training_grids = TrainingGrids()
 
     @property
     def in_channels(self) -> int:
@@ -112,6 +114,8 @@ class FieldForecaster(LazyNetworkModule):
     ) -> Float[Tensor, "batch T_out field *grid"]:
         """Predict the frames that follow a history, in physical units and the precision that they are given in.
 
+        A grid that the network was not trained on gives a warning, once.
+
         Args:
             history: Past frames, oldest first; ``None`` for a steady problem.
             constants: Fields without time dependence; ``None``: the data have none.
@@ -126,6 +130,7 @@ class FieldForecaster(LazyNetworkModule):
         self.configure_model()
         inputs = complete_inputs(self.spec, self.n_steps_input, history, constants, scalars)
         self.normalizer.require_positive(inputs[2])
+        self.training_grids.check(inputs[1].shape[2:])
         return self.normalizer.decode(self._advance(*inputs, member, n_steps), member, inputs[0].dtype)
 
     @torch.no_grad()

@@ -81,6 +81,7 @@ class RolloutTraining(FieldForecaster):
         """
         n_steps, n_without_gradient, noise = batch.target.shape[1], 0, 0.0
         if self.training:
+            self.training_grids.add([batch.target.shape[3:]])
             n_steps, n_without_gradient = self._unrolled(n_steps)
             noise = self.input_noise
         prediction = self._advance(*batch[:3], batch.member, n_steps, n_without_gradient, noise)

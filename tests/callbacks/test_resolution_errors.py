@@ -10,9 +10,9 @@ from tests.callbacks.waves import WaveData, make_module
 POISSON = Poisson(resolution=(32, 32))
 
 
-def generated(folder, **options):
+def generated(folder, pde=POISSON, **options):
     options = {"n_train": 2, "n_valid": 1, "n_test": 3, "n_steps_input": 0, "batch_size": 2} | options
-    return GeneratedDataModule(POISSON, str(folder), **options)
+    return GeneratedDataModule(pde, str(folder), **options)
 
 
 def make_operator(data):
@@ -69,6 +69,38 @@ def test_stored_data_are_taken_on_a_coarser_grid(make_trainer, tmp_path):
         stored.at_resolution((20, 20))
     with pytest.raises(ValueError, match=r"no data at the resolution \[128, 128\]"):
         stored.at_resolution((128, 128))
+
+
+def test_half_and_twice_the_points_are_the_default_with_the_ratio_of_each_error(make_trainer, tmp_path, capsys):
+    data = generated(tmp_path / "data", pde=Poisson(resolution=(64, 64)))
+    data.prepare_data()
+    module = make_operator(data)
+    module.training_grids.add([(64, 64), (32, 32)])
+    trainer = make_trainer(ResolutionErrors())
+    trainer.test(module, datamodule=data, verbose=False)
+    logged = trainer.callback_metrics
+    errors = {n: logged[f"test/resolution_{n}x{n}/nrmse"].item() for n in (32, 64, 128)}
+    (markdown,) = tmp_path.rglob("resolutions.md")
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in markdown.read_text().splitlines()[2:]]
+    assert rows[0] == ["resolution", "nrmse", "vrmse", "nrmse over that at 64x64", "trained"]
+    for (grid, *_, ratio, trained), (n, error), expected in zip(
+        rows[2:], errors.items(), ("yes", "yes", "no"), strict=True
+    ):
+        assert grid == f"{n}x{n}"
+        assert float(ratio) == pytest.approx(error / errors[64], abs=0.005)
+        assert trained == expected
+    assert (markdown.parent / "test" / "resolutions.png").stat().st_size > 0
+    assert "trained at 32x32, 64x64" in capsys.readouterr().out
+
+
+def test_the_default_leaves_out_grids_on_which_there_are_no_data(make_trainer, tmp_path):
+    simulated = generated(tmp_path)
+    simulated.prepare_data()
+    stored = WellDataModule(simulated.root.name, str(tmp_path), n_steps_input=0, batch_size=2)
+    trainer = make_trainer(ResolutionErrors())
+    trainer.test(make_operator(stored), datamodule=stored, verbose=False)
+    grids = {name.split("/")[1] for name in trainer.callback_metrics if name.startswith("test/resolution_")}
+    assert grids == {"resolution_16x16", "resolution_32x32"}
 
 
 def test_a_grid_stride_does_not_confuse_the_resolutions(tmp_path):

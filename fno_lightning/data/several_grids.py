@@ -1,0 +1,137 @@
+"""Training on several grids: each batch takes every n-th point of the data, or means over as many."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from random import Random
+from typing import Any, Literal, TypeAlias
+
+from torch import Tensor
+from torch.utils.data import Dataset, DistributedSampler, Sampler
+
+from fno_lightning.data.batch import Batch
+from fno_lightning.data.loading import EpochSampler, is_on_device, read_batch
+from fno_lightning.data.spec import FieldSpec
+
+Coarsening: TypeAlias = Literal["points", "mean"]
+"""``points``: every n-th point, the first included; ``mean``: the mean over each block of n points along each axis."""
+
+
+class StrideSampler(EpochSampler):
+    """Give each batch of another sampler's samples a stride of the grid.
+
+    The stride of a batch depends on the seed (``PL_GLOBAL_SEED``), the epoch and the number of the batch alone, so that
+    a training can be repeated, and distributed processes have the same one at the same time.
+
+    Args:
+        sampler: Yields the samples, of this process if there are several.
+        batch_size: Samples in a batch.
+        strides: Strides to draw from, all equally likely.
+    """
+
+    def __init__(self, sampler: Sampler[int], batch_size: int, strides: Sequence[int]) -> None:
+        super().__init__()
+        self.sampler = sampler
+        self.batch_size = batch_size
+        self.strides = tuple(strides)
+
+    def __len__(self) -> int:
+        return len(self.sampler)  # type: ignore[arg-type]
+
+    def __iter__(self) -> Iterator[Any]:
+        """Yield samples with the strides of their batches."""
+        for position, sample in enumerate(self.sampler):
+            yield sample, self.stride(position // self.batch_size)
+
+    def stride(self, batch: int) -> int:
+        """Return the stride of a batch in the current epoch."""
+        return Random(f"{os.environ.get('PL_GLOBAL_SEED', 0)} {self.epoch} {batch}").choice(self.strides)
+
+    def set_epoch(self, epoch: int) -> None:
+        """Take the epoch, and pass it on if the sampler asks for it."""
+        super().set_epoch(epoch)
+        if isinstance(self.sampler, DistributedSampler):
+            self.sampler.set_epoch(epoch)
+
+
+class CoarsenedDataset(Dataset[Batch]):
+    """Samples of another data set by number and stride; a number alone means the full grid.
+
+    Args:
+        dataset: The samples.
+        coarsening: What a coarse point holds.
+    """
+
+    def __init__(self, dataset: Dataset[Batch], coarsening: Coarsening) -> None:
+        self.dataset = dataset
+        self.coarsening: Coarsening = coarsening
+
+    @property
+    def is_on_device(self) -> bool:
+        """Whether the samples are made on the device that trains."""
+        return is_on_device(self.dataset)
+
+    def __len__(self) -> int:
+        return len(self.dataset)  # type: ignore[arg-type]
+
+    def __getitem__(self, item: int | tuple[int, int]) -> Batch:
+        return Batch(*(part[0] for part in self.__getitems__([item])))
+
+    def __getitems__(self, items: Sequence[int | tuple[int, int]]) -> Batch:
+        """Return samples as one batch, on the grid of the first one's stride."""
+        pairs = [item if isinstance(item, tuple) else (item, 1) for item in items]
+        return coarsened(read_batch(self.dataset, [sample for sample, _ in pairs]), pairs[0][1], self.coarsening)
+
+
+def coarsened(batch: Batch, stride: int, coarsening: Coarsening = "points") -> Batch:
+    """Return a batch on a coarser grid.
+
+    Every n-th point of a field aliases: what the coarse grid cannot resolve appears at longer wavelengths. Means damp
+    that, and are the values that finite volumes of n times the size hold.
+
+    Args:
+        batch: Samples with their batch axis.
+        stride: Distance between the points that stay, or side of the blocks, in points; 1 leaves the batch as it is.
+        coarsening: What a coarse point holds.
+    """
+    if stride == 1:
+        return batch
+    return batch._replace(
+        history=_on_coarse_grid(batch.history, 3, stride, coarsening),
+        constants=_on_coarse_grid(batch.constants, 2, stride, coarsening),
+        target=_on_coarse_grid(batch.target, 3, stride, coarsening),
+    )
+
+
+def _on_coarse_grid(part: Tensor, first_axis: int, stride: int, coarsening: Coarsening) -> Tensor:
+    """Return a coarsened tensor, in memory of its own so that a worker does not send the fine one."""
+    for axis in range(first_axis, part.ndim):
+        if coarsening == "mean":
+            shape = part.shape
+            part = part.reshape(*shape[:axis], shape[axis] // stride, stride, *shape[axis + 1 :]).mean(dim=axis + 1)
+        else:
+            part = part[(slice(None),) * axis + (slice(None, None, stride),)]
+    return part.contiguous()
+
+
+def coarse_grids(spec: FieldSpec, strides: Sequence[int], coarsening: Coarsening) -> tuple[tuple[int, ...], ...]:
+    """Return the grid of each stride.
+
+    Raises:
+        ValueError: if a stride leaves fewer than 2 points of an axis, does not divide the points of a
+            periodic axis, or, with ``mean``, of any axis; names the stride.
+    """
+    names = spec.axes or tuple("xyzuvw"[: spec.n_dims])
+    sides = spec.boundaries or (("", ""),) * spec.n_dims
+    for stride in strides:
+        for name, n_points, boundary in zip(names, spec.grid_shape, sides, strict=True):
+            found = (
+                f"train_strides has {stride}, but the grid of {spec.dataset_name} has {n_points} points along {name}"
+            )
+            if stride > 1 and -(-n_points // stride) < 2:
+                raise ValueError(f"{found}, of which fewer than 2 would be left: choose a smaller stride")
+            if n_points % stride and (coarsening == "mean" or boundary == ("periodic", "periodic")):
+                reason = "coarsen=mean" if coarsening == "mean" else "a periodic axis"
+                raise ValueError(f"{found}, and {reason} needs a stride that divides them")
+    return tuple(tuple(-(-n_points // stride) for n_points in spec.grid_shape) for stride in strides)
