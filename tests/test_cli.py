@@ -343,7 +343,8 @@ def test_a_checkpoint_decides_the_network_and_the_command_line_the_run(here):
 def test_a_checkpoint_is_tested_on_another_resolution(here):
     fit()
     finer = "--data.init_args.pde.init_args.grid=[24]"
-    cli = main(["test", "--config", "wave.yaml", "--ckpt_path", BEST, finer])
+    with pytest.warns(UserWarning, match="on a grid of 24 points, but the network was trained on 16 alone"):
+        cli = main(["test", "--config", "wave.yaml", "--ckpt_path", BEST, finer])
     assert cli.model.spec.grid_shape == (24,)
     assert cli.trainer.callback_metrics["test/vrmse"] < 2
 

@@ -118,9 +118,14 @@ def test_another_time_step_is_said_when_a_training_resumes_or_starts_from_weight
         make_trainer().test(module(), data, ckpt_path=trained, verbose=False)
 
 
-def test_the_same_data_and_other_resolutions_give_no_warning(trained, make_data, make_trainer):
-    for data in (make_data(), make_data((32,)), make_data(grid_stride=3), make_data((24,), grid_stride=2)):
-        make_trainer().test(ForecastModule.load_from_checkpoint(trained), data, verbose=False)
+def test_the_same_data_give_no_warning_and_other_resolutions_one_of_the_grid_alone(trained, make_data, make_trainer):
+    make_trainer().test(ForecastModule.load_from_checkpoint(trained), make_data(), verbose=False)
+    for data in (make_data((32,)), make_data(grid_stride=3), make_data((24,), grid_stride=2)):
+        with pytest.warns(
+            UserWarning, match=r"^forecast on a grid of \d+ points, but the network was trained on 16"
+        ) as said:
+            make_trainer().test(ForecastModule.load_from_checkpoint(trained), data, verbose=False)
+        assert len([one for one in said if issubclass(one.category, UserWarning)]) == 1
 
 
 @pytest.mark.parametrize(

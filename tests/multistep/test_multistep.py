@@ -390,7 +390,7 @@ def test_several_devices_are_refused(make_trainer):
 
 
 def test_a_subclass_of_the_module_inherits_no_hook_of_the_engine():
-    hooks = {"optimizer_step", "optimizer_zero_grad", "backward", "on_train_batch_start", "on_train_start", "teardown"}
+    hooks = {"optimizer_step", "optimizer_zero_grad", "backward", "on_train_batch_start", "teardown"}
     assert all(getattr(ForecastModule, hook) is getattr(L.LightningModule, hook) for hook in hooks)
 
 
