@@ -35,7 +35,13 @@ from fno_lightning.data.loading import (
     shared_batches,
     shuffled,
 )
-from fno_lightning.data.several_grids import CoarsenedDataset, Coarsening, StrideSampler, coarse_grids
+from fno_lightning.data.several_grids import (
+    CoarsenedDataset,
+    Coarsening,
+    GridSampler,
+    SeveralGridsDataset,
+    coarse_grids,
+)
 from fno_lightning.data.spec import FieldSpec
 from fno_lightning.data.statistics import Statistics
 from fno_lightning.devices import held_dtype
@@ -173,7 +179,7 @@ class FieldDataModule(LightningDataModule, ABC):
         drop_last = n_samples >= self.batch_size
         if self._batches_at_once is not None:
             options = self._several_batches(shuffled(dataset), drop_last=drop_last)
-        elif self.train_strides == (1,):
+        elif len(self.train_grids) == 1:
             options = {"batch_size": self.batch_size, "shuffle": True, "drop_last": drop_last}
         else:
             options = {"batch_size": self.batch_size, "sampler": shuffled(dataset), "drop_last": drop_last}
@@ -202,7 +208,7 @@ class FieldDataModule(LightningDataModule, ABC):
 
     @property
     def train_grids(self) -> tuple[tuple[int, ...], ...]:
-        """Grids that the training takes the data on, one for each of ``train_strides``.
+        """Grids of the training's batches, one for each of ``train_strides``.
 
         Raises:
             ValueError: if a stride does not fit the grid of the data.
@@ -212,12 +218,19 @@ class FieldDataModule(LightningDataModule, ABC):
     def _on_train_grids(
         self, dataset: Dataset[Batch], options: dict[str, Any]
     ) -> tuple[Dataset[Batch], dict[str, Any]]:
-        """Return samples of the train split and options of their loader such that each item has one of the strides."""
-        if self.train_strides == (1,):
-            return dataset, options
+        """Return samples of the train split and options of their loader such that each item is of one of the grids."""
+        grids = self._train_datasets(dataset)
+        if len(grids) == 1:
+            return grids[0], options
+        sampler = GridSampler(options["sampler"], options["batch_size"], len(grids))
+        return SeveralGridsDataset(grids), options | {"sampler": sampler}
+
+    def _train_datasets(self, dataset: Dataset[Batch]) -> list[Dataset[Batch]]:
+        """Return the samples of the train split on each of the grids of the training."""
         _ = self.train_grids
-        sampler = StrideSampler(options["sampler"], options["batch_size"], self.train_strides)
-        return CoarsenedDataset(dataset, self.coarsen), options | {"sampler": sampler}
+        return [
+            dataset if stride == 1 else CoarsenedDataset(dataset, stride, self.coarsen) for stride in self.train_strides
+        ]
 
     @property
     def _batches_at_once(self) -> int | None:

@@ -6,13 +6,14 @@ import logging
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import torch
+from torch.utils.data import Dataset
 
-from fno_lightning.arguments import plain
+from fno_lightning.arguments import plain, require_list
 from fno_lightning.data.base import require_at_least
-from fno_lightning.data.batch import Split
+from fno_lightning.data.batch import Batch, Split
 from fno_lightning.data.hdf5 import WellFile
 from fno_lightning.data.simulation import Simulation, schema_file
 from fno_lightning.data.well import WellDataModule
@@ -40,10 +41,13 @@ class GeneratedDataModule(WellDataModule):
             downloaded from The Well; ``simulate``: a simulation.
         device: Device of the simulation; ``auto``: a GPU if there is one.
         n_processes: Processes that simulate a large data set side by side on a CPU, each with one thread.
+        train_resolutions: Further grids that the train split is simulated on, from the same seeds: each training batch
+            is of one of all the grids, ``train_strides`` included. Validation and test keep the grid of ``pde``.
         **options: Windows, filters and loaders, see :class:`WellDataModule`.
 
     Raises:
-        ValueError: if a count or a stride is too small.
+        ValueError: if a count or a stride is too small, or ``pde`` cannot be simulated on one of
+            ``train_resolutions``; when training starts, if there are any and the data are the real ones.
     """
 
     _alternative_to_download = "or simulate a stand-in with --data.init_args.source simulate"
@@ -60,6 +64,7 @@ class GeneratedDataModule(WellDataModule):
         source: Literal["auto", "download", "simulate"] = "auto",
         device: Literal["auto", "cpu", "cuda"] = "auto",
         n_processes: int = 1,
+        train_resolutions: Sequence[Sequence[int]] = (),
         **options: Any,
     ) -> None:
         super().__init__(
@@ -75,6 +80,15 @@ class GeneratedDataModule(WellDataModule):
         self.may_use_real = source != "simulate"
         self.device = device
         self.n_processes: int = plain(n_processes, "n_processes")
+        require_list(train_resolutions=train_resolutions)
+        require_list(**{f"train_resolutions[{i}]": grid for i, grid in enumerate(train_resolutions)})
+        self.train_resolutions: tuple[tuple[int, ...], ...] = tuple(
+            tuple(plain(list(grid), "train_resolutions")) for grid in train_resolutions
+        )
+        train: dict[Split, int] = {"train": counts["train"]}
+        self._train_simulations = [
+            Simulation(_on_grid(pde, grid), train, self.simulation.seed) for grid in self.train_resolutions
+        ]
 
     @cached_property
     def is_simulated(self) -> bool:
@@ -99,8 +113,41 @@ class GeneratedDataModule(WellDataModule):
         device = self.device
         if device == "auto":
             device = "cuda" if torch.cuda.is_available() else "cpu"
-        with folder_lock(self.root):
-            self.simulation.run(self.root, device, self.n_processes)
+        for simulation in (self.simulation, *self._train_simulations):
+            root = simulation.folder(self.base_path)
+            with folder_lock(root):
+                simulation.run(root, device, self.n_processes)
+
+    @property
+    def train_grids(self) -> tuple[tuple[int, ...], ...]:
+        """Grids of the training's batches: those of ``train_strides``, then ``train_resolutions``.
+
+        Raises:
+            ValueError: if a stride does not fit the grid of the data, or the real data have no further grids.
+        """
+        if self.train_resolutions and not self.is_simulated:
+            raise ValueError(
+                f"train_resolutions are simulated, but the data in {self.root} are not: use train_strides, or "
+                "source=simulate"
+            )
+        return (*super().train_grids, *self.train_resolutions)
+
+    def _train_datasets(self, dataset: Dataset[Batch]) -> list[Dataset[Batch]]:
+        """Return the samples of the train split on each of the grids of the training."""
+        return [*super()._train_datasets(dataset), *(other.dataset("train") for other in self._on_further_grids)]
+
+    @cached_property
+    def _on_further_grids(self) -> list[Self]:
+        """The train split on each of ``train_resolutions``."""
+        return [self._simulated_as(simulation) for simulation in self._train_simulations]
+
+    def setup(self, stage: str | None = None) -> None:
+        """Read and check the metadata of the splits that a stage needs; in ``fit`` also statistics and caches."""
+        super().setup(stage)
+        if stage in ("fit", None) and self.train_resolutions and self.is_simulated:
+            for other in self._on_further_grids:
+                other.trainer = self.trainer
+                other._caches.prepare("fit", self.trainer, other._source, splits=("train",))
 
     def at_resolution(self, resolution: Sequence[int]) -> WellDataModule:
         """Return the same data on another grid: simulated there, validation and test only, from the same seeds.
@@ -112,10 +159,16 @@ class GeneratedDataModule(WellDataModule):
         if not self.is_simulated:
             return super().at_resolution(resolution)
         if tuple(resolution) == schema_file(self.simulation.pde, "").grid_shape:
-            return self._changed(grid_stride=1)
-        pde = self.simulation.pde.at_resolution(resolution)
+            return self._simulated_as(self.simulation)
+        pde = _on_grid(self.simulation.pde, resolution)
         counts: dict[Split, int] = {split: n for split, n in self.simulation.n_trajectories.items() if split != "train"}
-        return self._changed(simulation=Simulation(pde, counts, self.simulation.seed), grid_stride=1)
+        return self._simulated_as(Simulation(pde, counts, self.simulation.seed))
+
+    def _simulated_as(self, simulation: Simulation) -> Self:
+        """Return the data of another simulation, on its own grid alone."""
+        return self._changed(
+            simulation=simulation, grid_stride=1, train_strides=(1,), train_resolutions=(), _train_simulations=[]
+        )
 
     @cached_property
     def _simulated_root(self) -> Path:
@@ -127,3 +180,15 @@ class GeneratedDataModule(WellDataModule):
         if self.is_simulated:
             return schema_file(self.simulation.pde, self.simulation.source)
         return super()._reference
+
+
+def _on_grid(pde: PDE, resolution: Sequence[int]) -> PDE:
+    """Return an equation on another grid.
+
+    Raises:
+        ValueError: if there is no such grid; names it.
+    """
+    try:
+        return pde.at_resolution(resolution)
+    except ValueError as error:
+        raise ValueError(f"{type(pde).__name__} at the resolution {list(resolution)}: {error}") from None

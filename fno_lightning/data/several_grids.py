@@ -1,4 +1,4 @@
-"""Training on several grids: each batch takes every n-th point of the data, or means over as many."""
+"""Training on several grids: each batch is of one of them."""
 
 from __future__ import annotations
 
@@ -18,35 +18,35 @@ Coarsening: TypeAlias = Literal["points", "mean"]
 """``points``: every n-th point, the first included; ``mean``: the mean over each block of n points along each axis."""
 
 
-class StrideSampler(EpochSampler):
-    """Give each batch of another sampler's samples a stride of the grid.
+class GridSampler(EpochSampler):
+    """Give each batch of another sampler's samples the number of a grid.
 
-    The stride of a batch depends on the seed (``PL_GLOBAL_SEED``), the epoch and the number of the batch alone, so that
+    The grid of a batch depends on the seed (``PL_GLOBAL_SEED``), the epoch and the number of the batch alone, so that
     a training can be repeated, and distributed processes have the same one at the same time.
 
     Args:
         sampler: Yields the samples, of this process if there are several.
         batch_size: Samples in a batch.
-        strides: Strides to draw from, all equally likely.
+        n_grids: Number of grids to draw from, all equally likely.
     """
 
-    def __init__(self, sampler: Sampler[int], batch_size: int, strides: Sequence[int]) -> None:
+    def __init__(self, sampler: Sampler[int], batch_size: int, n_grids: int) -> None:
         super().__init__()
         self.sampler = sampler
         self.batch_size = batch_size
-        self.strides = tuple(strides)
+        self.n_grids = n_grids
 
     def __len__(self) -> int:
         return len(self.sampler)  # type: ignore[arg-type]
 
     def __iter__(self) -> Iterator[Any]:
-        """Yield samples with the strides of their batches."""
+        """Yield samples with the grids of their batches."""
         for position, sample in enumerate(self.sampler):
-            yield sample, self.stride(position // self.batch_size)
+            yield sample, self.grid(position // self.batch_size)
 
-    def stride(self, batch: int) -> int:
-        """Return the stride of a batch in the current epoch."""
-        return Random(f"{os.environ.get('PL_GLOBAL_SEED', 0)} {self.epoch} {batch}").choice(self.strides)
+    def grid(self, batch: int) -> int:
+        """Return the number of a batch's grid in the current epoch."""
+        return Random(f"{os.environ.get('PL_GLOBAL_SEED', 0)} {self.epoch} {batch}").choice(range(self.n_grids))
 
     def set_epoch(self, epoch: int) -> None:
         """Take the epoch, and pass it on if the sampler asks for it."""
@@ -56,15 +56,17 @@ class StrideSampler(EpochSampler):
 
 
 class CoarsenedDataset(Dataset[Batch]):
-    """Samples of another data set by number and stride; a number alone means the full grid.
+    """Samples of another data set on a coarser grid.
 
     Args:
         dataset: The samples.
+        stride: Points along each axis that become one; see :func:`coarsened`.
         coarsening: What a coarse point holds.
     """
 
-    def __init__(self, dataset: Dataset[Batch], coarsening: Coarsening) -> None:
+    def __init__(self, dataset: Dataset[Batch], stride: int, coarsening: Coarsening) -> None:
         self.dataset = dataset
+        self.stride = stride
         self.coarsening: Coarsening = coarsening
 
     @property
@@ -75,13 +77,39 @@ class CoarsenedDataset(Dataset[Batch]):
     def __len__(self) -> int:
         return len(self.dataset)  # type: ignore[arg-type]
 
+    def __getitem__(self, index: int) -> Batch:
+        return Batch(*(part[0] for part in self.__getitems__([index])))
+
+    def __getitems__(self, indices: Sequence[int]) -> Batch:
+        """Return samples as one batch."""
+        return coarsened(read_batch(self.dataset, indices), self.stride, self.coarsening)
+
+
+class SeveralGridsDataset(Dataset[Batch]):
+    """Samples that there are on several grids, by number and number of the grid; a number alone means the first grid.
+
+    Args:
+        grids: The samples on each grid, equally many in the same order.
+    """
+
+    def __init__(self, grids: Sequence[Dataset[Batch]]) -> None:
+        self.grids = grids
+
+    @property
+    def is_on_device(self) -> bool:
+        """Whether the samples are made on the device that trains."""
+        return is_on_device(self.grids[0])
+
+    def __len__(self) -> int:
+        return len(self.grids[0])  # type: ignore[arg-type]
+
     def __getitem__(self, item: int | tuple[int, int]) -> Batch:
         return Batch(*(part[0] for part in self.__getitems__([item])))
 
     def __getitems__(self, items: Sequence[int | tuple[int, int]]) -> Batch:
-        """Return samples as one batch, on the grid of the first one's stride."""
-        pairs = [item if isinstance(item, tuple) else (item, 1) for item in items]
-        return coarsened(read_batch(self.dataset, [sample for sample, _ in pairs]), pairs[0][1], self.coarsening)
+        """Return samples as one batch, on the grid of the first one."""
+        pairs = [item if isinstance(item, tuple) else (item, 0) for item in items]
+        return read_batch(self.grids[pairs[0][1]], [sample for sample, _ in pairs])
 
 
 def coarsened(batch: Batch, stride: int, coarsening: Coarsening = "points") -> Batch:

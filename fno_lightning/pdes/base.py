@@ -59,8 +59,7 @@ class PDE(ABC):
 
     def __post_init__(self) -> None:
         """Make tuples of the arguments that are lists, and of a single value of a parameter."""
-        arguments = {argument.name: getattr(self, argument.name) for argument in _arguments(self) if argument.init}
-        self._set(**{name: _tupled(value) for name, value in arguments.items()})
+        self._set(**{name: _tupled(value) for name, value in self._arguments.items()})
         for name in self.parameter_arguments.values():
             if isinstance(value := getattr(self, name), Real):
                 self._set(**{name: (value,)})
@@ -81,10 +80,17 @@ class PDE(ABC):
         Raises:
             ValueError: if the equation has no argument ``resolution``, or does not accept this one.
         """
-        arguments = {argument.name: getattr(self, argument.name) for argument in _arguments(self) if argument.init}
-        if "resolution" not in arguments:
+        if "resolution" not in self._arguments:
             raise ValueError(f"{type(self).__name__} has no argument resolution, so it has no other grids")
-        return type(self)(**arguments | {"resolution": tuple(resolution)})
+        return self._changed(resolution=tuple(resolution))
+
+    @property
+    def _arguments(self) -> dict[str, Any]:
+        return {argument.name: getattr(self, argument.name) for argument in _arguments(self) if argument.init}
+
+    def _changed(self, **arguments: Any) -> "PDE":
+        """Return the same equation with other arguments."""
+        return type(self)(**self._arguments | arguments)
 
     @property
     @abstractmethod

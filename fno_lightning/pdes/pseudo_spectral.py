@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Complex, Float
 from torch import Tensor
 
+from fno_lightning.pdes.base import PDE
 from fno_lightning.pdes.evolution import EvolutionPDE, Frame
 from fno_lightning.pdes.requirements import broken_seeds, require_at_least
 from fno_lightning.pdes.solvers import ETDRK4, Budget, BudgetAccount, PeriodicBox
@@ -92,6 +93,18 @@ class PseudoSpectralPDE(EvolutionPDE):
     def simulated_resolution(self) -> tuple[int, ...]:
         """Points along each axis of the grid that is simulated."""
         return tuple(n * self.refinement for n in self.resolution)
+
+    def at_resolution(self, resolution: Sequence[int]) -> PDE:
+        """Return the same equation stored on another grid; the same seeds then mean the same functions.
+
+        Where the new points are among those of the simulation, the simulation stays the same, so that errors on two
+        grids differ by the grid alone; else the new grid is simulated with the same refinement.
+        """
+        ratios = {fine / max(n, 1) for fine, n in zip(self.simulated_resolution, resolution, strict=False)}
+        is_among_points = len(resolution) == len(self.resolution) and len(ratios) == 1 and min(ratios).is_integer()
+        if is_among_points and "refinement" in self._arguments:
+            return self._changed(resolution=tuple(resolution), refinement=int(ratios.pop()))
+        return super().at_resolution(resolution)
 
     @property
     def warm_up(self) -> float:

@@ -10,7 +10,7 @@ from fno_lightning.data import Batch, FieldSpec, GeneratedDataModule, OnTheFlyDa
 from fno_lightning.data.several_grids import coarse_grids, coarsened
 from fno_lightning.modules import FNOModule
 from fno_lightning.multistep import MultiStepStrategy
-from fno_lightning.pdes import Poisson
+from fno_lightning.pdes import Burgers, Poisson
 from tests.travelling_wave import TravellingWave
 
 
@@ -89,7 +89,7 @@ class Shapes(FNOModule):
 def fit(data, **options):
     options = {"max_epochs": 2, "accelerator": "cpu", "logger": False, "enable_checkpointing": False} | options
     trainer = L.Trainer(**options, enable_progress_bar=False, enable_model_summary=False, num_sanity_val_steps=0)
-    module = Shapes(data.spec, (4, 4), 4, n_layers=1, n_steps_input=data.n_steps_input)
+    module = Shapes(data.spec, (4,) * data.spec.n_dims, 4, n_layers=1, n_steps_input=data.n_steps_input)
     trainer.fit(module, data)
     return module
 
@@ -115,6 +115,33 @@ def test_a_training_takes_the_drawn_grids_epoch_by_epoch(tmp_path, monkeypatch, 
 def test_overfitting_on_a_few_batches_takes_the_full_grid(tmp_path):
     module = fit(waves(tmp_path, train_strides=[1, 2]), overfit_batches=1, limit_val_batches=0)
     assert {shape[3:] for shape in module.shapes} == {(8, 6)}
+
+
+def burgers(folder, **options):
+    pde = Burgers((64,), 0.1, n_frames=3, frame_interval=0.1)
+    return GeneratedDataModule(pde, str(folder), n_train=3, n_steps_input=1, batch_size=2, **options)
+
+
+def test_a_training_takes_the_same_functions_simulated_on_several_grids(tmp_path):
+    data = burgers(tmp_path, train_resolutions=[[32], [128]])
+    module = fit(data)
+    assert {shape[3:] for shape in module.shapes} == set(data.train_grids) == {(64,), (32,), (128,)}
+    assert module.training_grids.seen == {(64,), (32,), (128,)}
+    loader = data.train_dataloader()
+    for epoch in range(4):
+        loader.sampler.set_epoch(epoch)
+        for batch in loader:
+            own = {tuple(data.dataset("train")[i].target[0, 0, ::2].tolist()) for i in range(6)}
+            stride = batch.target.shape[-1] // 32
+            assert {tuple(frame) for frame in batch.target[:, 0, 0, ::stride].tolist()} <= own
+
+
+def test_further_grids_that_cannot_be_had_are_refused(tmp_path):
+    with pytest.raises(ValueError, match=r"Burgers at the resolution \[5\]: .* too coarse for the shocks"):
+        burgers(tmp_path, train_resolutions=[[5]])
+    (tmp_path / "burgers" / "data").mkdir(parents=True)
+    with pytest.raises(ValueError, match=r"train_resolutions are simulated, but the data in .*burgers are not: use"):
+        _ = burgers(tmp_path, train_resolutions=[[32]]).train_grids
 
 
 def test_fresh_samples_are_taken_on_several_grids():

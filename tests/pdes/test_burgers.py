@@ -139,3 +139,12 @@ def test_layout():
     assert names == ["burgers_viscosity_0.1", "burgers_viscosity_0.01"]
     assert pde.schema.scalar_fields["velocity"].shape == (1, 2, 1024)
     assert pde.schema.coordinates["x"].shape == (1024,)
+
+
+def test_on_another_grid_the_simulation_stays_where_its_points_allow_it():
+    pde = Burgers((64,), 0.1, refinement=2)
+    for resolution, refinement in {(32,): 4, (128,): 1, (256,): 2, (48,): 2}.items():
+        other = pde.at_resolution(resolution)
+        assert (other.resolution, other.refinement) == (resolution, refinement)
+    fine, coarse = (velocity(pde.at_resolution(grid)) for grid in ((128,), (32,)))
+    assert torch.equal(fine[..., ::4], coarse)

@@ -10,7 +10,7 @@ from lightning.pytorch import Trainer
 from lightning.pytorch.utilities import rank_zero_info
 from rich.filesize import decimal
 
-from fno_lightning.data.batch import Split, splits_of
+from fno_lightning.data.batch import SPLITS, Split, splits_of
 from fno_lightning.data.cache.shared_memory import RamFrames
 from fno_lightning.data.cache.source import FrameSource
 from fno_lightning.data.cache.store import DeviceFrames, FrameStore
@@ -50,20 +50,27 @@ class SplitCaches:
         other._may_use_device = self._may_use_device
         return other
 
-    def prepare(self, stage: str | None, trainer: Trainer | None, source: Callable[[Split], FrameSource]) -> None:
+    def prepare(
+        self,
+        stage: str | None,
+        trainer: Trainer | None,
+        source: Callable[[Split], FrameSource],
+        splits: Sequence[Split] = SPLITS,
+    ) -> None:
         """Cache the splits that a stage reads, and drop those on another device than the one that trains now.
 
         Args:
             stage: The stage; ``None``: all.
             trainer: The trainer, if there is one.
             source: Makes the source of a split.
+            splits: Splits that there are.
 
         Raises:
             MemoryError, OSError, ValueError: see :meth:`fill`.
         """
         if trainer is not None:
             self.keep_only(trainer.strategy.root_device)
-        self._fill(self._splits(stage, trainer), trainer, source)
+        self._fill([split for split in self._splits(stage, trainer) if split in splits], trainer, source)
 
     def frames(
         self, split: Split, trainer: Trainer | None, source: Callable[[Split], FrameSource]
