@@ -1,6 +1,19 @@
 """PyTorch Lightning plug-ins for Fourier neural operators."""
 
-from fno_lightning import callbacks, check, data, layers, losses, metrics, models, modules, multistep, pdes, viz
+from fno_lightning import (
+    callbacks,
+    check,
+    data,
+    derivatives,
+    layers,
+    losses,
+    metrics,
+    models,
+    modules,
+    multistep,
+    pdes,
+    viz,
+)
 from fno_lightning.autoregressive import rollout
 from fno_lightning.callbacks import ErrorTable, OneStepErrors, ResolutionErrors, RolloutEvaluation
 from fno_lightning.data import (
@@ -57,6 +70,7 @@ __all__ = [
     "callbacks",
     "check",
     "data",
+    "derivatives",
     "from_neuralop",
     "layers",
     "losses",
