@@ -13,8 +13,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from fno_lightning.data import Batch, FieldSpec
-from fno_lightning.data.spec import cell_edges
 from fno_lightning.devices import held_dtype
+from fno_lightning.field_spec import cell_edges
 
 _CARTESIAN = {"x", "y", "z"}
 

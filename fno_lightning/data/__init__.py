@@ -7,9 +7,9 @@ from fno_lightning.data.hdf5 import WellFile, WellFormatError, WindowDataset, re
 from fno_lightning.data.loading import SuperBatches, collate
 from fno_lightning.data.mixed import MixedDataModule
 from fno_lightning.data.on_the_fly import OnTheFlyDataModule
-from fno_lightning.data.spec import FieldSpec
 from fno_lightning.data.statistics import Statistics
 from fno_lightning.data.well import WellDataModule
+from fno_lightning.field_spec import FieldSpec
 
 __all__ = [
     "Batch",

@@ -42,9 +42,9 @@ from fno_lightning.data.several_grids import (
     SeveralGridsDataset,
     coarse_grids,
 )
-from fno_lightning.data.spec import FieldSpec
 from fno_lightning.data.statistics import Statistics
 from fno_lightning.devices import held_dtype
+from fno_lightning.field_spec import FieldSpec
 from fno_lightning.pdes import PDE
 
 

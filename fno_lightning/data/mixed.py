@@ -16,9 +16,9 @@ from fno_lightning.data.base import FieldDataModule
 from fno_lightning.data.batch import Batch, Precisions, Split
 from fno_lightning.data.loading import read_batch
 from fno_lightning.data.on_the_fly import OnTheFlyDataModule
-from fno_lightning.data.spec import FieldSpec
 from fno_lightning.data.statistics import Statistics
 from fno_lightning.data.well import WellDataModule
+from fno_lightning.field_spec import FieldSpec
 
 
 class Aligned:

@@ -24,9 +24,9 @@ from fno_lightning.data.simulation import (
     simulate_numbers,
     tensor_statistics,
 )
-from fno_lightning.data.spec import FieldSpec
 from fno_lightning.data.statistics import Statistics
 from fno_lightning.data.windows import SlidingWindows, TrajectoryKey, whole_trajectories
+from fno_lightning.field_spec import FieldSpec
 from fno_lightning.pdes import PDE
 from fno_lightning.progress import progress_bar
 from fno_lightning.version import __version__

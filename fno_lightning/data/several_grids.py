@@ -12,7 +12,7 @@ from torch.utils.data import Dataset, DistributedSampler, Sampler
 
 from fno_lightning.data.batch import Batch
 from fno_lightning.data.loading import EpochSampler, is_on_device, read_batch
-from fno_lightning.data.spec import FieldSpec
+from fno_lightning.field_spec import FieldSpec
 
 Coarsening: TypeAlias = Literal["points", "mean"]
 """``points``: every n-th point, the first included; ``mean``: the mean over each block of n points along each axis."""

@@ -34,9 +34,9 @@ from fno_lightning.data.hdf5 import (
     uniform_resampling,
 )
 from fno_lightning.data.loading import BatchBuffers, consecutive
-from fno_lightning.data.spec import FieldSpec
 from fno_lightning.data.statistics import Statistics
 from fno_lightning.data.windows import SlidingWindows, TrajectoryKey, Window, whole_trajectories
+from fno_lightning.field_spec import FieldSpec
 from fno_lightning.files import PathText, expanded_path, folder_lock
 
 logger = logging.getLogger(__name__)

@@ -1,6 +1,6 @@
 """Losses: training objectives."""
 
-from fno_lightning.losses.base import FieldLoss, Loss
+from fno_lightning.losses.base import Comparison, FieldLoss, Loss
 from fno_lightning.losses.fourier import FourierLoss
 from fno_lightning.losses.mse import MSE
 from fno_lightning.losses.relative_l2 import RelativeL2
@@ -13,6 +13,7 @@ __all__ = [
     "MSE",
     "RMSE",
     "VRMSE",
+    "Comparison",
     "FieldLoss",
     "FourierLoss",
     "Loss",

@@ -3,16 +3,35 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
-from typing import Literal, TypeAlias, get_args
+from collections.abc import Callable, Mapping, Sequence
+from typing import Literal, NamedTuple, TypeAlias, get_args
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from fno_lightning.arguments import plain, require_mapping
+from fno_lightning.field_spec import FieldSpec
 
 Units: TypeAlias = Literal["normalized", "physical"]
+
+
+class Comparison(NamedTuple):
+    """A prediction beside its target, and what it was made from.
+
+    Attributes:
+        in_units: Returns prediction and target, ``(batch, time, field, *grid)``, in one of the units of
+            :attr:`Loss.units`.
+        history: Frames before the target in physical units, ``(batch, time, field, *grid)``; without an entry along
+            time for a steady problem.
+        constants: Fields without time dependence in physical units, ``(batch, constant, *grid)``.
+        scalars: Parameters, ``(batch, scalar)``.
+    """
+
+    in_units: Callable[[str], tuple[Tensor, Tensor]]
+    history: Tensor
+    constants: Tensor
+    scalars: Tensor
 
 
 class Loss(nn.Module, ABC):
@@ -22,11 +41,11 @@ class Loss(nn.Module, ABC):
     """What a module hands over: fields as multiples of their spread over the train split, as the deviation from their
     mean there (``normalized``) or as they are (``spreads``), or in ``physical`` units, float32 or better."""
 
-    def bind(self, fields: Sequence[str], periodic: Sequence[bool]) -> None:
-        """Take the names of the fields, and whether each axis is periodic, from the module that the loss is given to.
+    def bind(self, spec: FieldSpec) -> None:
+        """Take the description of the data from the module that the loss is given to.
 
         Raises:
-            ValueError: if the loss needs something that the fields do not have.
+            ValueError: if the loss needs something that the data do not have.
         """
 
     def leave_out(self, varies: Sequence[bool]) -> None:
@@ -35,6 +54,11 @@ class Loss(nn.Module, ABC):
         Raises:
             ValueError: if nothing would be trained.
         """
+
+    def compare(self, comparison: Comparison) -> Float[Tensor, ""]:
+        """Return the loss of a module's prediction; by default of nothing but prediction and target."""
+        loss: Tensor = self(*comparison.in_units(self.units))
+        return loss
 
     @abstractmethod
     def forward(
@@ -72,13 +96,13 @@ class FieldLoss(Loss):
         self.weight = None  # no buffer, which would be averaged with others
         self._fields: tuple[str, ...] = ()
 
-    def bind(self, fields: Sequence[str], periodic: Sequence[bool]) -> None:
+    def bind(self, spec: FieldSpec) -> None:
         """Find the fields of the weights; see :meth:`Loss.bind`."""
-        if unknown := sorted(set(self.weights) - set(fields)):
-            raise ValueError(f"weights of the loss name the fields {unknown}, but the data have {list(fields)}")
-        self._fields = tuple(fields)
+        if unknown := sorted(set(self.weights) - set(spec.fields)):
+            raise ValueError(f"weights of the loss name the fields {unknown}, but the data have {list(spec.fields)}")
+        self._fields = spec.fields
         self.is_weighted = bool(self.weights)
-        self.weight = self._weight_of([True] * len(fields))
+        self.weight = self._weight_of([True] * len(spec.fields))
 
     def leave_out(self, varies: Sequence[bool]) -> None:
         """Give fields that do not vary no weight, unless none does; see :meth:`Loss.leave_out`."""
@@ -110,7 +134,7 @@ class FieldLoss(Loss):
         if not self.is_weighted:
             return errors.mean()
         if self.weight is None:
-            raise ValueError("weights by field need the names of the fields: call bind(fields, periodic) first")
+            raise ValueError("weights by field need the names of the fields: call bind(spec) first")
         if self.weight.device != errors.device:
             self.weight = self.weight.to(errors.device)
         return (errors * self.weight.to(errors.dtype)).mean()

@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from fno_lightning.field_spec import FieldSpec
 from fno_lightning.losses.base import FieldLoss
 from fno_lightning.wavenumbers import mode_power, wavenumber_length
 
@@ -31,11 +32,11 @@ class FourierLoss(FieldLoss):
         self.periodic = None if periodic is None else tuple(periodic)
         self._periodic_of_data: tuple[bool, ...] | None = None
 
-    def bind(self, fields: Sequence[str], periodic: Sequence[bool]) -> None:
+    def bind(self, spec: FieldSpec) -> None:
         """Take the periodic axes of the data, too; see :meth:`Loss.bind`."""
-        super().bind(fields, periodic)
-        self._periodic_of_data = tuple(periodic)
-        self._axes(len(periodic))
+        super().bind(spec)
+        self._periodic_of_data = spec.periodic
+        self._axes(spec.n_dims)
 
     def power(self, fields: Float[Tensor, "batch time field *grid"]) -> Float[Tensor, "batch time field *half_grid"]:
         """Return the power of each mode, whose sum is the mean square over the grid, in float32 or better."""

@@ -7,10 +7,10 @@ from random import Random
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from fno_lightning.data import Batch, FieldSpec, SuperBatches
-from fno_lightning.losses import MSE, Loss
+from fno_lightning.losses import MSE, Comparison, Loss
 from fno_lightning.modules.field_forecaster import FieldForecaster
 from fno_lightning.modules.normalization import LogScalars, Normalization
 from fno_lightning.unrolling import Unrolling
@@ -66,10 +66,9 @@ class RolloutTraining(FieldForecaster):
             raise ValueError(f"input_noise is a standard deviation, at least 0, got {input_noise}")
         if self.n_steps_input == 0 and (input_noise > 0 or unrolling is not None):
             raise ValueError("input_noise and unrolling need a history, but n_steps_input is 0: leave them out")
-        self.loss = loss or MSE()
-        boundaries = self.spec.boundaries or (("periodic", "periodic"),) * self.spec.n_dims
+        self.loss: Loss | nn.Module = loss or MSE()
         if isinstance(self.loss, Loss):  # and not a module of torch, which compares as well
-            self.loss.bind(self.spec.fields, [sides == ("periodic", "periodic") for sides in boundaries])
+            self.loss.bind(self.spec)
         self.unrolling = unrolling
         self.input_noise = input_noise
         self._n_training_steps: float | None = None
@@ -87,18 +86,24 @@ class RolloutTraining(FieldForecaster):
         prediction = self._advance(*batch[:3], batch.member, n_steps, n_without_gradient, noise)
         compared = slice(n_without_gradient * self.bundle, n_steps)
         prediction, target = prediction[:, compared], batch.target[:, compared]
-        return self._compare(prediction, target, batch.member), prediction
+        return self._compare(prediction, batch._replace(target=target)), prediction
 
-    def _compare(self, prediction: Tensor, target: Tensor, member: Tensor | None) -> Tensor:
-        """Return the loss of normalised predictions of a target in physical units."""
-        units = getattr(self.loss, "units", "normalized")  # a module of torch has none
-        if units == "normalized":
-            target = self.normalizer.encode(target, member).to(torch.promote_types(self._precision, torch.float32))
-        else:
-            prediction = self.normalizer.decode(prediction, member, target.dtype)
-        if units == "spreads":
-            prediction, target = (self.normalizer.in_spreads(frames, member) for frames in (prediction, target))
-        loss: Tensor = self.loss(prediction, target)
+    def _compare(self, prediction: Tensor, batch: Batch) -> Tensor:
+        """Return the loss of normalised predictions of a batch's target."""
+
+        def in_units(units: str) -> tuple[Tensor, Tensor]:
+            target, member = batch.target, batch.member
+            if units == "normalized":
+                encoded = self.normalizer.encode(target, member)
+                return prediction, encoded.to(torch.promote_types(self._precision, torch.float32))
+            frames = self.normalizer.decode(prediction, member, target.dtype)
+            if units == "spreads":
+                return self.normalizer.in_spreads(frames, member), self.normalizer.in_spreads(target, member)
+            return frames, target
+
+        if isinstance(self.loss, Loss):
+            return self.loss.compare(Comparison(in_units, batch.history, batch.constants, batch.scalars))
+        loss: Tensor = self.loss(*in_units("normalized"))
         return loss
 
     def require_long_targets(self, n_target: int) -> None:

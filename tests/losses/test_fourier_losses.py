@@ -6,6 +6,7 @@ import pytest
 import torch
 from neuralop.losses import H1Loss
 
+from fno_lightning.field_spec import FieldSpec
 from fno_lightning.losses import FourierLoss, Sobolev, Spectrum
 from fno_lightning.metrics import shell_power
 
@@ -90,15 +91,21 @@ def test_autocasting_does_not_reach_the_powers(loss):
     torch.testing.assert_close(found, loss(prediction, target), rtol=1e-6, atol=0)
 
 
+def data(periodic):
+    """A data set with one field."""
+    sides = {True: ("periodic", "periodic"), False: ("wall", "wall")}
+    return FieldSpec("waves", ("u",), (16, 12), boundaries=tuple(sides[wraps] for wraps in periodic))
+
+
 @pytest.mark.parametrize("make", [Sobolev, Spectrum])
 def test_the_ends_of_axes_are_those_of_the_data_that_the_loss_is_given(make):
     target, prediction = (waves((16, 12), parts) for parts in (TARGET, PREDICTION))
     loss = make()
     for periodic in ([True, False], [False, True], [True, True]):
-        loss.bind(["u"], periodic)
+        loss.bind(data(periodic))
         assert loss(prediction, target) == make(periodic=periodic)(prediction, target)
     chosen = make(periodic=[True, False])
-    chosen.bind(["u"], [True, True])
+    chosen.bind(data([True, True]))
     assert chosen(prediction, target) == make(periodic=[True, False])(prediction, target)
 
 
@@ -106,6 +113,6 @@ def test_the_ends_of_axes_are_those_of_the_data_that_the_loss_is_given(make):
 def test_other_numbers_of_axes_are_refused(loss):
     assert isinstance(loss, FourierLoss)
     with pytest.raises(ValueError, match=r"periodic \[True\] must have one entry for each of the 2 axes"):
-        loss.bind(["u"], [True, True])
+        loss.bind(data([True, True]))
     with pytest.raises(ValueError, match=r"periodic \[True\] must have one entry for each of the 2 axes"):
         loss(torch.zeros(1, 1, 1, 4, 4), torch.zeros(1, 1, 1, 4, 4))

@@ -4,6 +4,7 @@ import pytest
 import torch
 from neuralop.losses import LpLoss
 
+from fno_lightning.field_spec import FieldSpec
 from fno_lightning.losses import MSE, RMSE, VRMSE, MeanFluctuation, RelativeL2, Sobolev, Spectrum, WeightedSum
 from fno_lightning.losses.base import units_of_ratio
 from fno_lightning.metrics import rmse, vrmse
@@ -107,7 +108,7 @@ def test_weights_by_field_are_a_weighted_mean(fields):
     names = ["a", "b", "c", "d"]
     for make in (MSE, RMSE, VRMSE, RelativeL2, Sobolev, MeanFluctuation, Spectrum):
         loss = make(weights={"b": 3.0, "d": 0.0})
-        loss.bind(names, [True] * (target.ndim - 3))
+        loss.bind(FieldSpec("waves", tuple(names), tuple(target.shape[3:])))
         one = make()
         parts = [one(prediction[:, :, i : i + 1], target[:, :, i : i + 1]) for i in range(4)]
         torch.testing.assert_close(loss(*fields), (parts[0] + 3 * parts[1] + parts[2]) / 5)
@@ -124,7 +125,7 @@ def test_weights_by_field_are_a_weighted_mean(fields):
 )
 def test_impossible_weights_are_refused(weights, message):
     with pytest.raises(ValueError, match=message):
-        VRMSE(weights=weights).bind(["density", "pressure"], [True])
+        VRMSE(weights=weights).bind(FieldSpec("gas", ("density", "pressure"), (8,)))
 
 
 @pytest.mark.parametrize("options", [{"smallest": 0.0}, {"epsilon": 0.0}, {"mean_weight": -1.0}])

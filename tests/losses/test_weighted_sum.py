@@ -1,7 +1,8 @@
 import pytest
 import torch
 
-from fno_lightning.losses import MSE, VRMSE, RelativeL2, Spectrum, WeightedSum
+from fno_lightning.field_spec import FieldSpec
+from fno_lightning.losses import MSE, VRMSE, Comparison, RelativeL2, Spectrum, WeightedSum
 
 
 def test_a_sum_is_that_of_its_losses():
@@ -14,15 +15,25 @@ def test_a_sum_is_that_of_its_losses():
 
 def test_every_part_of_a_sum_learns_the_fields():
     loss = WeightedSum([MSE(weights={"b": 0.0}), Spectrum(weights={"b": 3.0})])
-    loss.bind(["a", "b"], [True])
+    loss.bind(FieldSpec("waves", ("a", "b"), (8,)))
     assert [part.weight.tolist() for part in loss.losses] == [[2.0, 0.0], [0.5, 1.5]]
     with pytest.raises(ValueError, match=r"name the fields \['b'\], but the data have \['a'\]"):
-        loss.bind(["a"], [True])
+        loss.bind(FieldSpec("waves", ("a",), (8,)))
 
 
 def test_a_sum_hands_on_its_units():
     assert WeightedSum([MSE()]).units == "normalized"
     assert WeightedSum([RelativeL2(units="physical")]).units == RelativeL2(units="physical").units != "normalized"
+
+
+def test_losses_of_different_units_are_compared_each_in_its_own():
+    fields = {units: (torch.randn(2, 1, 1, 8), torch.randn(2, 1, 1, 8)) for units in ("normalized", "spreads")}
+    comparison = Comparison(fields.__getitem__, *(torch.zeros(2, 0) for _ in range(3)))
+    loss = WeightedSum([MSE(), RelativeL2(units="physical")], [2.0, 1.0])
+    expected = 2 * MSE()(*fields["normalized"]) + RelativeL2()(*fields["spreads"])
+    torch.testing.assert_close(loss.compare(comparison), expected)
+    with pytest.raises(ValueError, match=r"compare fields in the units \['normalized', 'spreads'\]: use compare"):
+        loss(*fields["normalized"])
 
 
 @pytest.mark.parametrize(
@@ -31,7 +42,6 @@ def test_a_sum_hands_on_its_units():
         ([], None, "needs losses and a factor for each, got 0 and 0"),
         ([MSE()], [1.0, 2.0], "needs losses and a factor for each, got 1 and 2"),
         ([MSE()], [-1.0], r"at least 0, got \[-1.0\]"),
-        ([MSE(), RelativeL2(units="physical")], None, r"in the same units, got normalized \(MSE\), .* \(RelativeL2\)"),
     ],
 )
 def test_impossible_sums_are_refused(losses, factors, message):

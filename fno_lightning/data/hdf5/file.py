@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from fno_lightning.data.hdf5.points import Points
-from fno_lightning.data.spec import FieldSpec, cell_edges, rounded
+from fno_lightning.field_spec import FieldSpec, cell_edges, rounded
 
 
 @dataclass(frozen=True)

@@ -82,7 +82,7 @@ def uniform_matrix(points: Float[np.ndarray, " n"], *, is_periodic: bool) -> Flo
     averages, so to second order against point values; the constant, the difference of the two rules of integration, is
     of second order. Next to a jump values overshoot by up to 5 % of it.
 
-    The domain is that of :func:`~fno_lightning.data.spec.cell_edges`: half a spacing beyond the first and the last
+    The domain is that of :func:`~fno_lightning.field_spec.cell_edges`: half a spacing beyond the first and the last
     point. On a periodic axis it is one period, and the cells at both ends extend to the middles over the gap.
 
     Args:

@@ -19,8 +19,8 @@ from fno_lightning.data.hdf5.file import WellField, WellFile
 from fno_lightning.data.hdf5.opening import open_hdf5
 from fno_lightning.data.hdf5.resampling import Resampling
 from fno_lightning.data.precision import batch_dtype
-from fno_lightning.data.spec import FieldSpec
 from fno_lightning.data.statistics import Moments, Statistics, StoredTypes, statistics_from_moments
+from fno_lightning.field_spec import FieldSpec
 from fno_lightning.files import atomic_file
 from fno_lightning.progress import progress_bar
 

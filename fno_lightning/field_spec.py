@@ -67,6 +67,11 @@ class FieldSpec:
         """Whether the points are evenly spaced, for each axis."""
         return tuple(not points for points in self.coordinates) or (True,) * self.n_dims
 
+    @property
+    def periodic(self) -> tuple[bool, ...]:
+        """Whether each axis is periodic; all of them where no boundaries are named."""
+        return tuple(sides == ("periodic", "periodic") for sides in self.boundaries) or (True,) * self.n_dims
+
     def points(self, grid: Sequence[int]) -> list[tuple[float, ...]]:
         """Return the coordinates along each axis: those of the data, or of another grid the centres of equal cells.
 

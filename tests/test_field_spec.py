@@ -3,7 +3,7 @@ import json
 import pytest
 
 from fno_lightning.data import FieldSpec
-from fno_lightning.data.spec import cell_edges
+from fno_lightning.field_spec import cell_edges
 
 SPEC = FieldSpec(
     dataset_name="some",
