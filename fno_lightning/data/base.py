@@ -45,7 +45,7 @@ from fno_lightning.data.several_grids import (
 from fno_lightning.data.statistics import Statistics
 from fno_lightning.devices import held_dtype
 from fno_lightning.field_spec import FieldSpec
-from fno_lightning.pdes import PDE
+from fno_lightning.pdes import PDE, Equation
 
 
 class NotPreparedError(FileNotFoundError):
@@ -157,6 +157,11 @@ class FieldDataModule(LightningDataModule, ABC):
     @abstractmethod
     def rollout_dataset(self, split: Split) -> Dataset[Batch]:
         """Return full trajectories: the first frames as history, all that follow as target."""
+
+    @property
+    def equation(self) -> Equation | None:
+        """The equation that has made the data; ``None`` where nobody knows it."""
+        return None
 
     def at_resolution(self, resolution: Sequence[int]) -> FieldDataModule:
         """Return the same data on another grid, of which validation and test can be used.

@@ -18,7 +18,7 @@ from fno_lightning.data.hdf5 import WellFile
 from fno_lightning.data.simulation import Simulation, schema_file
 from fno_lightning.data.well import WellDataModule
 from fno_lightning.files import PathText, folder_lock
-from fno_lightning.pdes import PDE
+from fno_lightning.pdes import PDE, Equation
 
 logger = logging.getLogger(__name__)
 
@@ -99,6 +99,11 @@ class GeneratedDataModule(WellDataModule):
             return False
         logger.info("using simulated data in %s", self._simulated_root)
         return True
+
+    @property
+    def equation(self) -> Equation | None:
+        """The equation, of simulated data."""
+        return self.simulation.pde if self.is_simulated else None
 
     @property
     def root(self) -> Path:

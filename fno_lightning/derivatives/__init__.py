@@ -10,7 +10,7 @@ from fno_lightning.derivatives.grid import (
     Spectral,
 )
 from fno_lightning.derivatives.point_cloud import PointCloudGradient, nearest_neighbours
-from fno_lightning.derivatives.spectral import spectral_matrix
+from fno_lightning.derivatives.spectral import resampling_matrix, spectral_matrix
 
 __all__ = [
     "AxisDerivative",
@@ -23,5 +23,6 @@ __all__ = [
     "finite_difference_matrix",
     "fourier_continuation_matrix",
     "nearest_neighbours",
+    "resampling_matrix",
     "spectral_matrix",
 ]

@@ -41,7 +41,11 @@ def stencil_weights(points: Points, at: float, order: int) -> Points:
 
 
 def finite_difference_matrix(
-    points: Points | Sequence[float], order: int = 1, accuracy: int = 2, period: float | None = None
+    points: Points | Sequence[float],
+    order: int = 1,
+    accuracy: int = 2,
+    period: float | None = None,
+    edge_accuracy: int | None = None,
 ) -> Points:
     """Return the matrix that takes values at points to their derivative there.
 
@@ -53,6 +57,7 @@ def finite_difference_matrix(
         order: Order of the derivative, at least 1.
         accuracy: Order of accuracy, even.
         period: Length of a periodic axis; the point after the last one is the first.
+        edge_accuracy: Order of accuracy of the one-sided differences at the ends; ``None``: as inside.
 
     Returns:
         Matrix ``(point, point)``.
@@ -70,8 +75,8 @@ def finite_difference_matrix(
     if not (gaps > 0).all():
         raise ValueError("the points of a derivative must ascend, each once, and lie within the period if there is one")
     is_even = bool(np.ptp(gaps) <= 1e-6 * gaps.mean())  # coordinates are stored in float32
-    one_sided = order + accuracy
-    central = 2 * ((order + 1) // 2) - 1 + accuracy if is_even else one_sided + (one_sided + 1) % 2
+    one_sided = order + (edge_accuracy or accuracy)
+    central = 2 * ((order + 1) // 2) - 1 + accuracy if is_even else order + accuracy + (order + accuracy + 1) % 2
     n = len(x)
     needed = central if period is not None else one_sided
     if n < needed:
@@ -85,7 +90,7 @@ def finite_difference_matrix(
         if period is not None or 0 <= first <= n - central:
             columns = np.arange(first, first + central)
         else:
-            width = min(n, max(one_sided, central if not is_even else one_sided))
+            width = one_sided if is_even else min(n, max(one_sided, central))
             begin = 0 if first < 0 else n - width
             columns = np.arange(begin, begin + width)
         turns = np.floor_divide(columns, n)

@@ -52,11 +52,13 @@ class FiniteDifferences:
         points: Points along the axis, ascending.
         accuracy: Order of accuracy, even.
         period: Length of the axis if it is periodic.
+        edge_accuracy: Order of accuracy at the ends; ``None``: as inside.
     """
 
     points: tuple[float, ...]
     accuracy: int = 2
     period: float | None = None
+    edge_accuracy: int | None = None
 
     @property
     def n_points(self) -> int:
@@ -65,7 +67,7 @@ class FiniteDifferences:
 
     def matrix(self, order: int) -> Points:
         """Return the matrix of a derivative."""
-        return finite_difference_matrix(self.points, order, self.accuracy, self.period)
+        return finite_difference_matrix(self.points, order, self.accuracy, self.period, self.edge_accuracy)
 
 
 @dataclass(frozen=True)

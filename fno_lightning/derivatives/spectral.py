@@ -35,3 +35,27 @@ def spectral_matrix(n_points: int, length: float, order: int = 1) -> Points:
         factors[-1] = 0.0
     matrix: Points = np.fft.irfft(factors[:, None] * np.fft.rfft(np.eye(n_points), axis=0), n_points, axis=0)
     return matrix
+
+
+def resampling_matrix(n_points: int, n_new: int) -> Points:
+    """Return the matrix that takes values at even points of a periodic axis to those of their Fourier series elsewhere.
+
+    Both rows of points begin at the same one. Waves that either row cannot tell from another are left out: those of two
+    points of the coarser row, and shorter ones.
+
+    Args:
+        n_points: Number of points.
+        n_new: Number of new points.
+
+    Returns:
+        Matrix ``(new point, point)``.
+
+    Raises:
+        ValueError: if a size is not positive.
+    """
+    if n_points < 1 or n_new < 1:
+        raise ValueError(f"expected points, got {n_points} and {n_new}")
+    spectrum = np.fft.rfft(np.eye(n_points), axis=0)
+    kept = (min(n_points, n_new) + 1) // 2
+    matrix: Points = np.fft.irfft(spectrum[:kept], n_new, axis=0) * (n_new / n_points)
+    return matrix

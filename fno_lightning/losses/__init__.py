@@ -1,8 +1,12 @@
 """Losses: training objectives."""
 
 from fno_lightning.losses.base import Comparison, FieldLoss, Loss
+from fno_lightning.losses.equation_residual import EquationResidual
 from fno_lightning.losses.fourier import FourierLoss
+from fno_lightning.losses.h1 import H1, Hdiv
+from fno_lightning.losses.lp import Lp
 from fno_lightning.losses.mse import MSE
+from fno_lightning.losses.quantile import PointwiseQuantile
 from fno_lightning.losses.relative_l2 import RelativeL2
 from fno_lightning.losses.rmse import RMSE, VRMSE, MeanFluctuation
 from fno_lightning.losses.sobolev import Sobolev
@@ -10,14 +14,19 @@ from fno_lightning.losses.spectrum import Spectrum
 from fno_lightning.losses.weighted_sum import WeightedSum
 
 __all__ = [
+    "H1",
     "MSE",
     "RMSE",
     "VRMSE",
     "Comparison",
+    "EquationResidual",
     "FieldLoss",
     "FourierLoss",
+    "Hdiv",
     "Loss",
+    "Lp",
     "MeanFluctuation",
+    "PointwiseQuantile",
     "RelativeL2",
     "Sobolev",
     "Spectrum",

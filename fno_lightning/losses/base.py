@@ -12,8 +12,10 @@ from torch import Tensor, nn
 
 from fno_lightning.arguments import plain, require_mapping
 from fno_lightning.field_spec import FieldSpec
+from fno_lightning.pdes.equation import Equation
 
 Units: TypeAlias = Literal["normalized", "physical"]
+Reduction: TypeAlias = Literal["mean", "sum"]
 
 
 class Comparison(NamedTuple):
@@ -22,7 +24,7 @@ class Comparison(NamedTuple):
     Attributes:
         in_units: Returns prediction and target, ``(batch, time, field, *grid)``, in one of the units of
             :attr:`Loss.units`.
-        history: Frames before the target in physical units, ``(batch, time, field, *grid)``; without an entry along
+        history: Frames before the prediction in physical units, ``(batch, time, field, *grid)``; without an entry along
             time for a steady problem.
         constants: Fields without time dependence in physical units, ``(batch, constant, *grid)``.
         scalars: Parameters, ``(batch, scalar)``.
@@ -46,6 +48,13 @@ class Loss(nn.Module, ABC):
 
         Raises:
             ValueError: if the loss needs something that the data do not have.
+        """
+
+    def take_equation(self, equation: Equation | None) -> None:
+        """Take the equation that has made the data, if one has, before a training or an evaluation.
+
+        Raises:
+            ValueError: if the loss needs one and there is none.
         """
 
     def leave_out(self, varies: Sequence[bool]) -> None:
@@ -75,10 +84,12 @@ class FieldLoss(Loss):
 
     Args:
         weights: Weight of each field in the mean, by its name; others weigh 1. They are scaled to a mean of 1.
+        reduction: ``mean``, or ``sum`` over samples, times and fields, as the losses of neuralop: it grows with the
+            batch.
 
     Raises:
-        ValueError: if a weight is negative or infinite; in a module, if there is no such field, or no field weighs
-            anything.
+        ValueError: if a weight is negative or infinite, or there is no such reduction; in a module, if there is no such
+            field, or no field weighs anything.
     """
 
     weight: Tensor | None
@@ -86,9 +97,12 @@ class FieldLoss(Loss):
     is_weighted: bool
     """Whether the weights differ, or will."""
 
-    def __init__(self, weights: Mapping[str, float] | None = None) -> None:
+    def __init__(self, weights: Mapping[str, float] | None = None, *, reduction: Reduction = "mean") -> None:
         super().__init__()
         require_mapping(weights=weights)
+        if reduction not in get_args(Reduction):
+            raise ValueError(f"reduction is 'mean' or 'sum', got {reduction!r}")
+        self.reduction: Reduction = reduction
         self.weights: dict[str, float] = plain(dict(weights or {}), "weights")
         if wrong := {name: value for name, value in self.weights.items() if not 0 <= value < float("inf")}:
             raise ValueError(f"weights of fields are numbers of at least 0, got {wrong}")
@@ -129,15 +143,16 @@ class FieldLoss(Loss):
     def forward(
         self, prediction: Float[Tensor, "batch time field *grid"], target: Float[Tensor, "batch time field *grid"]
     ) -> Float[Tensor, ""]:
-        """Return the mean error."""
+        """Return the mean error, or the sum."""
         errors = self.errors(prediction, target)
         if not self.is_weighted:
-            return errors.mean()
+            return errors.mean() if self.reduction == "mean" else errors.sum()
         if self.weight is None:
             raise ValueError("weights by field need the names of the fields: call bind(spec) first")
         if self.weight.device != errors.device:
             self.weight = self.weight.to(errors.device)
-        return (errors * self.weight.to(errors.dtype)).mean()
+        weighted = errors * self.weight.to(errors.dtype)
+        return weighted.mean() if self.reduction == "mean" else weighted.sum()
 
 
 def units_of_ratio(units: str) -> Literal["normalized", "spreads"]:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from fno_lightning.arguments import require_list
 from fno_lightning.field_spec import FieldSpec
 from fno_lightning.losses.base import Comparison, Loss
+from fno_lightning.pdes.equation import Equation
 
 
 class WeightedSum(Loss):
@@ -40,6 +41,12 @@ class WeightedSum(Loss):
         for loss in self.losses:
             assert isinstance(loss, Loss)
             loss.bind(spec)
+
+    def take_equation(self, equation: Equation | None) -> None:
+        """Hand the equation of the data on to every loss; see :meth:`Loss.take_equation`."""
+        for loss in self.losses:
+            assert isinstance(loss, Loss)
+            loss.take_equation(equation)
 
     def leave_out(self, varies: Sequence[bool]) -> None:
         """Let every loss leave out fields; see :meth:`Loss.leave_out`."""

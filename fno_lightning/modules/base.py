@@ -313,6 +313,8 @@ class ForecastModule(RolloutTraining):
             if (n_target := getattr(data, "n_steps_output", None)) is not None:
                 self.require_long_targets(n_target)
             self._find_normalization(data)
+        if stage != "predict" and isinstance(self.loss, Loss):
+            self.loss.take_equation(getattr(data, "equation", None))
         require_precision(str(self.trainer.precision), self.normalizer, self.spec)
 
     def _find_normalization(self, data: object) -> None:

@@ -84,8 +84,11 @@ class RolloutTraining(FieldForecaster):
             n_steps, n_without_gradient = self._unrolled(n_steps)
             noise = self.input_noise
         prediction = self._advance(*batch[:3], batch.member, n_steps, n_without_gradient, noise)
-        compared = slice(n_without_gradient * self.bundle, n_steps)
-        prediction, target = prediction[:, compared], batch.target[:, compared]
+        first = n_without_gradient * self.bundle
+        if first > 0:
+            before = self.normalizer.decode(prediction[:, :first].detach(), batch.member, batch.history.dtype)
+            batch = batch._replace(history=torch.cat((batch.history, before), dim=1)[:, -self.n_steps_input :])
+        prediction, target = prediction[:, first:n_steps], batch.target[:, first:n_steps]
         return self._compare(prediction, batch._replace(target=target)), prediction
 
     def _compare(self, prediction: Tensor, batch: Batch) -> Tensor:

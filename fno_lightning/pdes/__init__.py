@@ -5,6 +5,7 @@ from fno_lightning.pdes.base import PDE, Trajectories
 from fno_lightning.pdes.burgers import Burgers
 from fno_lightning.pdes.compressible import CompressiblePDE
 from fno_lightning.pdes.darcy_flow import DarcyFlow
+from fno_lightning.pdes.equation import Equation, Residual, TrialSolution
 from fno_lightning.pdes.euler_multi_quadrants import (
     EulerMultiQuadrants,
     EulerMultiQuadrantsOpenBC,
@@ -41,6 +42,7 @@ __all__ = [
     "Burgers",
     "CompressiblePDE",
     "DarcyFlow",
+    "Equation",
     "EulerMultiQuadrants",
     "EulerMultiQuadrantsOpenBC",
     "EulerMultiQuadrantsPeriodicBC",
@@ -59,12 +61,14 @@ __all__ = [
     "Poisson",
     "PseudoSpectralPDE",
     "RadiativeCooling",
+    "Residual",
     "ShallowWater",
     "ShearFlow",
     "SteadyPDE",
     "ThresholdedFourier",
     "ThresholdedGaussian",
     "Trajectories",
+    "TrialSolution",
     "TurbulentRadiativeLayer2D",
     "harmonic_faces",
     "mixing_layer",

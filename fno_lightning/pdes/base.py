@@ -2,7 +2,7 @@
 
 # No postponed annotations: a subclass in another file could not resolve them, and its arguments would go unchecked.
 import warnings
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import Field, dataclass, field, fields, is_dataclass
 from itertools import product
@@ -12,6 +12,8 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 from torch import Tensor
+
+from fno_lightning.pdes.equation import Equation, Residual, TrialSolution
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,7 @@ class Trajectories:
     constant_fields: Mapping[str, Tensor] = field(default_factory=dict)
 
 
-class PDE(ABC):
+class PDE(Equation):
     """An equation with its solver: parameters in, :class:`Trajectories` out.
 
     A subclass is constructed from plain values only (numbers, strings, sequences of them), so that a YAML file can
@@ -111,6 +113,14 @@ class PDE(ABC):
         """
         values = (getattr(self, argument) for argument in self.parameter_arguments.values())
         return [dict(zip(self.parameter_arguments, combination, strict=True)) for combination in product(*values)]
+
+    def residual(self, solution: TrialSolution) -> Residual:
+        """Return the residual of fields; see :meth:`Equation.residual`.
+
+        Raises:
+            NotImplementedError: if the equation does not state one.
+        """
+        raise NotImplementedError(f"{type(self).__name__} states no residual: override residual")
 
     def label(self, parameters: Mapping[str, float]) -> str:
         """Return a name for the trajectories of one set of parameters; by default its values to six digits."""

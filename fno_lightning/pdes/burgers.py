@@ -87,11 +87,11 @@ class Burgers(PseudoSpectralPDE):
         """Draws of the Gaussian random field."""
         return INITIAL_VELOCITY.sample(seeds, box.coordinates)[:, None]
 
-    def linear(self, box: PeriodicBox, parameters: Mapping[str, float]) -> Tensor:
+    def linear(self, box: PeriodicBox, parameters: Mapping[str, float | Tensor]) -> Tensor:
         """Viscosity."""
         return parameters["viscosity"] * box.laplacian
 
-    def nonlinear(self, box: PeriodicBox, parameters: Mapping[str, float]) -> Callable[[Tensor], Tensor]:
+    def nonlinear(self, box: PeriodicBox, parameters: Mapping[str, float | Tensor]) -> Callable[[Tensor], Tensor]:
         """Steepening."""
         return steepening(box)
 

@@ -5,6 +5,7 @@ from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from fno_lightning.pdes.evolution import EvolutionPDE, Frame
@@ -61,6 +62,18 @@ class CompressiblePDE(EvolutionPDE):
     @abstractmethod
     def frame(self, state: Conserved, gamma: float) -> Frame:
         """Return the fields that are stored of a state of a gas with the ratio of specific heats γ."""
+
+    def rate(self, state: Tensor, parameters: Mapping[str, Tensor]) -> Tensor:
+        """Return what flows in through the faces, and the source; see :meth:`EvolutionPDE.rate`."""
+        rates = torch.zeros_like(state)
+        on_grid = self if state.shape[2:] == self.resolution else self._changed(resolution=tuple(state.shape[2:]))
+        assert isinstance(on_grid, CompressiblePDE)
+        values, of_sample = torch.unique(torch.stack(list(parameters.values()), dim=1), dim=0, return_inverse=True)
+        for number, row in enumerate(values.tolist()):
+            chosen = (of_sample == number).nonzero()[:, 0]
+            solver = on_grid.euler_solver(dict(zip(parameters, row, strict=True)), len(chosen), str(state.device))
+            rates[chosen] = torch.stack(solver.rate(Conserved(*state[chosen].unbind(dim=1))), dim=1)
+        return rates
 
     @property
     def settings(self) -> dict[str, Any]:

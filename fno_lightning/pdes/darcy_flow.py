@@ -10,9 +10,17 @@ import torch
 from torch import Tensor
 
 from fno_lightning.class_path import public_path
+from fno_lightning.pdes.equation import named
 from fno_lightning.pdes.inputs import Permeability, ThresholdedGaussian
 from fno_lightning.pdes.requirements import require_positive, require_resolution
-from fno_lightning.pdes.solvers import cell_centres, cell_spacing, harmonic_faces, solve_diffusion
+from fno_lightning.pdes.solvers import (
+    cell_centres,
+    cell_spacing,
+    face_conductances,
+    harmonic_faces,
+    net_outflow,
+    solve_diffusion,
+)
 from fno_lightning.pdes.steady import Solution, SteadyPDE
 
 
@@ -72,6 +80,19 @@ class DarcyFlow(SteadyPDE):
     def grid(self) -> Mapping[str, Tensor]:
         """Centres of the cells along each axis."""
         return {name: x.float() for name, x in cell_centres(self.resolution).items()}
+
+    def discrete_residual(
+        self, solution: Tensor, constants: Mapping[str, Tensor], scalars: Mapping[str, Tensor]
+    ) -> tuple[Tensor, Tensor]:
+        """Return each cell's outflow per area minus f, and f; see :meth:`SteadyPDE.discrete_residual`.
+
+        p = 0 on the boundary is a part of it.
+        """
+        (permeability,) = named(constants, ("permeability",), "constant fields")
+        h_x, h_y = cell_spacing((solution.shape[1], solution.shape[2]))
+        outflow, _ = net_outflow(face_conductances(harmonic_faces(permeability), (h_x, h_y)), solution)
+        source = torch.full_like(outflow, self.source)
+        return outflow / (h_x * h_y) - source, source
 
     def solve(self, seeds: Sequence[int], device: str) -> Solution:
         """Draw a permeability for each seed and solve for the pressure."""

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from fno_lightning.pdes.compressible import CompressiblePDE
+from fno_lightning.pdes.equation import named
 from fno_lightning.pdes.evolution import Frame
 from fno_lightning.pdes.inputs import Quadrants
 from fno_lightning.pdes.requirements import (
@@ -125,6 +126,10 @@ class EulerMultiQuadrants(CompressiblePDE):
     def euler_solver(self, parameters: Mapping[str, float], n_trajectories: int, device: str) -> EulerSolver:
         """Return the solver for one gas; see :meth:`CompressiblePDE.euler_solver`."""
         return EulerSolver(cell_spacing(self.resolution), self.sides, parameters["gamma"], compile=self.compile)
+
+    def state(self, fields: Mapping[str, Tensor], parameters: Mapping[str, Tensor]) -> Tensor:
+        """Return mass, momentum and energy; the pressure follows from them."""
+        return torch.stack(named(fields, ("density", "momentum_x", "momentum_y", "energy"), "fields"), dim=1)
 
     def start(self, parameters: Mapping[str, float], seeds: Sequence[int], device: str) -> Conserved:
         """Return the quadrants of each seed; see :meth:`CompressiblePDE.start`."""

@@ -9,6 +9,8 @@ import torch
 from torch import Tensor
 
 from fno_lightning.pdes.base import PDE, Trajectories
+from fno_lightning.pdes.collocation import collocation_residual
+from fno_lightning.pdes.equation import Residual, TrialSolution, named
 from fno_lightning.pdes.requirements import require_at_least, require_positive
 
 
@@ -66,6 +68,68 @@ class EvolutionPDE(PDE):
         Raises:
             FloatingPointError: if a solution is not finite or physical; names the seeds.
         """
+
+    @property
+    def component_names(self) -> tuple[str, ...]:
+        """Names of the stored fields, vectors by component."""
+        vectors = (f"{name}_{axis}" for name in self.vector_field_names for axis in self.grid)
+        return (*self.scalar_field_names, *vectors)
+
+    def state(self, fields: Mapping[str, Tensor], parameters: Mapping[str, Tensor]) -> Tensor:
+        """Return what the equation advances, from stored fields; by default the fields themselves.
+
+        Args:
+            fields: Fields by name, vectors by component, ``(sample, *grid)``.
+            parameters: Entries of :attr:`parameter_sets`, ``(sample,)``.
+
+        Returns:
+            The state, ``(sample, equation, *grid)``.
+
+        Raises:
+            ValueError: if a field is missing.
+        """
+        return torch.stack(named(fields, self.component_names, "fields"), dim=1)
+
+    def rate(self, state: Tensor, parameters: Mapping[str, Tensor]) -> Tensor:
+        """Return the rate of change of a state, the right-hand side that is simulated, differentiable.
+
+        Args:
+            state: See :meth:`state`; on any grid of the domain.
+            parameters: Entries of :attr:`parameter_sets`, ``(sample,)``.
+
+        Raises:
+            NotImplementedError: if the equation does not state it.
+        """
+        raise NotImplementedError(f"{type(self).__name__} states no rate of change: override rate")
+
+    def parameters(self, scalars: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Return the parameters of stored scalars, the inverse of :meth:`scalars`; by default of the same names.
+
+        Raises:
+            ValueError: if a scalar is missing.
+        """
+        names = tuple(self.parameter_sets[0])
+        return dict(zip(names, named(scalars, names, "scalars"), strict=True))
+
+    def residual(self, solution: TrialSolution) -> Residual:
+        """Return the residual between frames, :func:`~fno_lightning.pdes.collocation.collocation_residual`.
+
+        Its scale is the spatial deviation of the first frame, or its root mean square if it is even.
+        """
+        if solution.time_step is None:
+            raise ValueError(f"{type(self).__name__} is an equation in time, but the data are steady")
+        n_samples, n_frames = next(iter(solution.fields.values())).shape[:2]
+        fields = {name: values.flatten(0, 1) for name, values in solution.fields.items()}
+        parameters = {
+            name: values.repeat_interleave(n_frames) for name, values in self.parameters(solution.scalars).items()
+        }
+        state = self.state(fields, parameters)
+        rate = self.rate(state, parameters)
+        states, rates = (values.reshape(n_samples, n_frames, *values.shape[1:]) for values in (state, rate))
+        first = states[:, 0].detach().flatten(2)
+        deviation, size = first.std(dim=2, correction=0), first.square().mean(dim=2).sqrt()
+        scale = torch.where(deviation > 1e-6 * size, deviation, torch.where(size > 0, size, 1.0))
+        return Residual(collocation_residual(states, rates, solution.time_step, solution.n_known), scale)
 
     def scalars(self, parameters: Mapping[str, float]) -> dict[str, Tensor]:
         """Return the parameters that are stored with the trajectories, by name."""

@@ -120,14 +120,14 @@ class GrayScott(PseudoSpectralPDE):
         """A and B, as truncated series."""
         return box.inverse(box.dealiasing * box.transform(initial_concentrations(self.start, seeds, box)))
 
-    def linear(self, box: PeriodicBox, parameters: Mapping[str, float]) -> Tensor:
+    def linear(self, box: PeriodicBox, parameters: Mapping[str, float | Tensor]) -> Tensor:
         """Diffusion, and what flows off."""
         feed, kill = parameters["F"], parameters["k"]
         return torch.stack(
             [self.diffusivity_a * box.laplacian - feed, self.diffusivity_b * box.laplacian - feed - kill]
         )
 
-    def nonlinear(self, box: PeriodicBox, parameters: Mapping[str, float]) -> Callable[[Tensor], Tensor]:
+    def nonlinear(self, box: PeriodicBox, parameters: Mapping[str, float | Tensor]) -> Callable[[Tensor], Tensor]:
         """The reaction, and the feed."""
         feed = parameters["F"] * box.resolution[0] * box.resolution[1]
 

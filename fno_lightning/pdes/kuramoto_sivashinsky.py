@@ -89,11 +89,11 @@ class KuramotoSivashinsky(PseudoSpectralPDE):
         field = GaussianRandomField(alpha=4.0, tau=1.0, sigma=sigma, lengths=(self.length,))
         return field.sample(seeds, box.coordinates)[:, None]
 
-    def linear(self, box: PeriodicBox, parameters: Mapping[str, float]) -> Tensor:
+    def linear(self, box: PeriodicBox, parameters: Mapping[str, float | Tensor]) -> Tensor:
         """Growth of long waves, decay of short ones: k² - k⁴."""
         return -box.laplacian - box.laplacian.square()
 
-    def nonlinear(self, box: PeriodicBox, parameters: Mapping[str, float]) -> Callable[[Tensor], Tensor]:
+    def nonlinear(self, box: PeriodicBox, parameters: Mapping[str, float | Tensor]) -> Callable[[Tensor], Tensor]:
         """Steepening."""
         return steepening(box)
 

@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from fno_lightning.pdes.equation import named
 from fno_lightning.pdes.inputs import GaussianSources
 from fno_lightning.pdes.requirements import require_positive, require_resolution
 from fno_lightning.pdes.solvers import PeriodicBox
@@ -78,6 +79,18 @@ class LinearPDE(SteadyPDE):
     def draw(self, seeds: Sequence[int], box: PeriodicBox) -> tuple[Float[Tensor, "batch x y"], Coefficients]:
         """Return source and coefficients of each sample."""
 
+    def discrete_residual(
+        self, solution: Tensor, constants: Mapping[str, Tensor], scalars: Mapping[str, Tensor]
+    ) -> tuple[Tensor, Tensor]:
+        """Return operator times solution minus source, and the source; see :meth:`SteadyPDE.discrete_residual`."""
+        (source,) = named(constants, ("source",), "constant fields")
+        known = dict(zip(self.scalar_names, named(scalars, self.scalar_names, "scalars"), strict=True))
+        zero = torch.zeros_like(source[:, 0, 0])
+        coefficients = Coefficients(*(known.get(name, zero).to(source) for name in Coefficients._fields))
+        box = PeriodicBox(tuple(solution.shape[1:]), (1.0, 1.0), dtype=solution.dtype, device=str(solution.device))
+        with torch.autocast(solution.device.type, enabled=False):
+            return linear_error(solution, source.to(solution), coefficients, box), source
+
     def solve(self, seeds: Sequence[int], device: str) -> Solution:
         """Draw and solve one sample for each seed."""
         box = self.box(device)
@@ -86,6 +99,16 @@ class LinearPDE(SteadyPDE):
         scalars = {name: getattr(coefficients, name) for name in self.scalar_names}
         residual = linear_residual(solution, source, coefficients, box)
         return Solution({"source": source}, scalars, solution, residual)
+
+
+def linear_error(
+    solution: Float[Tensor, "batch x y"],
+    source: Float[Tensor, "batch x y"],
+    coefficients: Coefficients,
+    box: PeriodicBox,
+) -> Float[Tensor, "batch x y"]:
+    """Return operator times solution minus source, on the grid."""
+    return box.inverse(symbol(coefficients, box) * box.transform(solution)) - source
 
 
 def symbol(coefficients: Coefficients, box: PeriodicBox) -> Tensor:
@@ -130,7 +153,7 @@ def linear_residual(
         coefficients: Coefficients of each sample.
         box: The grid.
     """
-    error = box.inverse(symbol(coefficients, box) * box.transform(solution)) - source
+    error = linear_error(solution, source, coefficients, box)
     norm: Tensor = torch.linalg.vector_norm(error, dim=(1, 2)) / torch.linalg.vector_norm(source, dim=(1, 2))
     return norm
 

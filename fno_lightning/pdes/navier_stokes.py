@@ -97,11 +97,11 @@ class NavierStokes(PseudoSpectralPDE):
         field = GaussianRandomField(alpha=2.5, tau=7.0, sigma=self.initial_scale)
         return field.sample(seeds, box.coordinates)[:, None]
 
-    def linear(self, box: PeriodicBox, parameters: Mapping[str, float]) -> Tensor:
+    def linear(self, box: PeriodicBox, parameters: Mapping[str, float | Tensor]) -> Tensor:
         """Viscosity and drag."""
         return parameters["viscosity"] * box.laplacian - self.drag
 
-    def nonlinear(self, box: PeriodicBox, parameters: Mapping[str, float]) -> Callable[[Tensor], Tensor]:
+    def nonlinear(self, box: PeriodicBox, parameters: Mapping[str, float | Tensor]) -> Callable[[Tensor], Tensor]:
         """Advection and forcing, which is the frequency (1, 1) and, implied by a real field, (-1, -1)."""
         advection = VorticityAdvection(box)
         force = self.forcing * (0.5 - 0.5j) * math.prod(box.resolution)

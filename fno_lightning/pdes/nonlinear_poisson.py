@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from fno_lightning.pdes.equation import named
 from fno_lightning.pdes.inputs import random_gaussians, unit_gaussian_field
 from fno_lightning.pdes.requirements import require_positive, require_range, require_resolution
 from fno_lightning.pdes.solvers import (
@@ -18,8 +19,10 @@ from fno_lightning.pdes.solvers import (
     cell_centres,
     cell_spacing,
     harmonic_extension,
+    nonlinear_error,
     nonlinear_residual,
     solve_nonlinear_diffusion,
+    values_of_extension,
 )
 from fno_lightning.pdes.steady import Solution, SteadyPDE
 
@@ -102,6 +105,15 @@ class NonlinearPoisson(SteadyPDE):
             solution=u,
             residual=nonlinear_residual(u, source, values, spacing, self.nonlinearity),
         )
+
+    def discrete_residual(
+        self, solution: Tensor, constants: Mapping[str, Tensor], scalars: Mapping[str, Tensor]
+    ) -> tuple[Tensor, Tensor]:
+        """Return the non-linear equations' residual, source and boundary; see :meth:`SteadyPDE.discrete_residual`."""
+        source, extension = named(constants, self.constant_field_names, "constant fields")
+        spacing = cell_spacing((solution.shape[1], solution.shape[2]))
+        values = values_of_extension(extension, spacing)
+        return nonlinear_error(solution, source, values, spacing, self.nonlinearity)
 
     def source(self, seeds: Sequence[int], device: str = "cpu") -> Float[Tensor, "batch x y"]:
         """Evaluate f in the cell centres."""

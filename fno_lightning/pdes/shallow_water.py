@@ -12,6 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from fno_lightning.pdes.base import Trajectories
+from fno_lightning.pdes.equation import named
 from fno_lightning.pdes.evolution import Frame
 from fno_lightning.pdes.inputs import GaussianRandomField
 from fno_lightning.pdes.pseudo_spectral import PseudoSpectralPDE, Spectrum
@@ -118,6 +119,12 @@ class ShallowWater(PseudoSpectralPDE):
             )
         return trajectories
 
+    def state(self, fields: Mapping[str, Tensor], parameters: Mapping[str, Tensor]) -> Tensor:
+        """Stream function in geostrophic balance with the height, and velocity."""
+        height, u, v = named(fields, ("height", "velocity_x", "velocity_y"), "fields")
+        lift = (parameters["coriolis_parameter"] / self.gravity).view(-1, 1, 1)
+        return torch.stack([(height - self.mean_depth) / lift, u, v], dim=1)
+
     def box(self, device: str = "cpu") -> PeriodicBox:
         """The square."""
         return PeriodicBox(self.simulated_resolution, (1.0, 1.0), dtype=self.dtype, device=device)
@@ -131,11 +138,11 @@ class ShallowWater(PseudoSpectralPDE):
         mean_square = box.inner(state[:, 1:], state[:, 1:]).sum(dim=1)
         return box.inverse(state * (self.speed * mean_square.rsqrt())[:, None, None, None])
 
-    def linear(self, box: PeriodicBox, parameters: Mapping[str, float]) -> Tensor:
+    def linear(self, box: PeriodicBox, parameters: Mapping[str, float | Tensor]) -> Tensor:
         """Hyperviscosity."""
         return -self.hyperviscosity * box.laplacian.square()
 
-    def nonlinear(self, box: PeriodicBox, parameters: Mapping[str, float]) -> Callable[[Tensor], Tensor]:
+    def nonlinear(self, box: PeriodicBox, parameters: Mapping[str, float | Tensor]) -> Callable[[Tensor], Tensor]:
         """Convergence of the volume flux; vortex and Coriolis force, gradient of pressure and kinetic energy."""
         f = parameters["coriolis_parameter"]
         depth = self.gravity * self.mean_depth / f

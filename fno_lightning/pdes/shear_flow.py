@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from fno_lightning.pdes.equation import named
 from fno_lightning.pdes.evolution import Frame
 from fno_lightning.pdes.inputs import ShearLayers
 from fno_lightning.pdes.pseudo_spectral import PseudoSpectralPDE, Spectrum
@@ -113,6 +114,15 @@ class ShearFlow(PseudoSpectralPDE):
         """Both numbers, under the names that they have in The Well's files."""
         return {"Rayleigh": torch.tensor(parameters["Reynolds"]), "Schmidt": torch.tensor(parameters["Schmidt"])}
 
+    def parameters(self, scalars: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Both numbers, from the names that they have in The Well's files."""
+        reynolds, schmidt = named(scalars, ("Rayleigh", "Schmidt"), "scalars")
+        return {"Reynolds": reynolds, "Schmidt": schmidt}
+
+    def state(self, fields: Mapping[str, Tensor], parameters: Mapping[str, Tensor]) -> Tensor:
+        """Velocity and tracer; the pressure follows from the velocity."""
+        return torch.stack(named(fields, ("velocity_x", "velocity_y", "tracer"), "fields"), dim=1)
+
     def box(self, device: str = "cpu") -> PeriodicBox:
         """The rectangle."""
         return PeriodicBox(self.simulated_resolution, LENGTHS, LOWER_EDGE, self.dtype, device)
@@ -125,13 +135,13 @@ class ShearFlow(PseudoSpectralPDE):
         velocity = _free_of_divergence(spectrum[:, 0], spectrum[:, 1], box)
         return box.inverse(torch.stack([*velocity, spectrum[:, 2]], dim=1))
 
-    def linear(self, box: PeriodicBox, parameters: Mapping[str, float]) -> Tensor:
+    def linear(self, box: PeriodicBox, parameters: Mapping[str, float | Tensor]) -> Tensor:
         """Viscosity and diffusion."""
         viscosity = 1 / parameters["Reynolds"]
         momentum, tracer = viscosity * box.laplacian, viscosity / parameters["Schmidt"] * box.laplacian
         return torch.stack([momentum, momentum, tracer])
 
-    def nonlinear(self, box: PeriodicBox, parameters: Mapping[str, float]) -> Callable[[Tensor], Tensor]:
+    def nonlinear(self, box: PeriodicBox, parameters: Mapping[str, float | Tensor]) -> Callable[[Tensor], Tensor]:
         """The vortex force without its gradient part, and the advection of the tracer."""
         d_x, d_y = box.derivatives
 

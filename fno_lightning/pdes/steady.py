@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from fno_lightning.pdes.base import PDE, Trajectories
+from fno_lightning.pdes.equation import Residual, TrialSolution, named
 from fno_lightning.pdes.requirements import broken_seeds
 
 POINTS_AT_ONCE = {"cpu": 2**19, "cuda": 2**24}
@@ -60,6 +61,31 @@ class SteadyPDE(PDE):
             seeds: Seed of each sample.
             device: Device of the computation.
         """
+
+    def discrete_residual(
+        self, solution: Tensor, constants: Mapping[str, Tensor], scalars: Mapping[str, Tensor]
+    ) -> tuple[Tensor, Tensor]:
+        """Return the residual of the discrete equation, differentiable, and its right-hand side.
+
+        Args:
+            solution: The field that may solve it, ``(batch, *grid)``, on any grid of the domain.
+            constants: Constant fields by name, likewise.
+            scalars: Parameters by name, ``(batch,)``.
+
+        Raises:
+            NotImplementedError: if the equation does not state it.
+            ValueError: if a constant field or scalar is missing.
+        """
+        raise NotImplementedError(f"{type(self).__name__} states no residual: override discrete_residual")
+
+    def residual(self, solution: TrialSolution) -> Residual:
+        """Return the discrete residual; its scale is the root mean square of the right-hand side."""
+        (field,) = named(solution.fields, (self.solution_name,), "fields")
+        if field.shape[1] != 1 or solution.time_step is not None:
+            raise ValueError(f"{type(self).__name__} is an equation without time, but the data have several frames")
+        error, right = self.discrete_residual(field[:, 0], solution.constants, solution.scalars)
+        size = right.detach().flatten(1).square().mean(dim=1, keepdim=True).sqrt()
+        return Residual(error[:, None, None], torch.where(size > 0, size, 1.0))
 
     @property
     def schema(self) -> Trajectories:

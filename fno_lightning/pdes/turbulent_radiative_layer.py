@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from fno_lightning.pdes.compressible import CompressiblePDE
+from fno_lightning.pdes.equation import named
 from fno_lightning.pdes.evolution import Frame
 from fno_lightning.pdes.inputs import mixing_layer
 from fno_lightning.pdes.requirements import require_above, require_finite, require_positive
@@ -121,6 +122,11 @@ class TurbulentRadiativeLayer2D(CompressiblePDE):
         )
         spacing = (EXTENT[0] / self.resolution[0], EXTENT[1] / self.resolution[1])
         return EulerSolver(spacing, self.sides, self.gamma, source=cooling, compile=self.compile)
+
+    def state(self, fields: Mapping[str, Tensor], parameters: Mapping[str, Tensor]) -> Tensor:
+        """Return mass, momentum and energy of density, velocity and pressure."""
+        primitive = Primitive(*named(fields, ("density", "velocity_x", "velocity_y", "pressure"), "fields"))
+        return torch.stack(to_conserved(primitive, self.gamma), dim=1)
 
     def start(self, parameters: Mapping[str, float], seeds: Sequence[int], device: str) -> Conserved:
         """Return the shear layer of each seed; see :meth:`CompressiblePDE.start`."""

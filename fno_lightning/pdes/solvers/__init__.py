@@ -9,10 +9,12 @@ from fno_lightning.pdes.solvers.euler import EulerSolver
 from fno_lightning.pdes.solvers.kirchhoff_transform import (
     BoundaryValues,
     harmonic_extension,
+    nonlinear_error,
     nonlinear_residual,
     solve_nonlinear_diffusion,
+    values_of_extension,
 )
-from fno_lightning.pdes.solvers.multigrid import harmonic_faces, solve_diffusion
+from fno_lightning.pdes.solvers.multigrid import face_conductances, harmonic_faces, net_outflow, solve_diffusion
 from fno_lightning.pdes.solvers.periodic_box import PeriodicBox
 
 __all__ = [
@@ -26,10 +28,14 @@ __all__ = [
     "VorticityAdvection",
     "cell_centres",
     "cell_spacing",
+    "face_conductances",
     "harmonic_extension",
     "harmonic_faces",
+    "net_outflow",
+    "nonlinear_error",
     "nonlinear_residual",
     "solve_diffusion",
     "solve_nonlinear_diffusion",
     "steepening",
+    "values_of_extension",
 ]

@@ -16,7 +16,7 @@ def steepening(box: PeriodicBox) -> Callable[[Tensor], Tensor]:
     slope = -0.5 * box.derivatives[0] * box.dealiasing
 
     def rate(spectrum: Tensor) -> Tensor:
-        return slope * box.transform(box.inverse(box.dealiasing * spectrum).square_())
+        return slope * box.transform(box.inverse(box.dealiasing * spectrum).square())
 
     return rate
 
@@ -43,8 +43,5 @@ class VorticityAdvection:
         """Rate of change."""
         velocity = self._box.inverse(self._velocity * vorticity)
         u, v = velocity.unbind(dim=1)
-        products = torch.empty_like(velocity)
-        torch.mul(u, v, out=products[:, 0])
-        torch.mul(u - v, u + v, out=products[:, 1])
-        spectra = self._box.transform(products)
-        return (self._of_uv * spectra[:, :1]).addcmul_(self._of_squares, spectra[:, 1:])
+        spectra = self._box.transform(torch.stack([u * v, (u - v) * (u + v)], dim=1))
+        return self._of_uv * spectra[:, :1] + self._of_squares * spectra[:, 1:]

@@ -59,6 +59,14 @@ class RadiativeCooling:
         # torch 2.11 cannot compile a _replace
         return Conserved(state.density, state.momentum_x, state.momentum_y, energy)
 
+    def rate(self, state: Conserved) -> Float[Tensor, "batch x y"]:
+        """Return the rate of change of the energy of every cell."""
+        density, _, _, pressure = to_primitive(state, self.gamma)
+        fraction = (torch.log(pressure / density) - math.log(self.cold_temperature)) * (1 / self._log_contrast)
+        slope = -self._rate_scale * density * self._rate(fraction) * fraction * (1 - fraction)
+        mixed = (fraction > 0) & (fraction < 1)
+        return torch.where(mixed, self._log_contrast / (self.gamma - 1) * pressure * slope, 0)
+
     def _rate(self, fraction: Float[Tensor, "batch x y"]) -> Float[Tensor, "batch x y"]:
         """The rate r(x) for unit density and unit scale; it tends to a constant in either phase."""
         both = (fraction * (1 - fraction)).clamp(min=1e-4)

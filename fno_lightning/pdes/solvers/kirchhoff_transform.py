@@ -52,6 +52,21 @@ def harmonic_extension(values: BoundaryValues, spacing: tuple[float, float]) -> 
     return _poisson(values.x_lower.new_zeros(n_samples, n_x, n_y), values, spacing)
 
 
+def values_of_extension(extension: Float[Tensor, "batch x y"], spacing: tuple[float, float]) -> BoundaryValues:
+    """Return the boundary values of a harmonic function, from its discrete equation in the cells along the boundary.
+
+    A cell in a corner has two boundary values in one equation: they are extrapolated along the sides, and corrected
+    alike, which is exact to second order.
+    """
+    (h_x, h_y), u = spacing, extension
+    x_lower, x_upper = (_side(side, h_x, h_y) for side in (u, u.flip(1)))
+    y_lower, y_upper = (_side(side.transpose(1, 2), h_y, h_x) for side in (u, u.flip(2)))
+    for along_y, row in ((x_lower, 0), (x_upper, -1)):
+        for along_x, column in ((y_lower, 0), (y_upper, -1)):
+            _share_corner(u, along_y, along_x, row, column, spacing)
+    return BoundaryValues(x_lower, x_upper, y_lower, y_upper)
+
+
 def solve_nonlinear_diffusion(
     source: Float[Tensor, "batch x y"], values: BoundaryValues, spacing: tuple[float, float], alpha: float
 ) -> Float[Tensor, "batch x y"]:
@@ -65,6 +80,19 @@ def solve_nonlinear_diffusion(
     """
     transformed = values.mapped(lambda g: kirchhoff(g, alpha))
     return inverse_kirchhoff(_poisson(source, transformed, spacing), alpha)
+
+
+def nonlinear_error(
+    u: Float[Tensor, "batch x y"],
+    source: Float[Tensor, "batch x y"],
+    values: BoundaryValues,
+    spacing: tuple[float, float],
+    alpha: float,
+) -> tuple[Float[Tensor, "batch x y"], Float[Tensor, "batch x y"]]:
+    """Return the residual of :func:`nonlinear_residual` in each cell, and its source and boundary terms."""
+    by_axis = [_flux_difference(values.surround(u, axis), axis, spacing[axis - 1], alpha) for axis in (1, 2)]
+    known = _with_boundary(-source, values.mapped(lambda g: kirchhoff(g, alpha)), spacing)
+    return by_axis[0] + by_axis[1] - source, known
 
 
 def nonlinear_residual(
@@ -83,11 +111,32 @@ def nonlinear_residual(
         spacing: Edges of a cell along x and y.
         alpha: α.
     """
-    by_axis = [_flux_difference(values.surround(u, axis), axis, spacing[axis - 1], alpha) for axis in (1, 2)]
-    known = _with_boundary(-source, values.mapped(lambda g: kirchhoff(g, alpha)), spacing)
+    left, known = nonlinear_error(u, source, values, spacing, alpha)
     norm: Tensor = torch.linalg.vector_norm(known, dim=(1, 2))
-    error: Tensor = torch.linalg.vector_norm(by_axis[0] + by_axis[1] - source, dim=(1, 2))
+    error: Tensor = torch.linalg.vector_norm(left, dim=(1, 2))
     return error / torch.where(norm > 0, norm, 1.0)
+
+
+def _side(u: Tensor, h: float, h_along: float) -> Tensor:
+    """Boundary values before the first row of a harmonic function; those of the corners are extrapolated."""
+    first = u[:, 0]
+    curvature = (first[:, 2:] - 2 * first[:, 1:-1] + first[:, :-2]) / h_along**2
+    inner = first[:, 1:-1] - 0.5 * h**2 * ((u[:, 1, 1:-1] - first[:, 1:-1]) / h**2 + curvature)
+    ends = (2 * inner[:, :1] - inner[:, 1:2], 2 * inner[:, -1:] - inner[:, -2:-1])
+    return torch.cat([ends[0], inner, ends[1]], dim=1)
+
+
+def _share_corner(
+    u: Tensor, along_y: Tensor, along_x: Tensor, row: int, column: int, spacing: tuple[float, float]
+) -> None:
+    """Correct both boundary values of a corner, in place, by what its equation lacks."""
+    per_x, per_y = (1 / h**2 for h in spacing)
+    corner, beside = u[:, row, column], (1 if row == 0 else -2, 1 if column == 0 else -2)
+    lacks = per_x * (u[:, beside[0], column] + 2 * along_y[:, column] - 3 * corner)
+    lacks = lacks + per_y * (u[:, row, beside[1]] + 2 * along_x[:, row] - 3 * corner)
+    correction = lacks / (2 * (per_x + per_y))
+    along_y[:, column] -= correction
+    along_x[:, row] -= correction
 
 
 def _flux_difference(u: Tensor, axis: int, h: float, alpha: float) -> Tensor:

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cache, wraps
-from typing import ParamSpec, TypeVar
+from typing import ParamSpec, Protocol, TypeVar, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -52,8 +52,16 @@ def _warn_eager(reason: str) -> None:
     _logger.warning("torch.compile failed, so the simulation runs eagerly and many times slower: %s", reason)
 
 
-Source = Callable[[Conserved, Tensor], Conserved]
-"""Advance the state of every cell on its own by the time step of its trajectory, ``(batch, 1, 1)``."""
+@runtime_checkable
+class Source(Protocol):
+    """What is added to the energy of every cell on its own."""
+
+    def __call__(self, state: Conserved, dt: Tensor) -> Conserved:
+        """Advance the state by the time step of its trajectory, ``(batch, 1, 1)``."""
+
+    def rate(self, state: Conserved) -> Tensor:
+        """Return the rate of change of the energy."""
+
 
 Step = Callable[[Conserved, Tensor], tuple[Conserved, Tensor]]
 """Take a state and each trajectory's remaining time, ``(batch, 1, 1)``, one time step further."""
@@ -141,6 +149,20 @@ class EulerSolver:
         dt = torch.minimum(self.time_step(primitive), remaining)
         state = self._convected(state, primitive, dt)
         return (state if self.source is None else self.source(state, dt)), remaining - dt
+
+    def rate(self, state: Conserved) -> Conserved:
+        """Return the rate of change of a state: what flows in through the faces of each cell, and the source.
+
+        It is the limit of a step that vanishes, differentiable by the state.
+        """
+        primitive = to_primitive(state, self.gamma)
+        dx, dy = self.spacing
+        no_time = torch.zeros_like(state.density[:, :1, :1])
+        flux_x, flux_y = face_fluxes(with_ghost_cells(primitive, self.boundaries), no_time, self.spacing, self.gamma)
+        rates = [-f.diff(dim=1) / dx - g.diff(dim=2) / dy for f, g in zip(flux_x, flux_y, strict=True)]
+        if self.source is not None:
+            rates[3] = rates[3] + self.source.rate(state)
+        return Conserved(*rates)
 
     def time_step(self, state: Primitive) -> Float[Tensor, "batch 1 1"]:
         """Return the longest stable time step of each trajectory."""

@@ -1,0 +1,113 @@
+"""The residual of an equation as a loss."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from fno_lightning.derivatives import AxisDerivative, FiniteDifferences, GridDerivatives, Spectral
+from fno_lightning.field_spec import FieldSpec
+from fno_lightning.losses.base import Comparison, Loss
+from fno_lightning.pdes.equation import Equation, TrialSolution
+
+
+class EquationResidual(Loss):
+    r"""Mean square of what is left when a prediction is put into its equation; it needs no target.
+
+    .. math:: \Big\langle \big(R(u) / s\big)^2 \Big\rangle
+
+    with the residual R and the size s of its terms from the equation (:class:`~fno_lightning.pdes.Residual`). For
+    equations of the package R is that of the solver: with time, what a step lacks of the integral of the right-hand
+    side between frames, which begin with the history of the sample; without time, the discrete equation with its
+    boundary conditions. Data do not have a residual of 0 where frames or points are too far apart for it: see what
+    theirs is (:meth:`of_data`) before it is minimised.
+
+    Args:
+        equation: The equation; ``None``: that of the data, if an equation has made them.
+
+    Raises:
+        ValueError: if there is no equation; if the data lack a field, constant field or scalar of the equation, or the
+            history of an equation in time.
+
+    Reference: Li et al. 2024, arXiv:2111.03794 (physics-informed neural operators).
+    """
+
+    units = "physical"
+
+    def __init__(self, equation: Equation | None = None) -> None:
+        super().__init__()
+        self.equation = equation
+        self._spec: FieldSpec | None = None
+        self._derivatives: dict[tuple[int, ...], GridDerivatives] = {}
+
+    def bind(self, spec: FieldSpec) -> None:
+        """Take the names and the axes of the data; see :meth:`Loss.bind`."""
+        self._spec = spec
+        self._derivatives = {}
+
+    def take_equation(self, equation: Equation | None) -> None:
+        """Take the equation of the data, unless there is one; see :meth:`Loss.take_equation`."""
+        self.equation = self.equation or equation
+        if self.equation is None:
+            raise ValueError(
+                "EquationResidual needs an equation, and the data do not come from one: set its argument equation, "
+                "e.g. {class_path: fno_lightning.pdes.Burgers}"
+            )
+
+    def compare(self, comparison: Comparison) -> Float[Tensor, ""]:
+        """Return the loss of a prediction; the target is not looked at."""
+        prediction, _ = comparison.in_units("physical")
+        return self.of_frames(prediction, comparison)
+
+    def of_data(self, comparison: Comparison) -> Float[Tensor, ""]:
+        """Return the loss of the target: the floor below which predictions leave the data."""
+        _, target = comparison.in_units("physical")
+        return self.of_frames(target, comparison)
+
+    def of_frames(self, frames: Float[Tensor, "batch time field *grid"], known: Comparison) -> Float[Tensor, ""]:
+        """Return the loss of frames that follow a history."""
+        if self.equation is None or self._spec is None:
+            raise ValueError("EquationResidual needs an equation and the description of the data: call bind first")
+        spec, history = self._spec, known.history.to(frames.dtype)
+        both = torch.cat((history, frames), dim=1)
+        residual = self.equation.residual(
+            TrialSolution(
+                fields=dict(zip(spec.fields, both.unbind(dim=2), strict=True)),
+                constants=dict(zip(spec.constant_fields, known.constants.to(frames.dtype).unbind(dim=1), strict=True)),
+                scalars=dict(zip(spec.scalars, known.scalars.to(frames.dtype).unbind(dim=1), strict=True)),
+                n_known=history.shape[1],
+                time_step=spec.time_step,
+                derivatives=self._on_grid(tuple(frames.shape[3:])),
+            )
+        )
+        scale = residual.scale.detach()
+        relative = residual.values / scale.view(len(scale), 1, -1, *(1,) * (frames.ndim - 3))
+        return relative.square().mean()
+
+    def forward(
+        self, prediction: Float[Tensor, "batch time field *grid"], target: Float[Tensor, "batch time field *grid"]
+    ) -> Float[Tensor, ""]:
+        """Raise an error: the residual needs the sample's history, constants and scalars.
+
+        Raises:
+            ValueError: always.
+        """
+        raise ValueError("EquationResidual needs more than a prediction and a target: a module calls compare")
+
+    def _on_grid(self, grid: tuple[int, ...]) -> GridDerivatives:
+        assert self._spec is not None
+        if grid not in self._derivatives:
+            spec = self._spec
+            axes: list[AxisDerivative] = []
+            extents = spec.extent or ((0.0, 1.0),) * spec.n_dims
+            uneven = [not even and n == own for even, n, own in zip(spec.uniform, grid, spec.grid_shape, strict=True)]
+            for axis, (points, (lower, upper), wraps) in enumerate(
+                zip(spec.points(grid), extents, spec.periodic, strict=True)
+            ):
+                if wraps and not uneven[axis]:
+                    axes.append(Spectral(len(points), upper - lower))
+                else:
+                    axes.append(FiniteDifferences(tuple(points), 4, upper - lower if wraps else None))
+            self._derivatives[grid] = GridDerivatives(axes)
+        return self._derivatives[grid]

@@ -1,0 +1,70 @@
+"""Errors in the norms of the spaces Lᵖ."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from fno_lightning.losses.base import FieldLoss, Reduction, Units, units_of_ratio
+
+
+class Lp(FieldLoss):
+    r"""Error in the Lᵖ norm over the grid, relative to the target's or absolute, of each sample, time and field.
+
+    .. math:: \frac{\lVert e \rVert_p}{\lVert t \rVert_p + \varepsilon} \quad \text{or} \quad
+              \Big(\tfrac1N \sum_i |e_i|^p\Big)^{1/p}, \qquad e = \text{prediction} - t
+
+    The absolute norm is that of a domain of measure 1. Norms are accumulated in float32 or better; the gradient of a
+    perfect prediction is 0. With ``reduction: sum`` it is the ``LpLoss`` of neuralop, of which the trainer there takes
+    the sum over a batch and over channels.
+
+    Args:
+        p: p, at least 1; infinity is the largest error.
+        relative: Whether the error is relative.
+        epsilon: ε; keeps the relative error finite where the target vanishes.
+        units: Compare ``normalized`` or ``physical`` fields, see :class:`~fno_lightning.losses.RelativeL2`.
+        reduction: See :class:`~fno_lightning.losses.FieldLoss`.
+        weights: Weight of each field, by its name, see :class:`~fno_lightning.losses.FieldLoss`.
+
+    Raises:
+        ValueError: if ``p`` is below 1 or ``epsilon`` negative.
+
+    Reference: Kovachki et al. 2021, arXiv:2108.08481, section 5.
+    """
+
+    def __init__(
+        self,
+        p: float = 2.0,
+        relative: bool = True,
+        epsilon: float = 1e-8,
+        units: Units = "normalized",
+        reduction: Reduction = "mean",
+        weights: Mapping[str, float] | None = None,
+    ) -> None:
+        super().__init__(weights, reduction=reduction)
+        if not p >= 1 or epsilon < 0:
+            raise ValueError(f"a norm has p of at least 1 and an epsilon of at least 0, got p={p}, epsilon={epsilon}")
+        self.p = p
+        self.relative = relative
+        self.epsilon = epsilon
+        of_ratio = units_of_ratio(units)
+        self.units = of_ratio if relative or units == "normalized" else "physical"
+
+    def errors(
+        self, prediction: Float[Tensor, "batch time field *grid"], target: Float[Tensor, "batch time field *grid"]
+    ) -> Float[Tensor, "batch time field"]:
+        """Return the errors in the norm."""
+        error = self._norm(prediction - target)
+        if self.relative:
+            return error / (self._norm(target) + self.epsilon)
+        n_points = prediction[0, 0, 0].numel()
+        absolute: Tensor = error / n_points ** (1 / self.p)
+        return absolute
+
+    def _norm(self, fields: Tensor) -> Tensor:
+        dtype = torch.promote_types(fields.dtype, torch.float32)
+        norm: Tensor = torch.linalg.vector_norm(fields.flatten(3), self.p, dim=3, dtype=dtype)
+        return norm
