@@ -17,6 +17,7 @@ from fno_lightning.data import GeneratedDataModule
 from fno_lightning.modules import FNOModule
 from tests.race import calibration
 from tests.race.__main__ import found
+from tests.race.archive import pack, unpack
 from tests.race.calibration import costs, merged_calibration, seconds_per_step
 from tests.race.clocks import POINTS, StepTimer, TrainingRecord
 from tests.race.evaluation import evaluate, persistence
@@ -188,12 +189,7 @@ def test_errors_are_those_of_the_package(tmp_path, make_trainer):
 
 def evaluation(errors, power=(1.0, 1.0, 1.0, 1.0)):
     """Return an evaluation of two trajectories of 30 steps with errors and spectra that do not change."""
-    spectrum = [[[1.0] * 4, list(power)]] * 2
-    trajectories = [
-        {"scalars": [float(i)], "errors": [[error, error]] * 30, "power": [[[1.0] * 4] * 2] * 2}
-        | {"predicted_power": spectrum}
-        for i, error in enumerate(errors)
-    ]
+    trajectories = [{"scalars": [float(i)], "errors": [[error, error]] * 30} for i, error in enumerate(errors)]
     one_step = [{"scalars": [float(i)], "n": 1 + i, "errors": [error, 0.0]} for i, error in enumerate(errors)]
     return {
         "fields": ["density", "pressure"],
@@ -201,6 +197,8 @@ def evaluation(errors, power=(1.0, 1.0, 1.0, 1.0)):
         "scalars": ["tcool"],
         "wavenumber": [1.0, 2.0, 3.0, 4.0],
         "spectrum_steps": [12, 30],
+        "power": [[[1.0] * 4] * 2] * 2,
+        "predicted_power": [[[1.0] * 4, list(power)]] * 2,
         "one_step": one_step,
         "trajectories": trajectories,
     }
@@ -426,3 +424,19 @@ def test_the_sets_are_configurations(tmp_path):
         race.prepare()
         data = session(race.folder / "set.yaml", HERE / "evaluation.yaml", race.folder / "options.yaml").datamodule
         assert str(data.base_path) == str(Path("data").absolute())
+
+
+def test_a_race_travels_as_one_file(tmp_path):
+    folder = tmp_path / "race"
+    write_json(folder / "race.json", {"set": {"data": 1}, "entrants": {}})
+    write_json(folder / "calibration.json", {"seconds": 0.123456789})
+    write_json(folder / "runs" / "fno" / "lr_0.1_seed_0" / "results.json", {"score": 1 / 3, "checkpoints": {}})
+    pack(folder, tmp_path / "race.json")
+    unpack(tmp_path / "race.json", tmp_path / "again")
+    assert read_json(tmp_path / "again" / "runs" / "fno" / "lr_0.1_seed_0" / "results.json")["score"] == 0.33333
+    assert read_json(tmp_path / "again" / "calibration.json") == {"seconds": 0.12346}
+    write_json(tmp_path / "other" / "race.json", {"set": {"data": 2}})
+    with pytest.raises(ValueError, match="holds a race of another set"):
+        unpack(tmp_path / "race.json", tmp_path / "other")
+    with pytest.raises(ValueError, match="there is no race in"):
+        pack(tmp_path / "nothing", tmp_path / "race.json")

@@ -4,6 +4,7 @@ from fno_lightning.callbacks.error_table import ErrorTable
 from fno_lightning.callbacks.hyperparameter_summary import HyperparameterSummary
 from fno_lightning.callbacks.one_step_errors import OneStepErrors
 from fno_lightning.callbacks.prediction_writer import PredictionWriter
+from fno_lightning.callbacks.refinement import PhysicsRefinement
 from fno_lightning.callbacks.resolution_errors import ResolutionErrors
 from fno_lightning.callbacks.rollout_evaluation import RolloutEvaluation
 from fno_lightning.callbacks.throughput import Throughput
@@ -13,6 +14,7 @@ __all__ = [
     "ErrorTable",
     "HyperparameterSummary",
     "OneStepErrors",
+    "PhysicsRefinement",
     "PredictionWriter",
     "ResolutionErrors",
     "RolloutEvaluation",

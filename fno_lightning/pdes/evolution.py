@@ -120,16 +120,23 @@ class EvolutionPDE(PDE):
             raise ValueError(f"{type(self).__name__} is an equation in time, but the data are steady")
         n_samples, n_frames = next(iter(solution.fields.values())).shape[:2]
         fields = {name: values.flatten(0, 1) for name, values in solution.fields.items()}
-        parameters = {
-            name: values.repeat_interleave(n_frames) for name, values in self.parameters(solution.scalars).items()
-        }
-        state = self.state(fields, parameters)
-        rate = self.rate(state, parameters)
-        states, rates = (values.reshape(n_samples, n_frames, *values.shape[1:]) for values in (state, rate))
+        parameters = self.parameters(solution.scalars)
+        repeated = {name: values.repeat_interleave(n_frames) for name, values in parameters.items()}
+        state = self.state(fields, repeated)
+        states = state.reshape(n_samples, n_frames, *state.shape[1:])
         first = states[:, 0].detach().flatten(2)
         deviation, size = first.std(dim=2, correction=0), first.square().mean(dim=2).sqrt()
         scale = torch.where(deviation > 1e-6 * size, deviation, torch.where(size > 0, size, 1.0))
-        return Residual(collocation_residual(states, rates, solution.time_step, solution.n_known), scale)
+        return Residual(self._between_frames(states, parameters, solution.time_step, solution.n_known), scale)
+
+    def _between_frames(
+        self, states: Tensor, parameters: Mapping[str, Tensor], time_step: float, n_known: int
+    ) -> Tensor:
+        """Return the residual of states ``(batch, time, equation, *grid)`` in each interval."""
+        n_frames = states.shape[1]
+        repeated = {name: values.repeat_interleave(n_frames) for name, values in parameters.items()}
+        rates = self.rate(states.flatten(0, 1), repeated).reshape(states.shape)
+        return collocation_residual(states, rates, time_step, n_known)
 
     def scalars(self, parameters: Mapping[str, float]) -> dict[str, Tensor]:
         """Return the parameters that are stored with the trajectories, by name."""

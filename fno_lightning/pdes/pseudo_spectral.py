@@ -4,6 +4,7 @@
 import math
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any, ClassVar
 
 import torch
@@ -12,6 +13,7 @@ from torch import Tensor
 
 from fno_lightning.derivatives import resampling_matrix
 from fno_lightning.pdes.base import PDE
+from fno_lightning.pdes.collocation import exponential_residual
 from fno_lightning.pdes.evolution import EvolutionPDE, Frame
 from fno_lightning.pdes.requirements import broken_seeds, require_at_least
 from fno_lightning.pdes.solvers import ETDRK4, Budget, BudgetAccount, PeriodicBox
@@ -96,21 +98,42 @@ class PseudoSpectralPDE(EvolutionPDE):
         As in the simulation, products are free of aliasing errors: of a state that is stored as it was simulated by the
         2/3 rule, with ``refinement`` on half again as many points, and cut to the waves of the state.
         """
-        own = self.box()
-        grid = tuple(state.shape[2:])
-        fine = grid if self.refinement == 1 else tuple(3 * ((n + 1) // 2) for n in grid)
-        box = PeriodicBox(fine, own.lengths, own.lower, state.dtype, str(state.device))
 
-        def of_sample(sample: Tensor, values: Any) -> Tensor:  # parameters are tensors without axes here
+        def of_sample(box: PeriodicBox, sample: Tensor, values: Any) -> Tensor:
             spectrum = box.transform(sample[None])
-            linear, nonlinear = self.linear(box, values), self.nonlinear(box, values)
-            return box.inverse(linear * spectrum + nonlinear(spectrum))[0]
+            return box.inverse(self.linear(box, values) * spectrum + self.nonlinear(box, values)(spectrum))[0]
 
-        with torch.autocast(state.device.type, enabled=False):
+        return self._without_aliasing(of_sample, state, parameters)
+
+    def _between_frames(
+        self, states: Tensor, parameters: Mapping[str, Tensor], time_step: float, n_known: int
+    ) -> Tensor:
+        """Return the residual, L integrated exactly: :func:`~fno_lightning.pdes.collocation.exponential_residual`."""
+
+        def of_sample(box: PeriodicBox, frames: Tensor, values: Any) -> Tensor:
+            spectra = box.transform(frames)
+            nonlinear = self.nonlinear(box, values)(spectra)
+            linear = self.linear(box, values)
+            return box.inverse(exponential_residual(spectra, nonlinear, linear, time_step, n_known))
+
+        return self._without_aliasing(of_sample, states, parameters)
+
+    def _without_aliasing(
+        self,
+        function: Callable[[PeriodicBox, Tensor, Any], Tensor],
+        states: Tensor,
+        parameters: Mapping[str, Tensor],
+    ) -> Tensor:
+        """Apply a function of a box, a sample and its parameters, to each sample."""
+        own = self.box()
+        grid = tuple(states.shape[-len(self.resolution) :])
+        fine = grid if self.refinement == 1 else tuple(3 * ((n + 1) // 2) for n in grid)
+        box = PeriodicBox(fine, own.lengths, own.lower, states.dtype, str(states.device))
+        with torch.autocast(states.device.type, enabled=False):
             if fine != grid:
-                state = resampled(state, grid, fine)
-            rates: Tensor = torch.func.vmap(of_sample)(state, dict(parameters))
-            return rates if fine == grid else resampled(rates, fine, grid)
+                states = resampled(states, grid, fine)
+            results: Tensor = torch.func.vmap(partial(function, box))(states, dict(parameters))
+            return results if fine == grid else resampled(results, fine, grid)
 
     @property
     def simulated_resolution(self) -> tuple[int, ...]:

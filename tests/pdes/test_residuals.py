@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from scipy.integrate import quad
 
 from fno_lightning.derivatives import GridDerivatives, Spectral
 from fno_lightning.pdes import (
@@ -23,7 +24,12 @@ from fno_lightning.pdes import (
     TrialSolution,
     TurbulentRadiativeLayer2D,
 )
-from fno_lightning.pdes.collocation import collocation_residual, integration_weights
+from fno_lightning.pdes.collocation import (
+    collocation_residual,
+    exponential_moments,
+    exponential_residual,
+    integration_weights,
+)
 from fno_lightning.pdes.solvers.kirchhoff_transform import harmonic_extension, values_of_extension
 
 EVOLVING = [
@@ -168,6 +174,32 @@ def test_the_residual_falls_as_the_fifth_power_of_the_time_step():
     assert math.log2(errors[0] / errors[1]) > 4.7
     with pytest.raises(ValueError, match="needs a frame that is not known, got 3 frames, 3 of them known"):
         collocation_residual(torch.zeros(1, 3, 1, 4), torch.zeros(1, 3, 1, 4), 0.1, n_known=3)
+
+
+def test_moments_of_exponentials():
+    z = torch.tensor([-1e4, -50.0, -4.1, -3.9, -0.3, 0.0, 2.0, 6.0], dtype=torch.float64)
+    for power, moment in enumerate(exponential_moments(z, 4)):
+        expected = [
+            quad(lambda s, v=value: math.exp(v * (1 - s)) * s**power, max(0, 1 - 50 / max(-value, 1)), 1)[0]  # noqa: B023
+            for value in z.tolist()
+        ]
+        np.testing.assert_allclose(moment, expected, rtol=1e-10)
+
+
+def test_fast_decay_is_exact_and_slow_forcing_of_fourth_order():
+    """u' = L u + cos t; where L is stiff only the end of a step counts, at which the polynomial is exact: h³ / L²."""
+    linear = torch.tensor([-0.5, -30.0, -3000.0], dtype=torch.float64)
+    errors = []
+    for n in (8, 16):
+        t = torch.linspace(0, 1, n + 1, dtype=torch.float64)[:, None]
+        particular = (torch.sin(t) - linear * torch.cos(t)) / (1 + linear.square())
+        u = torch.exp(linear * t) + particular
+        free = exponential_residual(torch.exp(linear * t) + 0j, 0j * t * linear, linear, 1 / n)
+        assert free.abs().max() < 1e-14
+        forced = exponential_residual(u + 0j, torch.cos(t).expand_as(u) + 0j, linear, 1 / n)
+        errors.append(forced.abs().amax(dim=0))
+    assert (torch.log2(errors[0] / errors[1]) > torch.tensor([4.7, 3.7, 2.9])).all()
+    assert (errors[1][1:] < errors[1][0] * torch.tensor([0.2, 1e-4])).all()
 
 
 def test_boundary_values_are_those_of_the_extension():

@@ -55,7 +55,7 @@ def evaluate(forecast: Forecast, data: FieldDataModule, scales: ForecastModule, 
         by_sample, _ = errors(_moved(batch, device))
         for scalars, error in zip(batch.scalars.tolist(), by_sample[:, 0].cpu(), strict=True):
             one_step[tuple(scalars)].append(error)
-    trajectories = []
+    trajectories, powers = [], []
     wavenumber = torch.zeros(0)
     for batch in data.rollout_dataloader("test"):
         by_sample, prediction = errors(_moved(batch, device))
@@ -63,16 +63,17 @@ def evaluate(forecast: Forecast, data: FieldDataModule, scales: ForecastModule, 
             steps = [step - 1 for step in SPECTRUM_STEPS if step <= len(error)]
             wavenumber, power = radial_spectrum(target[steps], spec)
             _, predicted = radial_spectrum(own[steps], spec)
-            trajectories.append(
-                {"scalars": scalars.tolist(), "errors": error.tolist()}
-                | {"power": power.tolist(), "predicted_power": predicted.tolist()}
-            )
+            powers.append(torch.stack([power, predicted]))
+            trajectories.append({"scalars": scalars.tolist(), "errors": error.tolist()})
+    power, predicted_power = torch.stack(powers).mean(dim=0).tolist()
     return {
         "fields": list(spec.fields),
         "varying": normalizer.varying_fields.tolist(),
         "scalars": list(spec.scalars),
         "wavenumber": wavenumber.tolist(),
         "spectrum_steps": list(SPECTRUM_STEPS),
+        "power": power,
+        "predicted_power": predicted_power,
         "one_step": [
             {"scalars": list(scalars), "n": len(samples), "errors": torch.stack(samples).mean(dim=0).tolist()}
             for scalars, samples in sorted(one_step.items())

@@ -122,7 +122,7 @@ class Summary:
 
     def _power(self, name: str, step: int) -> np.ndarray:
         i = self.evaluation["spectrum_steps"].index(step)
-        return np.array([one[name][i] for one in self.evaluation["trajectories"]]).mean(axis=0)
+        return np.array(self.evaluation[name][i])
 
 
 def last_below(curve: np.ndarray, other: np.ndarray) -> int:
