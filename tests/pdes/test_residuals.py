@@ -199,7 +199,7 @@ def test_fast_decay_is_exact_and_slow_forcing_of_fourth_order():
         forced = exponential_residual(u + 0j, torch.cos(t).expand_as(u) + 0j, linear, 1 / n)
         errors.append(forced.abs().amax(dim=0))
     assert (torch.log2(errors[0] / errors[1]) > torch.tensor([4.7, 3.7, 2.9])).all()
-    assert (errors[1][1:] < errors[1][0] * torch.tensor([0.2, 1e-4])).all()
+    assert (errors[1][1:] < errors[1][0] * torch.tensor([0.5, 1e-3])).all()
 
 
 def test_boundary_values_are_those_of_the_extension():
