@@ -2,6 +2,7 @@
 
 from fno_lightning.losses.base import FieldLoss, Loss
 from fno_lightning.losses.fourier import FourierLoss
+from fno_lightning.losses.loss_sum import LossSum
 from fno_lightning.losses.mse import MSE
 from fno_lightning.losses.relative_l2 import RelativeL2
 from fno_lightning.losses.rmse import RMSE, VRMSE, MeanFluctuation
@@ -16,6 +17,7 @@ __all__ = [
     "FieldLoss",
     "FourierLoss",
     "Loss",
+    "LossSum",
     "MeanFluctuation",
     "RelativeL2",
     "Sobolev",
