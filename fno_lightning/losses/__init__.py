@@ -1,12 +1,17 @@
 """Losses: training objectives."""
 
+from fno_lightning.losses.balanced_sum import BalancedSum
 from fno_lightning.losses.base import FieldLoss, Loss
+from fno_lightning.losses.by_field import ByField
 from fno_lightning.losses.fourier import FourierLoss
+from fno_lightning.losses.inverse_gradient_norm import InverseGradientNorm
 from fno_lightning.losses.loss_sum import LossSum
 from fno_lightning.losses.mse import MSE
 from fno_lightning.losses.relative_l2 import RelativeL2
+from fno_lightning.losses.relobralo import ReLoBRaLo
 from fno_lightning.losses.rmse import RMSE, VRMSE, MeanFluctuation
 from fno_lightning.losses.sobolev import Sobolev
+from fno_lightning.losses.soft_adapt import SoftAdapt
 from fno_lightning.losses.spectrum import Spectrum
 from fno_lightning.losses.weighted_sum import WeightedSum
 
@@ -14,13 +19,18 @@ __all__ = [
     "MSE",
     "RMSE",
     "VRMSE",
+    "BalancedSum",
+    "ByField",
     "FieldLoss",
     "FourierLoss",
+    "InverseGradientNorm",
     "Loss",
     "LossSum",
     "MeanFluctuation",
+    "ReLoBRaLo",
     "RelativeL2",
     "Sobolev",
+    "SoftAdapt",
     "Spectrum",
     "WeightedSum",
 ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from jaxtyping import Float
@@ -42,10 +42,7 @@ class LossSum(Loss):
         self.names: tuple[str, ...] = tuple(named)
         self.losses = nn.ModuleList(named.values())
         self.factors = _factors(factors, self.names)
-        self.units = next(iter(named.values())).units
-        if any(loss.units != self.units for loss in named.values()):
-            units = ", ".join(f"{loss.units} ({type(loss).__name__})" for loss in named.values())
-            raise ValueError(f"losses of one sum compare fields in the same units, got {units}")
+        self.units = common_units(list(named.values()))
         self._factor = torch.tensor(self.factors, dtype=torch.float64)  # no buffer, which would be averaged with others
         self._seen: Tensor | None = None
 
@@ -56,19 +53,19 @@ class LossSum(Loss):
 
     def bind(self, fields: Sequence[str], periodic: Sequence[bool]) -> None:
         """Hand the names and the axes on to every loss; see :meth:`Loss.bind`."""
-        for loss in self._losses():
+        for loss in members(self.losses):
             loss.bind(fields, periodic)
 
     def leave_out(self, varies: Sequence[bool]) -> None:
         """Let every loss leave out fields; see :meth:`Loss.leave_out`."""
-        for loss in self._losses():
+        for loss in members(self.losses):
             loss.leave_out(varies)
 
     def terms(
         self, prediction: Float[Tensor, "batch time field *grid"], target: Float[Tensor, "batch time field *grid"]
     ) -> list[Float[Tensor, ""]]:
         """Return the terms, before they are weighted."""
-        return [loss(prediction, target) for loss in self._losses()]
+        return [loss(prediction, target) for loss in members(self.losses)]
 
     @abstractmethod
     def weigh(self, terms: Sequence[Float[Tensor, ""]]) -> Float[Tensor, " term"]:
@@ -93,7 +90,7 @@ class LossSum(Loss):
         report = {}
         if self._seen is not None:
             report = {f"loss_term/{name}": value for name, value in zip(self.term_names, self._seen[0], strict=True)}
-        for name, loss in zip(self.names, self._losses(), strict=True):
+        for name, loss in zip(self.names, members(self.losses), strict=True):
             for inner, value in loss.report().items() if isinstance(loss, LossSum) else ():
                 kind, _, term = inner.partition("/")
                 report[f"{kind}/{name}/{term}"] = value
@@ -112,8 +109,22 @@ class LossSum(Loss):
         self._seen[0].copy_(terms.detach())
         self._seen[1].copy_(weights.detach())
 
-    def _losses(self) -> list[Loss]:
-        return [loss for loss in self.losses if isinstance(loss, Loss)]  # all of them
+
+def members(losses: nn.ModuleList) -> list[Loss]:
+    """Return the losses of a list of modules, which are all of them."""
+    return [loss for loss in losses if isinstance(loss, Loss)]
+
+
+def common_units(losses: Sequence[Loss]) -> Literal["normalized", "spreads", "physical"]:
+    """Return the units in which losses of one sum compare fields.
+
+    Raises:
+        ValueError: if they differ.
+    """
+    if any(loss.units != losses[0].units for loss in losses):
+        units = ", ".join(f"{loss.units} ({type(loss).__name__})" for loss in losses)
+        raise ValueError(f"losses of one sum compare fields in the same units, got {units}")
+    return losses[0].units
 
 
 def _named(losses: Sequence[Loss] | Mapping[str, Loss]) -> dict[str, Loss]:
