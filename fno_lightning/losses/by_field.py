@@ -19,9 +19,8 @@ class ByField(FieldLoss):
 
     In a :class:`~fno_lightning.losses.BalancedSum` every field is a term, with a weight of its own.
 
-    neuralop's ``FieldwiseAggregatorLoss`` turns the prediction of a field, but not its target, into one column, so that
-    losses which compare shapes refuse them and others compare every point with every other. Here both keep their
-    shape, and a field without a loss is an error.
+    The counterpart of neuralop's ``FieldwiseAggregatorLoss``, which turns the prediction of a field, but not its
+    target, into one column. Here both keep their shape, and a field without a loss is an error.
 
     Args:
         losses: Loss of each field, by its name; all compare fields in the same units.

@@ -26,9 +26,9 @@ class SoftAdapt(BalancedSum):
     depend on the sizes of the losses; it is the form in which Bischof and Kraus and neuralop have SoftAdapt. The
     difference (``absolute``) is the original one; its T has the unit of the losses, and is 1/β in the paper.
 
-    Equal to neuralop's ``SoftAdapt`` with ``temperature`` 1 where losses are well above its ε of 1e-8. There all weights
-    of the step after a loss was 0 are 0, ratios of losses near ε are wrong, processes that see other batches have other
-    weights, and the weights that it returns are not those that it sums with.
+    Equal to neuralop's ``SoftAdapt`` with ``temperature`` 1 where losses are well above its ε of 1e-8. There all
+    weights of the step after a loss was 0 are 0, ratios of losses near ε are wrong, processes that see other batches
+    have other weights, and the weights that it returns are not those that it sums with.
 
     Args:
         losses: The losses, in a list or by name; they are at least 0.
