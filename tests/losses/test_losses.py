@@ -4,7 +4,17 @@ import pytest
 import torch
 from neuralop.losses import LpLoss
 
-from fno_lightning.losses import MSE, RMSE, VRMSE, MeanFluctuation, RelativeL2, Sobolev, Spectrum, WeightedSum
+from fno_lightning.losses import (
+    MSE,
+    RMSE,
+    VRMSE,
+    MeanFluctuation,
+    RelativeL2,
+    Sobolev,
+    SoftAdapt,
+    Spectrum,
+    WeightedSum,
+)
 from fno_lightning.losses.base import units_of_ratio
 from fno_lightning.metrics import rmse, vrmse
 
@@ -18,6 +28,7 @@ LOSSES = [
     Sobolev(-1.0),
     Spectrum(),
     WeightedSum([VRMSE(), Spectrum()], [1.0, 0.1]),
+    SoftAdapt([VRMSE(), Spectrum()], [1.0, 0.1]).eval(),  # in training it has a state
 ]
 NAMES = [f"{type(loss).__name__}{getattr(loss, 'order', '')}" for loss in LOSSES]
 

@@ -293,7 +293,7 @@ def test_a_balance_is_made_from_yaml(tmp_path, monkeypatch):
             "class_path": "fno_lightning.losses.ByField",
             "init_args": {
                 "losses": {"height": {"class_path": "fno_lightning.losses.VRMSE"}},
-                "default": {"class_path": "fno_lightning.losses.RMSE"},
+                "default": "fno_lightning.losses.RMSE",
             },
         },
         "spectrum": {"class_path": "fno_lightning.losses.Spectrum"},
