@@ -1,6 +1,7 @@
 """Callbacks: errors, pictures, files and rates of a training or a test."""
 
 from fno_lightning.callbacks.error_table import ErrorTable
+from fno_lightning.callbacks.gradient_norm import GradientNorm
 from fno_lightning.callbacks.hyperparameter_summary import HyperparameterSummary
 from fno_lightning.callbacks.one_step_errors import OneStepErrors
 from fno_lightning.callbacks.prediction_writer import PredictionWriter
@@ -12,6 +13,7 @@ from fno_lightning.callbacks.trace_report import TraceReport
 
 __all__ = [
     "ErrorTable",
+    "GradientNorm",
     "HyperparameterSummary",
     "OneStepErrors",
     "PhysicsRefinement",

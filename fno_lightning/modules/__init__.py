@@ -2,6 +2,7 @@
 
 from fno_lightning.modules.base import ForecastModule
 from fno_lightning.modules.fno import FFNOModule, FNOModule, TFNOModule
+from fno_lightning.modules.muon import MuonAdamW
 from fno_lightning.modules.network import NetworkModule
 from fno_lightning.modules.normalization import Normalizer, ZScore
 from fno_lightning.modules.optimizers import WarmupCosine
@@ -11,6 +12,7 @@ __all__ = [
     "FFNOModule",
     "FNOModule",
     "ForecastModule",
+    "MuonAdamW",
     "NetworkModule",
     "Normalizer",
     "TFNOModule",

@@ -26,7 +26,7 @@ from fno_lightning.arguments import (
 )
 from fno_lightning.data import Batch, FieldDataModule, FieldSpec
 from fno_lightning.deprecation import renamed_option
-from fno_lightning.losses import Loss
+from fno_lightning.losses import Loss, LossSum
 from fno_lightning.metrics import VRMSE, LogName
 from fno_lightning.metrics.log_name import Stage
 from fno_lightning.modules.checkpointing import ActivationCheckpointing, checkpoint_activations
@@ -88,7 +88,8 @@ class ForecastModule(RolloutTraining):
     Fields that do not vary in the train split are predicted as their mean, and left out of means over the fields.
 
     Logs ``train/loss`` (with the first and the last batch of an epoch, and every ``log_every_n_steps``: logging takes
-    long beside a short step), ``val/loss``, ``val/vrmse`` of the next frame, ``val/vrmse/<field>`` and the same for
+    long beside a short step) and with it the terms and the weights of a sum of losses (``train/loss_term/<name>``,
+    ``train/loss_weight/<name>``), ``val/loss``, ``val/vrmse`` of the next frame, ``val/vrmse/<field>`` and the same for
     ``test``; over all of a target of several frames as ``val/vrmse_0-16``; of several loaders each with Lightning's
     ending, as in ``val/vrmse/dataloader_idx_0``.
 
@@ -238,6 +239,7 @@ class ForecastModule(RolloutTraining):
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Return the loss of a batch."""
+        self.balanced_training.hold_within_step(self.trainer.global_step)
         loss, _ = self.step(batch)
         self.log_training_loss(loss, len(batch.target), batch_idx)
         return loss
@@ -250,7 +252,10 @@ class ForecastModule(RolloutTraining):
         trainer = self.trainer
         is_written: bool = trainer._logger_connector.should_update_logs
         if batch_idx == 0 or trainer.is_last_batch or is_written or trainer.fast_dev_run:  # type: ignore[attr-defined]
-            self.log("train/loss", loss, on_step=True, on_epoch=False, prog_bar=True, batch_size=n_samples)
+            options: Any = {"on_step": True, "on_epoch": False, "batch_size": n_samples}
+            self.log("train/loss", loss, prog_bar=True, **options)
+            if isinstance(self.loss, LossSum):
+                self.log_dict({f"train/{name}": value for name, value in self.loss.report().items()}, **options)
 
     def validation_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> dict[str, Tensor]:
         """Return the loss and the prediction in physical units, for callbacks."""
@@ -344,6 +349,7 @@ class ForecastModule(RolloutTraining):
     def on_train_start(self) -> None:
         """Let the loss leave out fields that do not vary; now the statistics are known, those of a checkpoint too."""
         self._leave_out_constant_fields()
+        self.balanced_training.start(self.loss, self.network, self.trainer)
 
     def on_validation_start(self) -> None:
         """Do as before a training."""

@@ -11,7 +11,7 @@ from lightning.pytorch.strategies import DeepSpeedStrategy, FSDPStrategy, ModelP
 from torch import nn
 
 _NETWORK = "network"
-_SHARDED = (FSDPStrategy, ModelParallelStrategy, DeepSpeedStrategy)
+SHARDED = (FSDPStrategy, ModelParallelStrategy, DeepSpeedStrategy)
 """Strategies that divide a network among devices while it is built, in ``configure_model``."""
 
 
@@ -85,7 +85,7 @@ class LazyNetworkModule(L.LightningModule, ABC):
         return modules
 
     def _build_unless_sharded(self) -> None:
-        if self._trainer is None or not isinstance(self._trainer.strategy, _SHARDED):
+        if self._trainer is None or not isinstance(self._trainer.strategy, SHARDED):
             _ = self.network
 
     def _save_to_state_dict(self, *args: Any, **kwargs: Any) -> None:

@@ -2,38 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any, Literal, Self, TypeAlias
+from collections.abc import Sequence
+from typing import Any, Literal, TypeAlias
 
 import torch
 from jaxtyping import Bool, Float, Int
-from torch import Tensor, nn
+from torch import Tensor
 
 from fno_lightning.arguments import plain, require_list
 from fno_lightning.data import FieldSpec, Statistics
+from fno_lightning.devices import PreciseBuffers
 
 
-class _Statistics(nn.Module):
-    """Module whose buffers keep their precision when the weights change theirs.
-
-    A pressure of 101325 ± 100 Pa is a constant to bfloat16. Devices without float64 get float32.
-    """
-
-    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
-        super()._apply(lambda buffer: _moved(buffer, fn), recurse)  # type: ignore[no-untyped-call]
-        return self
-
-
-def _moved(buffer: Tensor, fn: Callable[[Tensor], Tensor]) -> Tensor:
-    """Return a buffer where ``fn`` moves it, in its own precision."""
-    try:
-        moved = fn(buffer)
-    except TypeError:  # the device has no float64
-        return fn(buffer.float())
-    return moved if moved.dtype == buffer.dtype else buffer.to(moved.device)
-
-
-class ZScore(_Statistics):
+class ZScore(PreciseBuffers):
     r"""Map physical units to zero mean and unit variance, channel by channel, and back.
 
     .. math:: \hat u_c = (u_c - \mu_c) / \sigma_c
@@ -141,7 +122,7 @@ def _checked(log_scalars: LogScalars, spec: FieldSpec, kind: Normalization) -> L
     return names
 
 
-class Normalizer(_Statistics):
+class Normalizer(PreciseBuffers):
     r"""Normalise histories, constant fields and scalars by the statistics of a train split, inside the checkpoint.
 
     ``zscore``: every channel is shifted and scaled by its own mean and standard deviation (:class:`ZScore`).

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from fno_lightning.data import Batch, FieldSpec, SuperBatches
 from fno_lightning.losses import MSE, Comparison, Loss
+from fno_lightning.modules.balanced_training import BalancedTraining, with_state_of_loss
 from fno_lightning.modules.field_forecaster import FieldForecaster
 from fno_lightning.modules.normalization import LogScalars, Normalization
 from fno_lightning.unrolling import Unrolling
@@ -69,6 +70,7 @@ class RolloutTraining(FieldForecaster):
         self.loss: Loss | nn.Module = loss or MSE()
         if isinstance(self.loss, Loss):  # and not a module of torch, which compares as well
             self.loss.bind(self.spec)
+        self.balanced_training = BalancedTraining()
         self.unrolling = unrolling
         self.input_noise = input_noise
         self._n_training_steps: float | None = None
@@ -149,6 +151,10 @@ class RolloutTraining(FieldForecaster):
                 "or trainer.max_steps"
             )
         return self._n_training_steps
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
+        with_state_of_loss(self.loss, state_dict, f"{prefix}loss.")
+        super()._load_from_state_dict(state_dict, prefix, *args)
 
     def _count_training_steps(self) -> float:
         """Return the number of optimizer steps of the training; infinitely many if nothing ends it."""

@@ -44,7 +44,7 @@ class Execution:
         self.trainer = trainer
         self.steps_per_execution = steps_per_execution
         self.batch_size = batch_size_of(trainer, steps_per_execution)
-        self.schedules = _schedules_of_steps(trainer)
+        _schedules_of_steps(trainer)
         self.checkpoints = steps_between_checkpoints(trainer)
         self.batch_idx = 0
         self.item: Batch | None = None
@@ -52,6 +52,11 @@ class Execution:
         self.n_steps = 0
         self.losses: list[Tensor] = []
         self.n_done = 0
+
+    @property
+    def schedules(self) -> list[Any]:
+        """Schedules that are updated every step; callbacks such as StochasticWeightAveraging replace them."""
+        return _schedules_of_steps(self.trainer)
 
     @property
     def steps_of_epoch(self) -> int:

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from fno_lightning.data import Batch, FieldSpec, GeneratedDataModule, OnTheFlyDataModule, WellDataModule
-from fno_lightning.losses import MSE, Comparison, EquationResidual, WeightedSum
+from fno_lightning.losses import MSE, Comparison, EquationResidual, SoftAdapt, WeightedSum
 from fno_lightning.modules import FNOModule
 from fno_lightning.pdes import Burgers, DarcyFlow, Equation, Poisson, Residual
 from fno_lightning.unrolling import Pushforward
@@ -62,14 +62,15 @@ def test_a_training_by_the_equation_alone_lowers_the_error_against_data(tmp_path
     assert after["val/vrmse"] < 0.6 * before["val/vrmse"]
 
 
-def test_data_and_equation_combine_with_pushforward_and_a_reload(tmp_path, make_trainer):
+@pytest.mark.parametrize("make", [WeightedSum, SoftAdapt])
+def test_data_and_equation_combine_with_pushforward_and_a_reload(tmp_path, make_trainer, make):
     data = burgers(tmp_path, n_steps_output=8)
-    loss = WeightedSum([MSE(), EquationResidual()], [1.0, 0.1])
+    loss = make([MSE(), EquationResidual()], [1.0, 0.1])
     module = module_of(data, loss, bundle=4, unrolling=Pushforward([0.5, 0.5]))
     trainer = make_trainer()
     trainer.fit(module, data)
     trainer.save_checkpoint(tmp_path / "last.ckpt")
-    same = WeightedSum([MSE(), EquationResidual()], [1.0, 0.1])
+    same = make([MSE(), EquationResidual()], [1.0, 0.1])
     again = FNOModule.load_from_checkpoint(tmp_path / "last.ckpt", loss=same)
     (first,) = trainer.validate(module, data, verbose=False)
     (second,) = make_trainer().validate(again, data, verbose=False)

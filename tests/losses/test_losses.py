@@ -5,7 +5,17 @@ import torch
 from neuralop.losses import LpLoss
 
 from fno_lightning.field_spec import FieldSpec
-from fno_lightning.losses import MSE, RMSE, VRMSE, MeanFluctuation, RelativeL2, Sobolev, Spectrum, WeightedSum
+from fno_lightning.losses import (
+    MSE,
+    RMSE,
+    VRMSE,
+    MeanFluctuation,
+    RelativeL2,
+    Sobolev,
+    SoftAdapt,
+    Spectrum,
+    WeightedSum,
+)
 from fno_lightning.losses.base import units_of_ratio
 from fno_lightning.metrics import rmse, vrmse
 
@@ -19,6 +29,7 @@ LOSSES = [
     Sobolev(-1.0),
     Spectrum(),
     WeightedSum([VRMSE(), Spectrum()], [1.0, 0.1]),
+    SoftAdapt([VRMSE(), Spectrum()], [1.0, 0.1]).eval(),  # in training it has a state
 ]
 NAMES = [f"{type(loss).__name__}{getattr(loss, 'order', '')}" for loss in LOSSES]
 

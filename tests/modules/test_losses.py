@@ -10,9 +10,11 @@ from fno_lightning.losses import (
     MSE,
     RMSE,
     VRMSE,
+    ByField,
     Loss,
     MeanFluctuation,
     RelativeL2,
+    ReLoBRaLo,
     Sobolev,
     Spectrum,
     WeightedSum,
@@ -104,6 +106,8 @@ EVERY = [
     Sobolev(),
     Spectrum(),
     WeightedSum([VRMSE(), Spectrum()], [1.0, 0.1]),
+    ByField(default=VRMSE()),
+    ReLoBRaLo([ByField(default=VRMSE()), Spectrum()], [1.0, 0.1]),
 ]
 
 
