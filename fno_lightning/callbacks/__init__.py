@@ -2,6 +2,9 @@
 
 from fno_lightning.callbacks.error_table import ErrorTable
 from fno_lightning.callbacks.hyperparameter_summary import HyperparameterSummary
+from fno_lightning.callbacks.incremental_modes import IncrementalModes
+from fno_lightning.callbacks.incremental_modes_by_gradient import IncrementalModesByGradient
+from fno_lightning.callbacks.incremental_modes_by_loss import IncrementalModesByLoss
 from fno_lightning.callbacks.one_step_errors import OneStepErrors
 from fno_lightning.callbacks.prediction_writer import PredictionWriter
 from fno_lightning.callbacks.resolution_errors import ResolutionErrors
@@ -12,6 +15,9 @@ from fno_lightning.callbacks.trace_report import TraceReport
 __all__ = [
     "ErrorTable",
     "HyperparameterSummary",
+    "IncrementalModes",
+    "IncrementalModesByGradient",
+    "IncrementalModesByLoss",
     "OneStepErrors",
     "PredictionWriter",
     "ResolutionErrors",
