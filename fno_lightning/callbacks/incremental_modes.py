@@ -112,7 +112,7 @@ class IncrementalModes(Callback):
         self._pending = []
         self._use(grown)
         if any(module._compiled_call_impl is not None for module in pl_module.modules()):
-            torch.compiler.reset()  # type: ignore[no-untyped-call]  # else the compiler stops at its limit of versions
+            torch.compiler.reset()  # else the compiler stops at its limit of versions
         rank_zero_info(f"{type(self).__name__}: {' x '.join(map(str, grown))} modes from step {trainer.global_step} on")
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:

@@ -73,6 +73,11 @@ class DarcyFlow(SteadyPDE):
         """Centres of the cells along each axis."""
         return {name: x.float() for name, x in cell_centres(self.resolution).items()}
 
+    @property
+    def symmetries(self) -> Sequence[str]:
+        """Those of the square; its sides have their place."""
+        return ("flip", "rotate")
+
     def solve(self, seeds: Sequence[int], device: str) -> Solution:
         """Draw a permeability for each seed and solve for the pressure."""
         centres = [x.to(device) for x in cell_centres(self.resolution).values()]

@@ -118,6 +118,11 @@ class ShallowWater(PseudoSpectralPDE):
             )
         return trajectories
 
+    @property
+    def symmetries(self) -> Sequence[str]:
+        """No place and no direction is special, but rotation has a sense, so that mirror images break it."""
+        return ("shift", "rotate")
+
     def box(self, device: str = "cpu") -> PeriodicBox:
         """The square."""
         return PeriodicBox(self.simulated_resolution, (1.0, 1.0), dtype=self.dtype, device=device)

@@ -113,6 +113,11 @@ class ShearFlow(PseudoSpectralPDE):
         """Both numbers, under the names that they have in The Well's files."""
         return {"Rayleigh": torch.tensor(parameters["Reynolds"]), "Schmidt": torch.tensor(parameters["Schmidt"])}
 
+    @property
+    def symmetries(self) -> Sequence[str]:
+        """No place and no direction is special."""
+        return ("shift", "flip", "rotate")
+
     def box(self, device: str = "cpu") -> PeriodicBox:
         """The rectangle."""
         return PeriodicBox(self.simulated_resolution, LENGTHS, LOWER_EDGE, self.dtype, device)
