@@ -32,11 +32,12 @@ class IncrementalModesByGradient(IncrementalModes):
         step: Modes that an axis gains at a time.
         threshold: t, from 0 to 1; the larger, the sooner there are more modes.
         buffer: b, the highest wave numbers that are left out of the sum.
-        every_n_batches: Distance of the sampled steps, the first of an epoch included.
+        every_n_steps: Distance of the sampled optimizer steps, the first of an epoch included; with
+            ``steps_per_execution`` that of executions, whose last step counts.
         new_modes: Weights of added modes, ``zero`` or ``initial``, see :class:`IncrementalModes`.
 
     Raises:
-        ValueError: as :class:`IncrementalModes`, or if ``threshold``, ``buffer`` or ``every_n_batches`` is out of
+        ValueError: as :class:`IncrementalModes`, or if ``threshold``, ``buffer`` or ``every_n_steps`` is out of
             range; during the training, if no spectral weight has a gradient.
 
     Attributes:
@@ -52,17 +53,17 @@ class IncrementalModesByGradient(IncrementalModes):
         *,
         threshold: float = 0.99,
         buffer: int = 1,
-        every_n_batches: int = 10,
+        every_n_steps: int = 10,
         new_modes: NewModes = "zero",
     ) -> None:
         super().__init__(start, step, new_modes=new_modes)
         self.threshold: float = plain(threshold, "threshold")
         self.buffer: int = plain(buffer, "buffer")
-        self.every_n_batches: int = plain(every_n_batches, "every_n_batches")
-        if not 0 <= self.threshold <= 1 or self.buffer < 1 or self.every_n_batches < 1:
+        self.every_n_steps: int = plain(every_n_steps, "every_n_steps")
+        if not 0 <= self.threshold <= 1 or self.buffer < 1 or self.every_n_steps < 1:
             raise ValueError(
-                "threshold is from 0 to 1, buffer and every_n_batches at least 1, got "
-                f"threshold={threshold}, buffer={buffer} and every_n_batches={every_n_batches}"
+                "threshold is from 0 to 1, buffer and every_n_steps at least 1, got "
+                f"threshold={threshold}, buffer={buffer} and every_n_steps={every_n_steps}"
             )
         self.explained_ratios: list[float] = []
         self._strengths: list[Tensor] = []
@@ -71,7 +72,9 @@ class IncrementalModesByGradient(IncrementalModes):
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Add the strengths of a sampled step; after the last step of an epoch compare the ratios."""
-        if batch_idx % self.every_n_batches == 0:
+        per_step = trainer.accumulate_grad_batches
+        has_stepped = (batch_idx + 1) % per_step == 0 or trainer.is_last_batch
+        if has_stepped and batch_idx // per_step % self.every_n_steps == 0:
             new = [self._strength(axis) for axis in range(len(self.n_modes))]
             old = self._strengths or [torch.zeros_like(strength) for strength in new]
             self._strengths = [total.to(strength) + strength for total, strength in zip(old, new, strict=True)]

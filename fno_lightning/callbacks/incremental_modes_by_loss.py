@@ -27,7 +27,7 @@ class IncrementalModesByLoss(IncrementalModes):
         new_modes: Weights of added modes, ``zero`` or ``initial``, see :class:`IncrementalModes`.
 
     Raises:
-        ValueError: as :class:`IncrementalModes`; during the training, if there is no such loss.
+        ValueError: as :class:`IncrementalModes`; when training starts or goes on, if there is no such loss.
 
     Reference: George et al. 2024, TMLR, arXiv:2211.15188, there with an absolute difference.
     """
@@ -47,6 +47,15 @@ class IncrementalModesByLoss(IncrementalModes):
         self._last: float | None = None
         self._total: Tensor | float = 0.0
         self._n_batches = 0
+
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Begin as the base class, if there is a loss to compare."""
+        super().on_fit_start(trainer, pl_module)
+        if self.monitor is not None and not trainer.enable_validation:
+            raise ValueError(
+                f"{type(self).__name__} compares monitor={self.monitor!r}, but there is no validation: set "
+                "monitor=None to compare the training loss"
+            )
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Compare with the validation before."""

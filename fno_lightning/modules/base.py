@@ -333,10 +333,12 @@ class ForecastModule(RolloutTraining):
             self.trainer.strategy.setup_optimizers(self.trainer)
         if self.initial_weights is None or self._has_started:
             return
-        state, saved = read_weights(self.initial_weights)
+        state, saved, kept_modes = read_weights(self.initial_weights)
         self._require_compatible(saved)
         require_same_options(saved, dict(self.hparams), refit_normalization=self.refit_normalization)
         load_weights(self, state, with_normalization=not self.refit_normalization)
+        if kept_modes:
+            restore_modes(self.network, kept_modes)
         self._has_started = True
         rank_zero_info(f"starting from the weights in {self.initial_weights}")
 

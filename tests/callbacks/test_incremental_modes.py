@@ -113,7 +113,7 @@ def test_in_executions_of_several_steps_it_is_the_same(data, make_trainer):
     [
         lambda: IncrementalModesByLoss(2, step=1, epsilon=0.3),
         lambda: IncrementalModesByLoss(2, step=1, epsilon=0.3, monitor=None),
-        lambda: IncrementalModesByGradient(2, step=1, threshold=0.999, every_n_batches=2),
+        lambda: IncrementalModesByGradient(2, step=1, threshold=0.999, every_n_steps=2),
     ],
 )
 def test_a_resumed_training_is_one_in_one_go_bit_by_bit(callback, data, loader, make_trainer, tmp_path):
@@ -150,6 +150,20 @@ def test_averaged_weights_have_the_modes_of_the_training(data, make_trainer, tmp
     assert torch.equal(loaded.forecast(batch), module.forecast(batch))
 
 
+def test_a_training_that_starts_from_weights_has_their_modes(data, make_trainer, tmp_path):
+    module = make_module(data)
+    trainer = make_trainer(IncrementalModes(4, new_modes="initial"))
+    trainer.fit(module, data)
+    trainer.save_checkpoint(tmp_path / "few.ckpt")
+    other = make_module(data, initial_weights=str(tmp_path / "few.ckpt"))
+    make_trainer(max_steps=1).fit(other, data)
+    assert kept(other) == {(4, 4)}
+    torch.save(make_module(data).network.state_dict(), tmp_path / "all.pt")
+    other = make_module(data, initial_weights=str(tmp_path / "all.pt"))
+    make_trainer(IncrementalModes(2, new_modes="initial"), max_steps=1).fit(other, data)
+    assert kept(other) == {(2, 2)}
+
+
 def test_a_loss_that_falls_by_less_than_a_part_adds_modes(data, make_trainer):
     class Losses(FNOModule):
         values = iter([1.0, 0.5, 0.49, float("nan"), 0.6, 0.3, 0.3])
@@ -173,20 +187,20 @@ def test_a_loss_that_falls_by_less_than_a_part_adds_modes(data, make_trainer):
     assert kept(module) == {(4, 4)}
 
 
-def test_the_explained_ratio_is_that_of_the_gradients_of_each_axis(data, make_trainer):
+@pytest.mark.parametrize("accumulated", [1, 2])
+def test_the_explained_ratio_is_that_of_the_gradients_of_each_axis(accumulated, data, make_trainer):
     gradients = []
 
     class Kept(IncrementalModesByGradient):
-        def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
-            super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
-            if batch_idx % 2 == 0:
+        def on_before_optimizer_step(self, trainer, pl_module, optimizer):
+            if trainer.global_step % 2 == 0:
                 kernels = [block.conv.weight.kernel.grad.clone() for block in pl_module.network.blocks]
                 gradients.append(torch.stack(kernels).square().sum(dim=(0, 3, 4, 5)))  # (8, 5) modes
 
-    growing = Kept(4, threshold=0.0, buffer=1, every_n_batches=2)
-    make_trainer(growing).fit(make_module(data), data)
+    growing = Kept(4, threshold=0.0, buffer=1, every_n_steps=2)
+    make_trainer(growing, accumulate_grad_batches=accumulated).fit(make_module(data), data)
     strength = sum(gradients)
-    assert len(gradients) > 1
+    assert gradients
     first = 1 - strength[2].sum() / strength.sum()  # of the wave numbers -2 to 1 and 0 to 2 without the highest
     second = strength[:, :2].sum() / strength.sum()
     assert growing.explained_ratios == pytest.approx([first.item(), second.item()], rel=1e-5)
@@ -207,7 +221,7 @@ def work(rank, port, folder):
     join(rank, port)
     results = []
     for growing in (
-        IncrementalModesByGradient(2, threshold=0.999, every_n_batches=1),
+        IncrementalModesByGradient(2, threshold=0.999, every_n_steps=1),
         IncrementalModesByLoss(2, epsilon=0.2, monitor=None),  # the processes have different losses
     ):
         data = GeneratedDataModule(
@@ -273,6 +287,8 @@ def test_what_does_not_go_with_it_is_refused(data, make_trainer, tmp_path):
     for message, (callback, options) in cases.items():
         with pytest.raises(ValueError, match=message):
             make_trainer(callback).fit(make_module(data, **options), data)
+    with pytest.raises(ValueError, match="compares monitor='val/loss', but there is no validation: set monitor=None"):
+        make_trainer(IncrementalModesByLoss(4), limit_val_batches=0).fit(make_module(data), data)
     other = NetworkModule(
         {"class_path": "torch.nn.Conv2d", "init_args": {"kernel_size": 1}}, spec=data.spec, n_steps_input=2
     )
