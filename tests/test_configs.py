@@ -10,7 +10,7 @@ import pytest
 import yaml
 from lightning.pytorch.callbacks import DeviceStatsMonitor, LearningRateMonitor, ModelCheckpoint, RichProgressBar
 
-from fno_lightning.callbacks import ErrorTable
+from fno_lightning.callbacks import ErrorTable, IncrementalModesByGradient
 from fno_lightning.cli import main
 from fno_lightning.config_files import read_config, shipped_configs
 from fno_lightning.trainer_options import without_turned_off
@@ -82,6 +82,19 @@ def test_another_network_trains_beside_a_configuration(network, tmp_path, monkey
     options = ["--trainer.fast_dev_run=true", "--trainer.accelerator=cpu"]
     cli = main(["fit", "--config", "trl2d", "--config", network, "--config", data, *options])
     assert type(cli.model.network).__module__.startswith("neuralop")
+
+
+def test_a_network_grows_beside_a_configuration(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    data = {"n_train": 8, "pde": {"init_args": {"resolution": [16, 16]}}}
+    small = {"model": {"init_args": {"n_modes": [8, 8], "hidden_channels": 4}}, "data": {"init_args": data}}
+    options = ["--config", yaml.safe_dump(small), "--trainer.max_epochs=1", "--trainer.accelerator=cpu"]
+    cli = main(["fit", "--config", "darcy", "--config", "growing", *options])
+    (growing,) = (c for c in cli.trainer.callbacks if isinstance(c, IncrementalModesByGradient))
+    assert growing.most_modes == (8, 8)
+    assert all(4 <= n <= 8 for n in growing.n_modes)
+    assert len(growing.explained_ratios) == 2
+    assert [c for c in cli.trainer.callbacks if isinstance(c, ErrorTable)]
 
 
 @pytest.mark.parametrize("network", ["unet", "cnextunet"])

@@ -3,6 +3,9 @@
 from fno_lightning.callbacks.error_table import ErrorTable
 from fno_lightning.callbacks.gradient_norm import GradientNorm
 from fno_lightning.callbacks.hyperparameter_summary import HyperparameterSummary
+from fno_lightning.callbacks.incremental_modes import IncrementalModes
+from fno_lightning.callbacks.incremental_modes_by_gradient import IncrementalModesByGradient
+from fno_lightning.callbacks.incremental_modes_by_loss import IncrementalModesByLoss
 from fno_lightning.callbacks.one_step_errors import OneStepErrors
 from fno_lightning.callbacks.prediction_writer import PredictionWriter
 from fno_lightning.callbacks.refinement import PhysicsRefinement
@@ -15,6 +18,9 @@ __all__ = [
     "ErrorTable",
     "GradientNorm",
     "HyperparameterSummary",
+    "IncrementalModes",
+    "IncrementalModesByGradient",
+    "IncrementalModesByLoss",
     "OneStepErrors",
     "PhysicsRefinement",
     "PredictionWriter",

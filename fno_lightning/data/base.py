@@ -22,6 +22,7 @@ from fno_lightning.arguments import (
     require_list,
     store_hyperparameters,
 )
+from fno_lightning.data.augmentation import AugmentedDataset, SamplesOfEpoch, require_stated
 from fno_lightning.data.batch import Batch, Split
 from fno_lightning.data.finite import narrowed
 from fno_lightning.data.loading import (
@@ -41,8 +42,10 @@ from fno_lightning.data.several_grids import (
     GridSampler,
     SeveralGridsDataset,
     coarse_grids,
+    coarse_to_fine,
 )
 from fno_lightning.data.statistics import Statistics
+from fno_lightning.data.symmetries import Symmetries
 from fno_lightning.devices import held_dtype
 from fno_lightning.field_spec import FieldSpec
 from fno_lightning.pdes import PDE, Equation
@@ -76,13 +79,22 @@ class FieldDataModule(LightningDataModule, ABC):
         prefetch_factor: Batches that each process reads ahead.
         train_strides: Train on several grids: each batch takes every n-th point along each axis, with n drawn from
             these. An epoch has every sample once, on one of the grids; validation and test keep the full one.
+        train_grid_epochs: Train on one grid after the other, from coarse to fine: epochs on each of the training's
+            grids but the finest, which the rest of the training has. Unless given, each batch is of a drawn grid.
         coarsen: What a point of a coarser training grid holds: ``points``: the value there, which aliases what the grid
             does not resolve; ``mean``: the mean over its block of n points along each axis, for data that are
             averages over cells.
+        augment: Symmetries of the equation by which training samples are transformed at random, anew in every epoch:
+            ``shift`` by grid points, ``flip`` and ``rotate`` by 90°, along all axes, or along those that are named, as
+            in ``shift_x``, ``flip_y`` and ``rotate_xy``. Vector and tensor components, found by their names
+            (``velocity_x``, ``stress_xy``), turn with the grid, those among the constant fields and scalars too.
+            Equations of the package know which of them they have; for other data, to name one is to state it.
+        pseudo_fields: Fields, vectors by their name without the axis, that change sign under a flip besides, such as a
+            vorticity in two dimensions; unless given, those that the equation states, or none.
 
     Raises:
         ValueError: if a size or a stride is not positive, or there are no strides; when training starts, if a stride
-            does not fit the grid.
+            does not fit the grid, or the boundaries, the grid or the equation break a symmetry of ``augment``.
     """
 
     n_steps_input: int
@@ -102,7 +114,10 @@ class FieldDataModule(LightningDataModule, ABC):
         persistent_workers: bool = True,
         prefetch_factor: int | None = None,
         train_strides: Sequence[int] = (1,),
+        train_grid_epochs: Sequence[int] = (),
         coarsen: Coarsening = "points",
+        augment: Sequence[str] = (),
+        pseudo_fields: Sequence[str] | None = None,
     ) -> None:
         super().__init__()
         store_hyperparameters(self, constructor_arguments(self, sys._getframe()))
@@ -125,6 +140,11 @@ class FieldDataModule(LightningDataModule, ABC):
             raise ValueError(f"coarsen is {coarsen!r}, expected 'points' or 'mean'")
         self.train_strides = tuple(strides)
         self.coarsen: Coarsening = coarsen
+        require_list(train_grid_epochs=train_grid_epochs, augment=augment, pseudo_fields=pseudo_fields)
+        self.train_grid_epochs: list[int] = plain(list(train_grid_epochs), "train_grid_epochs")
+        require_at_least(1, **{f"train_grid_epochs[{i}]": n for i, n in enumerate(self.train_grid_epochs)})
+        self.augment: list[str] = plain(list(augment), "augment")
+        self.pseudo_fields: list[str] | None = plain(pseudo_fields, "pseudo_fields")
 
     def _set_hparams(self, hp: MutableMapping[str, Any] | Namespace | str) -> None:
         super()._set_hparams(hp if isinstance(hp, str) else plain_hyperparameters(type(self), hp, _CONVERSIONS))
@@ -184,7 +204,7 @@ class FieldDataModule(LightningDataModule, ABC):
         drop_last = n_samples >= self.batch_size
         if self._batches_at_once is not None:
             options = self._several_batches(shuffled(dataset), drop_last=drop_last)
-        elif len(self.train_grids) == 1:
+        elif len(self.train_grids) == 1 and not self.augment:
             options = {"batch_size": self.batch_size, "shuffle": True, "drop_last": drop_last}
         else:
             options = {"batch_size": self.batch_size, "sampler": shuffled(dataset), "drop_last": drop_last}
@@ -225,17 +245,36 @@ class FieldDataModule(LightningDataModule, ABC):
     ) -> tuple[Dataset[Batch], dict[str, Any]]:
         """Return samples of the train split and options of their loader such that each item is of one of the grids."""
         grids = self._train_datasets(dataset)
+        schedule = coarse_to_fine(self.train_grids, self.train_grid_epochs) if self.train_grid_epochs else []
+        if self.augment:
+            options = options | {"sampler": SamplesOfEpoch(options["sampler"])}
         if len(grids) == 1:
             return grids[0], options
-        sampler = GridSampler(options["sampler"], options["batch_size"], len(grids))
-        return SeveralGridsDataset(grids), options | {"sampler": sampler}
+        sampler = GridSampler(options["sampler"], options["batch_size"], len(grids), schedule)
+        return SeveralGridsDataset(grids, default=schedule[-1] if schedule else 0), options | {"sampler": sampler}
 
     def _train_datasets(self, dataset: Dataset[Batch]) -> list[Dataset[Batch]]:
         """Return the samples of the train split on each of the grids of the training."""
         _ = self.train_grids
+        dataset = self._augmented(dataset)
         return [
             dataset if stride == 1 else CoarsenedDataset(dataset, stride, self.coarsen) for stride in self.train_strides
         ]
+
+    def _augmented(self, dataset: Dataset[Batch]) -> Dataset[Batch]:
+        """Return samples that are transformed by the symmetries of ``augment``, if there are any."""
+        if not self.augment:
+            return dataset
+        equation, pseudo = self._equation, self.pseudo_fields
+        if equation is not None:
+            require_stated(self.augment, equation, self.spec)
+            pseudo = list(equation.pseudo_fields) if pseudo is None else pseudo
+        return AugmentedDataset(dataset, Symmetries(self.spec, self.augment, pseudo or ()))
+
+    @property
+    def _equation(self) -> PDE | None:
+        """The equation of the data, which states its symmetries; ``None``: it is not known."""
+        return None
 
     @property
     def _batches_at_once(self) -> int | None:

@@ -139,7 +139,12 @@ class GeneratedDataModule(WellDataModule):
 
     def _train_datasets(self, dataset: Dataset[Batch]) -> list[Dataset[Batch]]:
         """Return the samples of the train split on each of the grids of the training."""
-        return [*super()._train_datasets(dataset), *(other.dataset("train") for other in self._on_further_grids)]
+        further = (other._augmented(other.dataset("train")) for other in self._on_further_grids)
+        return [*super()._train_datasets(dataset), *further]
+
+    @property
+    def _equation(self) -> PDE:
+        return self.simulation.pde
 
     @cached_property
     def _on_further_grids(self) -> list[Self]:

@@ -171,8 +171,8 @@ def is_on_device(dataset: Dataset[Batch]) -> bool:
     return bool(getattr(dataset, "is_on_device", False))
 
 
-def read_batch(dataset: Dataset[Batch], samples: Sequence[int]) -> Batch:
-    """Read samples as one batch, at once if the data set can (``__getitems__``)."""
+def read_batch(dataset: Dataset[Batch], samples: Sequence[Any]) -> Batch:
+    """Read samples, by what the data set knows them by, as one batch; at once if it can (``__getitems__``)."""
     if hasattr(dataset, "__getitems__"):
         return collate(dataset.__getitems__(samples))
     return collate([dataset[sample] for sample in samples])

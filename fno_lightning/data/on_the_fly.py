@@ -156,6 +156,10 @@ class OnTheFlyDataModule(FieldDataModule):
         return self._changed(pde=self.pde.at_resolution(resolution))
 
     @property
+    def _equation(self) -> PDE:
+        return self.pde
+
+    @property
     def _device(self) -> str:
         if self.device != "auto":
             return self.device

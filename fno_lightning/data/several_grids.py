@@ -1,7 +1,8 @@
-"""Training on several grids: each batch is of one of them."""
+"""Training on several grids: each batch is of one of them, drawn or by a schedule."""
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterator, Sequence
 from random import Random
@@ -28,13 +29,15 @@ class GridSampler(EpochSampler):
         sampler: Yields the samples, of this process if there are several.
         batch_size: Samples in a batch.
         n_grids: Number of grids to draw from, all equally likely.
+        schedule: Instead, the number of a grid for each of the first epochs; the last of them stays.
     """
 
-    def __init__(self, sampler: Sampler[int], batch_size: int, n_grids: int) -> None:
+    def __init__(self, sampler: Sampler[int], batch_size: int, n_grids: int, schedule: Sequence[int] = ()) -> None:
         super().__init__()
         self.sampler = sampler
         self.batch_size = batch_size
         self.n_grids = n_grids
+        self.schedule = schedule
 
     def __len__(self) -> int:
         return len(self.sampler)  # type: ignore[arg-type]
@@ -46,6 +49,8 @@ class GridSampler(EpochSampler):
 
     def grid(self, batch: int) -> int:
         """Return the number of a batch's grid in the current epoch."""
+        if self.schedule:
+            return self.schedule[min(self.epoch, len(self.schedule) - 1)]
         return Random(f"{os.environ.get('PL_GLOBAL_SEED', 0)} {self.epoch} {batch}").choice(range(self.n_grids))
 
     def set_epoch(self, epoch: int) -> None:
@@ -86,14 +91,16 @@ class CoarsenedDataset(Dataset[Batch]):
 
 
 class SeveralGridsDataset(Dataset[Batch]):
-    """Samples that there are on several grids, by number and number of the grid; a number alone means the first grid.
+    """Samples that there are on several grids, by number and number of the grid.
 
     Args:
         grids: The samples on each grid, equally many in the same order.
+        default: Number of the grid of a sample without one.
     """
 
-    def __init__(self, grids: Sequence[Dataset[Batch]]) -> None:
+    def __init__(self, grids: Sequence[Dataset[Batch]], default: int = 0) -> None:
         self.grids = grids
+        self.default = default
 
     @property
     def is_on_device(self) -> bool:
@@ -103,12 +110,12 @@ class SeveralGridsDataset(Dataset[Batch]):
     def __len__(self) -> int:
         return len(self.grids[0])  # type: ignore[arg-type]
 
-    def __getitem__(self, item: int | tuple[int, int]) -> Batch:
+    def __getitem__(self, item: Any) -> Batch:
         return Batch(*(part[0] for part in self.__getitems__([item])))
 
-    def __getitems__(self, items: Sequence[int | tuple[int, int]]) -> Batch:
+    def __getitems__(self, items: Sequence[Any]) -> Batch:
         """Return samples as one batch, on the grid of the first one."""
-        pairs = [item if isinstance(item, tuple) else (item, 0) for item in items]
+        pairs = [item if isinstance(item, tuple) else (item, self.default) for item in items]
         return read_batch(self.grids[pairs[0][1]], [sample for sample, _ in pairs])
 
 
@@ -163,3 +170,26 @@ def coarse_grids(spec: FieldSpec, strides: Sequence[int], coarsening: Coarsening
                 reason = "coarsen=mean" if coarsening == "mean" else "a periodic axis"
                 raise ValueError(f"{found}, and {reason} needs a stride that divides them")
     return tuple(tuple(-(-n_points // stride) for n_points in spec.grid_shape) for stride in strides)
+
+
+def coarse_to_fine(grids: Sequence[Sequence[int]], n_epochs: Sequence[int]) -> list[int]:
+    """Return the number of the grid of each epoch until the finest one, which stays.
+
+    Args:
+        grids: The grids, in any order.
+        n_epochs: Epochs on each grid but the finest, from the one with the fewest points on.
+
+    Raises:
+        ValueError: if there is not one number for each grid but one.
+
+    >>> coarse_to_fine([(64, 64), (16, 16), (32, 32)], [2, 1])
+    [1, 1, 2, 0]
+    """
+    if len(n_epochs) != len(grids) - 1:
+        raise ValueError(
+            f"train_grid_epochs {list(n_epochs)} has {len(n_epochs)} entries, but the training has {len(grids)} grids "
+            f"{list(map(tuple, grids))}: give one for each grid but the finest, in train_strides or train_resolutions"
+        )
+    order = sorted(range(len(grids)), key=lambda number: math.prod(grids[number]))
+    numbers = [number for number, n in zip(order, n_epochs, strict=False) for _ in range(n)]
+    return [*numbers, order[-1]]

@@ -9,6 +9,7 @@ from fno_lightning.layers.cp_weight import CPWeight
 from fno_lightning.layers.fno_block import FNOBlock
 from fno_lightning.layers.fourier import FourierBasis, HalfFourierBasis
 from fno_lightning.layers.grid import DomainPadding, GridEmbedding
+from fno_lightning.layers.kept_modes import reduced_modes, restore_modes, spectral_layers
 from fno_lightning.layers.local import ConvolutionBranch, DifferentialBranch, LocalName, local_branch
 from fno_lightning.layers.norm import GroupNorm, InstanceNorm, NormName
 from fno_lightning.layers.spectral_conv import BasisName, SpectralConv
@@ -49,4 +50,7 @@ __all__ = [
     "TensorTrainWeight",
     "TuckerWeight",
     "local_branch",
+    "reduced_modes",
+    "restore_modes",
+    "spectral_layers",
 ]

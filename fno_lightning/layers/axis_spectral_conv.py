@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import torch
 from jaxtyping import Float
@@ -64,6 +64,35 @@ class AxisSpectralConv(nn.Module):
         )
         std = math.sqrt(2 / (in_channels + out_channels))
         self.bias = nn.Parameter(std * torch.randn(out_channels)) if bias else None
+
+    @property
+    def n_modes(self) -> tuple[int, ...]:
+        """Modes of each axis."""
+        return tuple(conv.n_modes[0] for conv in self._along_axes())
+
+    @property
+    def kept_modes(self) -> tuple[int, ...]:
+        """Modes of each axis that are used."""
+        return tuple(conv.kept_modes[0] for conv in self._along_axes())
+
+    def keep_modes(self, n_modes: Sequence[int]) -> None:
+        """Use so many modes of each axis, see :meth:`SpectralConv.keep_modes`."""
+        for conv, n in zip(self._along_axes(), n_modes, strict=True):
+            conv.keep_modes([n])
+
+    def zero_unused_modes_(self) -> None:
+        """Set the weights to zero at the modes that are not used."""
+        for conv in self._along_axes():
+            conv.zero_unused_modes_()
+
+    def gradient_strength(self, axis: int) -> Float[Tensor, " wave"] | None:
+        """Return the squared norm of the gradient at each used wave number of an axis; ``None``: no gradient."""
+        return list(self._along_axes())[axis].gradient_strength(0)
+
+    def _along_axes(self) -> Iterator[SpectralConv]:
+        for conv in self.convolutions:
+            assert isinstance(conv, SpectralConv)
+            yield conv
 
     def forward(self, x: Float[Tensor, "batch *grid in_channels"]) -> Float[Tensor, "batch *grid out_channels"]:
         """Apply the convolutions."""

@@ -56,6 +56,10 @@ class CPWeight(LowRankWeight):
             self._normal_parameter(size, self.rank, std=std) for size in self.n_coefficients
         )
 
+    def factor_of(self, axis: int) -> tuple[nn.Parameter, int]:
+        """Return the factor of the axis."""
+        return self.mode_factors[axis], 0
+
     def mode_scale(self, modes: Modes) -> Float[Tensor, "*mode rank part"]:
         """Return the factor of every term at the resolved modes."""
         scale: Tensor = self.scale

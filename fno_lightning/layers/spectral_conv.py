@@ -62,6 +62,8 @@ class SpectralConv(nn.Module):
     """
 
     gain: Tensor | None
+    kept_modes: tuple[int, ...]
+    """Modes of each axis that are used; all, unless :meth:`keep_modes` has changed that."""
 
     def __init__(
         self,
@@ -82,6 +84,9 @@ class SpectralConv(nn.Module):
         if min(n_modes, default=0) < 1:
             raise ValueError(f"n_modes must be positive numbers, one for each axis, got {tuple(n_modes)}")
         n_coefficients = [basis.n_coefficients(n) for basis, n in zip(axes, n_modes, strict=True)]
+        self.n_modes = tuple(n_modes)
+        self.kept_modes = self.n_modes
+        self.filter_order = filter_order
         self.transform = SpectralTransform(axes, n_coefficients)
         self.weight = weight(in_channels, out_channels, n_coefficients, is_complex=self.transform.is_complex)
         self.modulation = SpectralModulation(n_conditions, in_channels, n_coefficients) if n_conditions else None
@@ -106,6 +111,50 @@ class SpectralConv(nn.Module):
         if self.bias is not None:
             self._add_to_mean_(coefficients, self.bias)
         return self.transform.synthesis(coefficients, grid)
+
+    @torch.no_grad()
+    def keep_modes(self, n_modes: Sequence[int]) -> None:
+        """Use so many modes of each axis, the lowest, as a layer that was built with them and the same weights.
+
+        The weight stays whole, so that an optimizer keeps its state; the modes that are not used cost neither
+        products nor transforms, and their gradient is zero.
+
+        Raises:
+            ValueError: if there is not one number for each axis, from 1 to the modes that the layer has.
+        """
+        if len(n_modes) != len(self.n_modes) or not all(
+            1 <= n <= most for n, most in zip(n_modes, self.n_modes, strict=True)
+        ):
+            raise ValueError(f"a layer with n_modes {self.n_modes} cannot use {tuple(n_modes)} of them")
+        self.kept_modes = tuple(n_modes)
+        bases = self.transform.bases
+        self.transform.keep([basis.n_coefficients(n) for basis, n in zip(bases, n_modes, strict=True)])
+        if self.gain is not None and self.filter_order is not None:
+            gain = exponential_filter(bases, self.transform.n_kept, self.filter_order)
+            self.gain.zero_()[self.transform.kept] = gain.to(self.gain)
+
+    @torch.no_grad()
+    def zero_unused_modes_(self) -> None:
+        """Set the weight to zero at the modes that are not used: when they are, nothing changes at first."""
+        for axis, kept in enumerate(self.transform.kept):
+            factor, dim = self.weight.factor_of(axis)
+            modes = factor.movedim(dim, 0)
+            modes[: kept.start] = 0
+            modes[kept.stop :] = 0
+
+    def gradient_strength(self, axis: int) -> Float[Tensor, " wave"] | None:
+        """Return the squared norm of the weight's gradient at each used wave number of an axis; ``None``: no gradient.
+
+        Of a dense weight these are the entries of a wave number and its negative, over all modes of the other axes and
+        all channels; of a low-rank weight those of the axis' own factor.
+        """
+        factor, dim = self.weight.factor_of(axis)
+        if factor.grad is None:
+            return None
+        kept, n_kept = self.transform.kept[axis], self.transform.n_kept[axis]
+        by_mode = factor.grad.movedim(dim, 0)[kept].flatten(1).float().square().sum(dim=1)
+        waves = (torch.arange(n_kept, device=by_mode.device) - self.transform.bases[axis].zero_mode(n_kept)).abs()
+        return by_mode.new_zeros(int(waves.max()) + 1).index_add(0, waves, by_mode)
 
     def _add_to_mean_(
         self, coefficients: Float[Tensor, "batch part *mode channel"], bias: Float[Tensor, " channel"]

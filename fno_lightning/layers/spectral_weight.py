@@ -58,6 +58,14 @@ class SpectralWeight(nn.Module, ABC):
     ) -> Float[Tensor, "batch part *mode out"]:
         """Multiply the coefficients of every mode by its matrix."""
 
+    def factor_of(self, axis: int) -> tuple[nn.Parameter, int]:
+        """Return the parameter that has one slice for each mode of an axis, and the number of its axis of modes.
+
+        Raises:
+            NotImplementedError: if a subclass does not override it; then its modes cannot be grown.
+        """
+        raise NotImplementedError(f"{type(self).__name__} must override factor_of")
+
     def _normal_parameter(self, *shape: int, std: float) -> nn.Parameter:
         return nn.Parameter(torch.randn(*shape, self.n_parts) * (std / math.sqrt(self.n_parts)))
 
@@ -118,6 +126,10 @@ class DenseWeight(SpectralWeight):
     ) -> None:
         super().__init__(in_channels, out_channels, n_coefficients, is_complex=is_complex)
         self.kernel = self._normal_parameter(*n_coefficients, in_channels, out_channels, std=self.std)
+
+    def factor_of(self, axis: int) -> tuple[nn.Parameter, int]:
+        """Return the kernel, whose axes begin with those of the modes."""
+        return self.kernel, axis
 
     def dense(self, modes: Modes) -> Float[Tensor, "*mode channel out part"]:
         """Return the matrices of the resolved modes."""

@@ -58,6 +58,10 @@ class TensorTrainWeight(LowRankWeight):
             for size, (left, right) in zip(self.n_coefficients, pairwise(self.rank[2:]), strict=True)
         )
 
+    def factor_of(self, axis: int) -> tuple[nn.Parameter, int]:
+        """Return the factor of the axis."""
+        return self.mode_factors[axis], 1
+
     def mode_chain(self, modes: Modes) -> Float[Tensor, "rank *mode part"]:
         """Return the part of the chain that belongs to the modes, at the resolved ones."""
         factors = [factor[:, resolved] for factor, resolved in zip(self.mode_factors, modes, strict=True)]

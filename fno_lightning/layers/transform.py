@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 
 import torch
@@ -43,6 +43,8 @@ class SpectralTransform:
     The cost of the products grows with the number of modes, that of an FFT does not. One-dimensional periodic fields
     therefore go through an FFT from 64 resolved coefficients on, on a CPU, in float32 and float64, not compiled.
 
+    A transform may use the lowest of the stored coefficients alone (:meth:`keep`); it is then one that stores no other.
+
     Args:
         bases: Basis of each axis.
         n_coefficients: Number of stored coefficients of each axis.
@@ -52,12 +54,32 @@ class SpectralTransform:
         self.bases = tuple(bases)
         self.n_coefficients = tuple(n_coefficients)
         self.is_complex = any(basis.is_complex for basis in self.bases)
-        cost = [n * (1 + basis.is_complex) for basis, n in zip(self.bases, self.n_coefficients, strict=True)]
+        self.keep(self.n_coefficients)
+
+    def keep(self, n_coefficients: Sequence[int]) -> None:
+        """Use so many of the stored coefficients of each axis, the lowest."""
+        self.n_kept = tuple(n_coefficients)
+        cost = [n * (1 + basis.is_complex) for basis, n in zip(self.bases, self.n_kept, strict=True)]
         self._order = sorted(range(len(cost)), key=lambda axis: (cost[axis], -axis))
 
+    @property
+    def kept(self) -> tuple[slice, ...]:
+        """The stored coefficients of each axis that are used."""
+        starts = [b.zero_mode(m) - b.zero_mode(n) for b, m, n in self._axes()]
+        return tuple(slice(start, start + n) for start, n in zip(starts, self.n_kept, strict=True))
+
     def resolved(self, grid: Sequence[int]) -> tuple[slice, ...]:
-        """Return the stored coefficients of each axis that a grid of this shape resolves."""
-        return tuple(b.resolved(m, n) for b, m, n in zip(self.bases, self.n_coefficients, grid, strict=True))
+        """Return the stored coefficients of each axis that are used and that a grid of this shape resolves."""
+        slices = []
+        for (basis, n_stored, n_kept), n_points in zip(self._axes(), grid, strict=True):
+            of_kept = basis.resolved(n_kept, n_points)
+            start = basis.zero_mode(n_stored) - basis.zero_mode(n_kept) + of_kept.start
+            slices.append(slice(start, start + of_kept.stop - of_kept.start))
+        return tuple(slices)
+
+    def _axes(self) -> Iterator[tuple[Basis, int, int]]:
+        """Yield the basis of each axis with the numbers of coefficients that are stored and used."""
+        return zip(self.bases, self.n_coefficients, self.n_kept, strict=True)
 
     def analysis(self, field: Float[Tensor, "batch *grid channel"]) -> Float[Tensor, "batch part *mode channel"]:
         """Return the resolved coefficients; two parts, real and imaginary, if any basis is complex, else one."""

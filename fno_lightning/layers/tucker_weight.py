@@ -62,6 +62,10 @@ class TuckerWeight(LowRankWeight):
             for size, rank in zip(self.n_coefficients, rank_modes, strict=True)
         )
 
+    def factor_of(self, axis: int) -> tuple[nn.Parameter, int]:
+        """Return the factor of the axis."""
+        return self.mode_factors[axis], 0
+
     def expanded_core(self, modes: Modes) -> Float[Tensor, "*mode rank_in rank_out part"]:
         """Return the core at the resolved modes."""
         core: Tensor = self.core

@@ -26,6 +26,7 @@ from fno_lightning.arguments import (
 )
 from fno_lightning.data import Batch, FieldDataModule, FieldSpec
 from fno_lightning.deprecation import renamed_option
+from fno_lightning.layers import reduced_modes, restore_modes
 from fno_lightning.losses import Loss, LossSum
 from fno_lightning.metrics import VRMSE, LogName
 from fno_lightning.metrics.log_name import Stage
@@ -339,10 +340,12 @@ class ForecastModule(RolloutTraining):
             self.trainer.strategy.setup_optimizers(self.trainer)
         if self.initial_weights is None or self._has_started:
             return
-        state, saved = read_weights(self.initial_weights)
+        state, saved, kept_modes = read_weights(self.initial_weights)
         self._require_compatible(saved)
         require_same_options(saved, dict(self.hparams), refit_normalization=self.refit_normalization)
         load_weights(self, state, with_normalization=not self.refit_normalization)
+        if kept_modes:
+            restore_modes(self.network, kept_modes)
         self._has_started = True
         rank_zero_info(f"starting from the weights in {self.initial_weights}")
 
@@ -398,13 +401,17 @@ class ForecastModule(RolloutTraining):
         return {"optimizer": optimizer, "lr_scheduler": schedule}
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Add the grids of the training, and keep out NumPy's numbers, which optimizers and callbacks may have."""
+        """Add the grids of the training and the modes in use; keep out NumPy's numbers, of optimizers and callbacks."""
         checkpoint["training_grids"] = self.training_grids.to_plain()
+        if reduced := reduced_modes(self.network):
+            checkpoint["kept_modes"] = reduced
         checkpoint.update(with_plain_numbers(checkpoint))
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Refuse a checkpoint whose fields or history are not this module's."""
+        """Refuse a checkpoint whose fields or history are not this module's, and use the modes that it used."""
         self._require_compatible(checkpoint.get("hyper_parameters", {}))
+        if self.is_built or "kept_modes" in checkpoint:
+            restore_modes(self.network, checkpoint.get("kept_modes", {}))
         self.training_grids.add(_training_grids(checkpoint))
         forget_training_lengths(checkpoint)
         is_training = self._trainer is not None and self._trainer.state.fn is TrainerFn.FITTING

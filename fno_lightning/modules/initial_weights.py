@@ -17,12 +17,12 @@ NETWORK = "network."
 NORMALIZER = "normalizer."
 
 
-def read_weights(path: PathText) -> tuple[dict[str, Tensor], dict[str, Any]]:
+def read_weights(path: PathText) -> tuple[dict[str, Tensor], dict[str, Any], dict[str, list[int]]]:
     """Read weights from a checkpoint, or from a file with the state dict of a network.
 
     Returns:
         The state of a :class:`~fno_lightning.modules.ForecastModule`, or a part of it, and the hyper-parameters that
-        were saved with it, none for a plain state dict.
+        were saved with it, none for a plain state dict; the modes of layers that did not use all.
 
     Raises:
         ValueError: if there is no such file, or it holds something else, or a variable in its path is not set.
@@ -51,7 +51,7 @@ def read_weights(path: PathText) -> tuple[dict[str, Tensor], dict[str, Any]]:
         )
     if not any(name.startswith(NETWORK) for name in state):
         state = {NETWORK + name: value for name, value in state.items()}
-    return state, content.get("hyper_parameters", {})
+    return state, content.get("hyper_parameters", {}), content.get("kept_modes", {})
 
 
 def require_same_options(

@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from fno_lightning.data import Batch
+from fno_lightning.layers import spectral_layers
 from fno_lightning.modules import ForecastModule
 from fno_lightning.multistep.counting import count_step
 from fno_lightning.multistep.cuda_graphs import GraphCapture
@@ -46,11 +47,16 @@ class CapturedExecution(DirectExecution):
         self.can_capture = True
         self._n_warm = 0
         self._loss_type = torch.float32
+        self._layers = spectral_layers(module.network)
+        self._modes = self._kept_modes()
         self._capturable = [group.get("capturable") for group in self.optimizer.param_groups]
         graphs.prepare(self.optimizer)
 
     def run(self, step: Callable[[], Any]) -> None:
         """Take the steps, by a replay if that is possible."""
+        if self._modes != self._kept_modes():  # other products, to be captured anew
+            self.release_graph()
+            self._n_warm, self._modes = 0, self._kept_modes()
         if not self.can_capture or len(self.batches) < self.steps_per_execution or self._is_interrupted():
             super().run(step)
         elif self._n_warm < _N_WARM_UP_STEPS:
@@ -98,6 +104,9 @@ class CapturedExecution(DirectExecution):
             self.update_schedules()
             settings.append(settings_of(self.optimizer))
         return settings
+
+    def _kept_modes(self) -> list[tuple[int, ...]]:
+        return [layer.kept_modes for layer in self._layers.values()]
 
     def _is_interrupted(self) -> bool:
         """Whether a checkpoint falls due within the super-batch."""

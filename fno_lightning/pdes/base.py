@@ -59,6 +59,20 @@ class PDE(Equation):
     parameter_arguments: ClassVar[Mapping[str, str]] = {}
     """Argument that gives the values of each parameter, a number or a list, by the name of the parameter."""
 
+    pseudo_fields: ClassVar[Sequence[str]] = ()
+    """Fields, vectors by their name without the axis, that change sign in a mirror image besides, such as a vorticity
+    in two dimensions."""
+
+    @property
+    def symmetries(self) -> Sequence[str]:
+        """Transformations that turn any solution into a solution, for augmentation.
+
+        ``shift`` by any distance, ``flip`` to the mirror image, ``rotate`` by 90°, each along all axes or, as in
+        ``shift_x`` and ``rotate_xy``, along those that are named; parameters that are components of a vector or a
+        tensor turn too. The grid and the boundaries need not have them. None unless a subclass states them.
+        """
+        return ()
+
     def __post_init__(self) -> None:
         """Make tuples of the arguments that are lists, and of a single value of a parameter."""
         self._set(**{name: _tupled(value) for name, value in self._arguments.items()})

@@ -56,6 +56,7 @@ class Burgers(PseudoSpectralPDE):
     solver: ClassVar[str] = "Fourier, 2/3 rule, ETDRK4; version 1"
     parameter_arguments: ClassVar[Mapping[str, str]] = {"viscosity": "viscosities"}
     scalar_field_names: ClassVar[tuple[str, ...]] = ("velocity",)
+    pseudo_fields: ClassVar[Sequence[str]] = ("velocity",)
     max_tail: ClassVar[float] = 1e-6
 
     resolution: tuple[int] = (1024,)
@@ -78,6 +79,11 @@ class Burgers(PseudoSpectralPDE):
                 f"viscosity {viscosity:g}, which need at least {needed} points; raise refinement to "
                 f"{math.ceil(needed / self.resolution[0])}"
             )
+
+    @property
+    def symmetries(self) -> Sequence[str]:
+        """No place and no direction is special; the mirror image of u is -u."""
+        return ("shift", "flip")
 
     def box(self, device: str = "cpu") -> PeriodicBox:
         """The simulated points of the unit interval."""

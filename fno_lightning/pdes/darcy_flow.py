@@ -94,6 +94,11 @@ class DarcyFlow(SteadyPDE):
         source = torch.full_like(outflow, self.source)
         return outflow / (h_x * h_y) - source, source
 
+    @property
+    def symmetries(self) -> Sequence[str]:
+        """Those of the square; its sides have their place."""
+        return ("flip", "rotate")
+
     def solve(self, seeds: Sequence[int], device: str) -> Solution:
         """Draw a permeability for each seed and solve for the pressure."""
         centres = [x.to(device) for x in cell_centres(self.resolution).values()]

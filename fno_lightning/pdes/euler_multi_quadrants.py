@@ -117,6 +117,11 @@ class EulerMultiQuadrants(CompressiblePDE):
         """The same condition on all sides."""
         return self.boundary, self.boundary
 
+    @property
+    def symmetries(self) -> Sequence[str]:
+        """No place and no direction is special; open sides have their place."""
+        return ("flip", "rotate") if self.boundary == "open" else ("shift", "flip", "rotate")
+
     def label(self, parameters: Mapping[str, float]) -> str:
         """Return the ratio of specific heats with the name of its gas, as in The Well."""
         gamma = parameters["gamma"]

@@ -112,6 +112,11 @@ class GrayScott(PseudoSpectralPDE):
         pattern = f"_{PATTERNS[feed, kill]}" if (feed, kill) in PATTERNS else ""
         return f"{self.dataset_name}{pattern}_F_{feed:g}_k_{kill:g}"
 
+    @property
+    def symmetries(self) -> Sequence[str]:
+        """No place and no direction is special."""
+        return ("shift", "flip", "rotate")
+
     def box(self, device: str = "cpu") -> PeriodicBox:
         """The square."""
         return PeriodicBox(self.simulated_resolution, (LENGTH, LENGTH), (LOWER_EDGE, LOWER_EDGE), self.dtype, device)

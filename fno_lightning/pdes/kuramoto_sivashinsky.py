@@ -56,6 +56,7 @@ class KuramotoSivashinsky(PseudoSpectralPDE):
     dataset_name: ClassVar[str] = "kuramoto_sivashinsky"
     solver: ClassVar[str] = "Fourier, 2/3 rule, ETDRK4; version 1"
     scalar_field_names: ClassVar[tuple[str, ...]] = ("velocity",)
+    pseudo_fields: ClassVar[Sequence[str]] = ("velocity",)
     max_tail: ClassVar[float] = 1e-5
 
     resolution: tuple[int] = (128,)
@@ -78,6 +79,11 @@ class KuramotoSivashinsky(PseudoSpectralPDE):
                 f"resolution {self.resolution[0]} times refinement {self.refinement} is too coarse for length "
                 f"{self.length:g}, which needs at least {needed} points; raise either of the two"
             )
+
+    @property
+    def symmetries(self) -> Sequence[str]:
+        """No place and no direction is special; the mirror image of u is -u."""
+        return ("shift", "flip")
 
     def box(self, device: str = "cpu") -> PeriodicBox:
         """The simulated points of [0, L]."""

@@ -71,6 +71,11 @@ class LinearPDE(SteadyPDE):
         """Points i / n along x and y."""
         return dict(zip("xy", (x.float() for x in self.box().coordinates), strict=True))
 
+    @property
+    def symmetries(self) -> Sequence[str]:
+        """No place is special; directions are parameters, which turn too."""
+        return ("shift", "flip", "rotate")
+
     def box(self, device: str = "cpu") -> PeriodicBox:
         """The periodic unit square."""
         return PeriodicBox(self.resolution, (1.0, 1.0), device=device)

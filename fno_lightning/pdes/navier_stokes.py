@@ -66,6 +66,7 @@ class NavierStokes(PseudoSpectralPDE):
     solver: ClassVar[str] = "Fourier, 2/3 rule, ETDRK4; version 1"
     parameter_arguments: ClassVar[Mapping[str, str]] = {"viscosity": "viscosities"}
     scalar_field_names: ClassVar[tuple[str, ...]] = ("vorticity",)
+    pseudo_fields: ClassVar[Sequence[str]] = ("vorticity",)
     budget_name: ClassVar[str] = "enstrophy"
     max_tail: ClassVar[float] = 2e-3
 
@@ -87,6 +88,11 @@ class NavierStokes(PseudoSpectralPDE):
         require_positive(initial_scale=self.initial_scale)
         require_not_negative(forcing=self.forcing, drag=self.drag)
         self._require_fine_grid()
+
+    @property
+    def symmetries(self) -> Sequence[str]:
+        """Without forcing no place and no direction is special; the forcing has its place, direction and sense."""
+        return () if self.forcing > 0 else ("shift", "flip", "rotate")
 
     def box(self, device: str = "cpu") -> PeriodicBox:
         """The simulated points of the unit torus."""

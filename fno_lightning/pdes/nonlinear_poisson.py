@@ -94,6 +94,11 @@ class NonlinearPoisson(SteadyPDE):
         """Centres of the cells along each axis."""
         return {name: x.float() for name, x in cell_centres(self.resolution).items()}
 
+    @property
+    def symmetries(self) -> Sequence[str]:
+        """Those of the square; its sides have their place."""
+        return ("flip", "rotate")
+
     def solve(self, seeds: Sequence[int], device: str) -> Solution:
         """Draw a source and boundary values for each seed and solve for u."""
         source, values = self.source(seeds, device), self.boundary_data(seeds, device)

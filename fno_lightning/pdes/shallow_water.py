@@ -125,6 +125,11 @@ class ShallowWater(PseudoSpectralPDE):
         lift = (parameters["coriolis_parameter"] / self.gravity).view(-1, 1, 1)
         return torch.stack([(height - self.mean_depth) / lift, u, v], dim=1)
 
+    @property
+    def symmetries(self) -> Sequence[str]:
+        """No place and no direction is special, but rotation has a sense, so that mirror images break it."""
+        return ("shift", "rotate")
+
     def box(self, device: str = "cpu") -> PeriodicBox:
         """The square."""
         return PeriodicBox(self.simulated_resolution, (1.0, 1.0), dtype=self.dtype, device=device)

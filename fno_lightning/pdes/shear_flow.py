@@ -123,6 +123,11 @@ class ShearFlow(PseudoSpectralPDE):
         """Velocity and tracer; the pressure follows from the velocity."""
         return torch.stack(named(fields, ("velocity_x", "velocity_y", "tracer"), "fields"), dim=1)
 
+    @property
+    def symmetries(self) -> Sequence[str]:
+        """No place and no direction is special."""
+        return ("shift", "flip", "rotate")
+
     def box(self, device: str = "cpu") -> PeriodicBox:
         """The rectangle."""
         return PeriodicBox(self.simulated_resolution, LENGTHS, LOWER_EDGE, self.dtype, device)

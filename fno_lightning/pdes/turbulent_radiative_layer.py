@@ -107,6 +107,11 @@ class TurbulentRadiativeLayer2D(CompressiblePDE):
         """Periodic along the layer, open across it."""
         return "periodic", "open"
 
+    @property
+    def symmetries(self) -> Sequence[str]:
+        """Nothing is special along the layer; the gases have their sides."""
+        return ("shift_x", "flip_x")
+
     def label(self, parameters: Mapping[str, float]) -> str:
         """Return the cooling time to two decimals, as The Well writes it."""
         return f"turbulent_radiative_layer_tcool_{parameters['tcool']:.2f}"

@@ -7,6 +7,7 @@ import pytest
 import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
 
+from fno_lightning.callbacks import IncrementalModes
 from fno_lightning.data import Batch
 from fno_lightning.modules import FNOModule
 from fno_lightning.multistep.capture import CapturedExecution, CapturedSteps, obstacle_to_capture, settings_of
@@ -196,3 +197,16 @@ def test_what_is_in_the_way_of_capture_is_known_beforehand(optimizer, device, ac
     )
     obstacle = obstacle_to_capture(trainer)
     assert obstacle is None if message is None else message in obstacle
+
+
+def test_more_modes_are_captured_anew(capture, assert_same_training):
+    class Growing(IncrementalModes):
+        def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
+            if trainer.is_last_batch and trainer.current_epoch == 0:
+                self.decide(trainer, [True])
+
+    graphs = Repetition()
+    executions = capture(graphs, callbacks=[Growing(4)])
+    assert (graphs.n_warm_ups, graphs.n_captured) == (2, 2)
+    assert executions[0].network.blocks[0].conv.kept_modes == (6,)
+    assert_same_training(capture(callbacks=[Growing(4)]), executions)
