@@ -37,7 +37,7 @@ class BalancedTraining:
             part.advances = True
             if isinstance(part, InverseGradientNorm):
                 _require_gradients(trainer)
-                torch._functorch.config.donated_buffer = False  # a compiled network would have one backward pass only
+                torch._functorch.config.donated_buffer = False  # torch asks for it where graphs are retained
                 part.watch(network)
 
     def hold_within_step(self, step: int) -> None:
