@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from argparse import Namespace
-from collections.abc import Mapping, MutableMapping, Sequence
+from collections.abc import Iterable, Mapping, MutableMapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import IO, Any, ClassVar, Literal, Self, get_args
@@ -316,11 +316,17 @@ class ForecastModule(RolloutTraining):
         if stage == "fit":
             if isinstance(data, FieldDataModule):
                 self.training_grids.add(data.train_grids)
+                self._require_patches_of(data.train_grids)
             self._n_training_steps = None
             if (n_target := getattr(data, "n_steps_output", None)) is not None:
                 self.require_long_targets(n_target)
             self._find_normalization(data)
         require_precision(str(self.trainer.precision), self.normalizer, self.spec)
+
+    def _require_patches_of(self, grids: Iterable[Sequence[int]]) -> None:
+        if self.patching is not None:
+            for grid in grids:
+                self.patching.axes(grid)  # complains if the patches do not fit
 
     def _find_normalization(self, data: object) -> None:
         if self.normalizer.is_fitted:

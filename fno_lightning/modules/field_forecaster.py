@@ -124,9 +124,9 @@ class FieldForecaster(LazyNetworkModule):
     def _with_boundaries(self, patching: MultigridPatching | Mapping[str, Any]) -> MultigridPatching:
         if isinstance(patching, Mapping):
             patching = MultigridPatching(**patching)
+        patching.axes(self.spec.grid_shape)  # complains if they do not fit
         if patching.periodic is None and self.spec.boundaries:
             patching = replace(patching, periodic=[sides == _PERIODIC for sides in self.spec.boundaries])
-        patching.axes(self.spec.grid_shape)  # complains if they do not fit
         return patching
 
     def fit_normalization(self, statistics: Statistics) -> None:

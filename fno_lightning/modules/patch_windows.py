@@ -46,8 +46,8 @@ class PatchAxis:
     def points(self, patches: Int[Tensor, " patch"], level: int) -> Int[Tensor, "patch window"]:
         """Return the points of windows on a level, of which some may lie outside the domain."""
         stride = 2**level if self.n_patches > 1 else 1
-        before = self.halo + math.ceil((stride - 1) * self.length / (2 * stride))  # so that it is centred
-        window = stride * (torch.arange(self.window, device=patches.device) - before)
+        before = stride * self.halo + math.ceil((stride - 1) * self.length / 2)  # so that it is centred
+        window = stride * torch.arange(self.window, device=patches.device) - before
         return patches[:, None] * self.length + window
 
     def inside(self, points: Tensor) -> Tensor:
