@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from fno_lightning.models import FNO
-from tests.benchmarks import checks
+from tests.benchmarks import checks, patching
 from tests.benchmarks.checks import DifferentResultError, require_close, require_equal_counts, require_falling
 from tests.benchmarks.harness import (
     Benchmark,
@@ -207,3 +207,9 @@ def test_curves_of_the_cost_are_drawn(tmp_path):
     result = cost_curves.measure(Settings(tiny=True))
     cost_curves.draw(result, tmp_path / "curves.png")
     assert (tmp_path / "curves.png").stat().st_size > 0
+
+
+@pytest.mark.parametrize("kind", patching.WORK)
+@pytest.mark.parametrize("task", ["training step", "forecast"])
+def test_the_work_whose_memory_is_measured_in_patches_and_whole_runs(kind, task):
+    patching.work(32, kind, task, width=16)

@@ -35,6 +35,12 @@ EQUATIONS = {
     "helmholtz": {"resolution": [32, 32]},
     "kuramoto_sivashinsky": {"resolution": [32], "length": 16.0, "warm_up": 1.0, "n_frames": 12},
     "navier_stokes": {"viscosities": [0.01], "n_frames": 14, "frame_interval": 0.2},
+    "navier_stokes_patches": {
+        "resolution": [16, 16],
+        "viscosities": [0.01],
+        "n_frames": 14,
+        "frame_interval": 0.2,
+    },
     "poisson": {"resolution": [32, 32]},
     "shallow_water": {"coriolis_parameters": [5.0], "n_frames": 12, "scale": 0.6, "hyperviscosity": 1e-5},
     "shear_flow": {

@@ -50,3 +50,10 @@ def test_large_blocks_are_given_back_to_the_system_otherwise():
     n_mapped, n_free = blocks_of_their_own_and_bytes_kept(keep=False)
     assert n_mapped == 1
     assert n_free < SIZE
+
+
+@pytest.mark.parametrize("variable", ["MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_"])
+def test_thresholds_in_the_environment_stay(variable, monkeypatch):
+    monkeypatch.setenv(variable, "1000000")
+    monkeypatch.setattr(malloc.ctypes, "CDLL", lambda _: pytest.fail("the C library is asked for another setting"))
+    assert not malloc.keep_freed_memory()

@@ -6,12 +6,14 @@ from fno_lightning.modules.muon import MuonAdamW
 from fno_lightning.modules.network import NetworkModule
 from fno_lightning.modules.normalization import Normalizer, ZScore
 from fno_lightning.modules.optimizers import WarmupCosine
+from fno_lightning.modules.patching import MultigridPatching
 from fno_lightning.modules.uno import UNOModule
 
 __all__ = [
     "FFNOModule",
     "FNOModule",
     "ForecastModule",
+    "MultigridPatching",
     "MuonAdamW",
     "NetworkModule",
     "Normalizer",

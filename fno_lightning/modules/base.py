@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sys
 from argparse import Namespace
-from collections.abc import Mapping, MutableMapping, Sequence
+from collections.abc import Iterable, Mapping, MutableMapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import IO, Any, ClassVar, Literal, Self, get_args
 
@@ -42,6 +43,7 @@ from fno_lightning.modules.initial_weights import freeze_parts, load_weights, re
 from fno_lightning.modules.loaders import ByLoader, evaluated_loaders
 from fno_lightning.modules.normalization import LogScalars, Normalization
 from fno_lightning.modules.optimizers import default_optimizer, set_learning_rate
+from fno_lightning.modules.patching import MultigridPatching
 from fno_lightning.modules.precision import require_precision
 from fno_lightning.modules.rollout_training import RolloutTraining
 from fno_lightning.modules.schedules import Interval, forget_training_lengths, lightning_schedule
@@ -110,6 +112,8 @@ class ForecastModule(RolloutTraining):
             deviations beside it, and map its output back; see
             :class:`~fno_lightning.modules.reversible_norm.ReversibleNorm`. For fields whose mean drifts far beside
             their fluctuation, such as a pressure.
+        patching: Apply the network to patches of the fields and put its output together, for fields that are too large
+            for memory as a whole; see :class:`~fno_lightning.modules.MultigridPatching`. ``None``: to whole fields.
         loss: Compares normalised prediction and target; ``None``: :class:`~fno_lightning.losses.MSE`.
         unrolling: How far the forecasts of the training go, and which part of them has a gradient:
             :class:`~fno_lightning.unrolling.Unrolled`, :class:`~fno_lightning.unrolling.Pushforward`; ``None``: to the
@@ -159,6 +163,7 @@ class ForecastModule(RolloutTraining):
         normalization: Normalization = "zscore",
         log_scalars: LogScalars = True,
         reversible_norm: bool = False,
+        patching: MultigridPatching | None = None,
         loss: Loss | None = None,
         unrolling: Unrolling | None = None,
         input_noise: float = 0.0,
@@ -183,6 +188,7 @@ class ForecastModule(RolloutTraining):
             normalization=normalization,
             log_scalars=log_scalars,
             reversible_norm=reversible_norm,
+            patching=patching,
             loss=loss,
             unrolling=unrolling,
             input_noise=input_noise,
@@ -210,6 +216,7 @@ class ForecastModule(RolloutTraining):
             default="auto",
             translation={"keep": "none", "recompute": "full"},
         )
+        self.recompute_patches = self.activation_checkpointing in ("auto", "full")
         if steps_per_launch is not None:
             rank_zero_warn(
                 f"steps_per_launch={steps_per_launch} has moved to the trainer: strategy=fno_lightning.multistep."
@@ -225,7 +232,7 @@ class ForecastModule(RolloutTraining):
 
     def _set_hparams(self, hp: MutableMapping[str, Any] | Namespace | str) -> None:
         if not isinstance(hp, str):
-            hp = plain_hyperparameters(type(self), hp, {FieldSpec: FieldSpec.to_dict})
+            hp = plain_hyperparameters(type(self), hp, {FieldSpec: FieldSpec.to_dict, MultigridPatching: asdict})
         super()._set_hparams(hp)
 
     @classmethod
@@ -315,6 +322,7 @@ class ForecastModule(RolloutTraining):
         if stage == "fit":
             if isinstance(data, FieldDataModule):
                 self.training_grids.add(data.train_grids)
+                self._require_patches_of(data.train_grids)
             self._n_training_steps = None
             if (n_target := getattr(data, "n_steps_output", None)) is not None:
                 self.require_long_targets(n_target)
@@ -322,6 +330,11 @@ class ForecastModule(RolloutTraining):
         if stage != "predict" and isinstance(self.loss, Loss):
             self.loss.take_equation(getattr(data, "equation", None))
         require_precision(str(self.trainer.precision), self.normalizer, self.spec)
+
+    def _require_patches_of(self, grids: Iterable[Sequence[int]]) -> None:
+        if self.patching is not None:
+            for grid in grids:
+                self.patching.axes(grid)  # complains if the patches do not fit
 
     def _find_normalization(self, data: object) -> None:
         if self.normalizer.is_fitted:

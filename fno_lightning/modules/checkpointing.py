@@ -37,7 +37,7 @@ def checkpoint_activations(network: nn.Module, mode: ActivationCheckpointing) ->
                 module.tiling = False
     elif mode == "full":
         for block in repeated_blocks(network):
-            block.forward = partial(_evaluated_again, block, block.forward)
+            block.forward = partial(evaluated_again, block, block.forward)
     elif mode == "offload":
         network.forward = partial(_offloaded, network.forward)
 
@@ -60,7 +60,8 @@ def _composite_members(module: nn.Module) -> Iterator[nn.Module]:
             yield from _composite_members(child)
 
 
-def _evaluated_again(block: nn.Module, forward: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+def evaluated_again(block: nn.Module, forward: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    """Call a function of a block, such as its ``forward``; if there are gradients, keep only its arguments for them."""
     if not torch.is_grad_enabled():
         return forward(*args, **kwargs)
     if torch.compiler.is_compiling():  # which sees to random numbers and running statistics by itself

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, ClassVar, cast
 
 import torch
@@ -15,8 +17,11 @@ from fno_lightning.data import Batch, FieldSpec, Statistics
 from fno_lightning.modules.compatibility import check_axes, complete_inputs
 from fno_lightning.modules.lazy_network import LazyNetworkModule
 from fno_lightning.modules.normalization import LogScalars, Normalization, Normalizer, require_linear_steady
+from fno_lightning.modules.patching import MultigridPatching
 from fno_lightning.modules.reversible_norm import ReversibleNorm
 from fno_lightning.modules.training_grids import TrainingGrids
+
+_PERIODIC = ("periodic", "periodic")
 
 
 class FieldForecaster(LazyNetworkModule):
@@ -30,12 +35,13 @@ class FieldForecaster(LazyNetworkModule):
         normalization: See :class:`~fno_lightning.modules.Normalizer`.
         log_scalars: Which scalars enter by their logarithm, see :class:`~fno_lightning.modules.Normalizer`.
         reversible_norm: Whether the network sees each sample in units of its own last frame.
+        patching: Whether, and into which patches, fields are cut for the network.
         **kwargs: Of Lightning's module.
 
     Raises:
         ValueError: if the points of the data are not even and the class has ``needs_even_axes``; if ``n_steps_input``
             is negative, or 0 when there is nothing else to predict from; if ``bundle`` is not positive, or more than 1
-            without a history.
+            without a history; if ``patching`` does not fit the grid.
     """
 
     needs_even_axes: ClassVar[bool] = False
@@ -51,6 +57,7 @@ class FieldForecaster(LazyNetworkModule):
         normalization: Normalization,
         log_scalars: LogScalars,
         reversible_norm: bool,
+        patching: MultigridPatching | Mapping[str, Any] | None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -71,10 +78,12 @@ class FieldForecaster(LazyNetworkModule):
         if reversible_norm and n_steps_input == 0:
             raise ValueError("reversible_norm normalises by the last frame of a history, but n_steps_input is 0")
         self.reversible_norm = reversible_norm
-        if self.in_channels == 0:
+        if self._n_channels == 0:
             raise ValueError("n_steps_input is 0 and there are no constant fields and no scalars: no input is left")
         if normalization == "source_norm":
             require_linear_steady(self.spec, n_steps_input)
+        self.patching = None if patching is None else self._with_boundaries(patching)
+        self.recompute_patches = True
         self.normalizer = Normalizer(self.spec, normalization, log_scalars=log_scalars)
         self.training_grids = TrainingGrids()
 
@@ -82,8 +91,27 @@ class FieldForecaster(LazyNetworkModule):
     def in_channels(self) -> int:
         """Number of input channels of the network: past frames, constant fields and scalars.
 
-        With ``reversible_norm`` also the mean and the deviation of each field.
+        With ``reversible_norm`` also the mean and the deviation of each field; with ``patching`` all of them again for
+        each coarser surrounding, and the positions.
         """
+        n_channels = self._n_channels
+        return n_channels if self.patching is None else self.patching.in_channels(n_channels, self.spec.n_dims)
+
+    @property
+    def network_grid(self) -> tuple[int, ...]:
+        """Grid of the network's input: that of the data, or with ``patching`` of a window."""
+        return self.spec.grid_shape if self.patching is None else self.patching.window(self.spec.grid_shape)
+
+    @property
+    def network_periodic(self) -> list[bool] | None:
+        """Whether each axis of the network's input is periodic; ``None``: the data do not say. Patches are not."""
+        if self.patching is not None:
+            return [axis.periodic and axis.n_patches == 1 for axis in self.patching.axes(self.spec.grid_shape)]
+        return [sides == _PERIODIC for sides in self.spec.boundaries] or None
+
+    @property
+    def _n_channels(self) -> int:
+        """Number of channels of a whole field that the network or the patching is given."""
         spec = self.spec
         n_of_fields = self.n_steps_input + (2 if self.reversible_norm else 0)
         return n_of_fields * len(spec.fields) + len(spec.constant_fields) + len(spec.scalars)
@@ -92,6 +120,14 @@ class FieldForecaster(LazyNetworkModule):
     def out_channels(self) -> int:
         """Number of output channels of the network: the fields of each frame of a bundle, frame by frame."""
         return self.bundle * len(self.spec.fields)
+
+    def _with_boundaries(self, patching: MultigridPatching | Mapping[str, Any]) -> MultigridPatching:
+        if isinstance(patching, Mapping):
+            patching = MultigridPatching(**patching)
+        patching.axes(self.spec.grid_shape)  # complains if they do not fit
+        if patching.periodic is None and self.spec.boundaries:
+            patching = replace(patching, periodic=[sides == _PERIODIC for sides in self.spec.boundaries])
+        return patching
 
     def fit_normalization(self, statistics: Statistics) -> None:
         """Take over the statistics of a train split; a Trainer with a datamodule does it, once."""
@@ -205,5 +241,9 @@ class FieldForecaster(LazyNetworkModule):
 
     def _output(self, frames: Tensor, *context: Tensor) -> Tensor:
         """Apply the network to the frames of a history and what stays the same; return those of a bundle."""
-        output: Tensor = self.network(torch.cat((frames.flatten(1, 2), *context), dim=1))
+        x = torch.cat((frames.flatten(1, 2), *context), dim=1)
+        if self.patching is None:
+            output: Tensor = self.network(x)
+        else:
+            output = self.patching(self.network, x, recompute=self.recompute_patches)
         return torch.unflatten(output, 1, (self.bundle, -1))

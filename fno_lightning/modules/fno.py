@@ -12,8 +12,6 @@ from fno_lightning.layers import BasisName, ConditioningName, LocalName, NormNam
 from fno_lightning.models import FFNO, FNO, TFNO
 from fno_lightning.modules.base import ForecastModule
 
-_PERIODIC = ("periodic", "periodic")
-
 
 class FNOModule(ForecastModule):
     """Forecasts with a Fourier neural operator, :class:`~fno_lightning.models.FNO`.
@@ -24,10 +22,11 @@ class FNOModule(ForecastModule):
         hidden_channels: Channels of the blocks.
         n_layers: Number of blocks.
         bases: Basis of each axis, ``fourier`` or ``cosine``; ``auto``: Fourier on the periodic axes of the data, cosine
-            on the others; ``None``: Fourier.
+            on the others and on those that ``patching`` cuts; ``None``: Fourier.
         lifting_channel_ratio: Hidden channels of the lifting over ``hidden_channels``; 0 lifts with one linear layer.
         projection_channel_ratio: Hidden channels of the projection over ``hidden_channels``.
-        positional_embedding: ``grid`` appends the coordinates of each point to the input; ``None`` does not.
+        positional_embedding: ``grid`` appends the coordinates of each point to the input; ``None`` does not; with
+            ``patching``, its ``positions`` decide.
         norm: Normalisation in the blocks: ``instance_norm``, ``group_norm``, ``layer_norm`` or ``None``.
         use_channel_mlp: End each block with a perceptron over the channels.
         channel_mlp_dropout: Dropout in that perceptron.
@@ -96,12 +95,13 @@ class FNOModule(ForecastModule):
                 f"conditioning={conditioning} is by the scalars of the data, but {self.spec.dataset_name!r} have none: "
                 "use planes"
             )
-        self.bases = bases_for(self.spec, bases)
+        self.bases = bases_for(self, bases)
         network_arguments = inspect.signature(self.network_class).parameters.keys() & given.keys()
         self.network_arguments: dict[str, Any] = {name: plain(given[name], name) for name in network_arguments} | {
             "bases": self.bases,
             "n_conditions": len(self.spec.scalars),
-            "periodic": [sides == _PERIODIC for sides in self.spec.boundaries] or None,
+            "periodic": self.network_periodic,
+            "positional_embedding": positional_embedding if self.patching is None else None,
         }
 
     def build_network(self) -> FNO:
@@ -187,11 +187,11 @@ def require_one_for_each_axis(n_modes: list[int], spec: FieldSpec) -> list[int]:
     return n_modes
 
 
-def bases_for(spec: FieldSpec, bases: Literal["auto"] | Sequence[BasisName] | None) -> list[BasisName] | None:
-    """Return the basis of each axis; ``auto`` chooses by the boundaries of the data."""
+def bases_for(module: ForecastModule, bases: Literal["auto"] | Sequence[BasisName] | None) -> list[BasisName] | None:
+    """Return the basis of each axis; ``auto`` chooses by what is periodic for the network."""
     if isinstance(bases, str) and bases == "auto":
-        sides = spec.boundaries or (_PERIODIC,) * spec.n_dims
-        return ["fourier" if axis == _PERIODIC else "cosine" for axis in sides]
+        periodic = module.network_periodic or [True] * module.spec.n_dims
+        return ["fourier" if wraps else "cosine" for wraps in periodic]
     require_list(bases=bases)
     chosen: list[BasisName] | None = plain(bases, "bases")
     return chosen

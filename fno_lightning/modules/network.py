@@ -19,7 +19,7 @@ class NetworkModule(ForecastModule):
 
     What the data decide is passed to the network unless ``init_args`` holds it already or its constructor has no such
     arguments: ``in_channels`` and ``out_channels`` (The Well's ``dim_in`` and ``dim_out``), ``n_spatial_dims`` or
-    ``n_dims``, and the grid's shape as ``spatial_resolution``. For example, another library's network:
+    ``n_dims``, and the shape of its grid as ``spatial_resolution``. For example, another library's network:
 
     .. code-block:: yaml
 
@@ -55,7 +55,7 @@ class NetworkModule(ForecastModule):
             "dim_out": self.out_channels,
             "n_spatial_dims": self.spec.n_dims,
             "n_dims": self.spec.n_dims,
-            "spatial_resolution": list(self.spec.grid_shape),
+            "spatial_resolution": list(self.network_grid),
         }
         parameters = inspect.signature(self.network_class).parameters
         takes_any = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from random import Random
 from typing import Any
 
@@ -14,6 +15,7 @@ from fno_lightning.losses import MSE, Comparison, Loss
 from fno_lightning.modules.balanced_training import BalancedTraining, with_state_of_loss
 from fno_lightning.modules.field_forecaster import FieldForecaster
 from fno_lightning.modules.normalization import LogScalars, Normalization
+from fno_lightning.modules.patching import MultigridPatching
 from fno_lightning.unrolling import Unrolling
 
 
@@ -28,6 +30,7 @@ class RolloutTraining(FieldForecaster):
         normalization: See :class:`~fno_lightning.modules.Normalizer`.
         log_scalars: Which scalars enter by their logarithm, see :class:`~fno_lightning.modules.Normalizer`.
         reversible_norm: Whether the network sees each sample in units of its own last frame.
+        patching: Whether, and into which patches, fields are cut for the network.
         loss: Compares normalised prediction and target; ``None``: :class:`~fno_lightning.losses.MSE`.
         unrolling: How far the forecasts of the training go; ``None``: to the end of the target.
         input_noise: Standard deviation of the noise on the histories of the training, in units of each field's.
@@ -48,6 +51,7 @@ class RolloutTraining(FieldForecaster):
         normalization: Normalization,
         log_scalars: LogScalars,
         reversible_norm: bool,
+        patching: MultigridPatching | Mapping[str, Any] | None,
         loss: Loss | None,
         unrolling: Unrolling | None,
         input_noise: float,
@@ -61,6 +65,7 @@ class RolloutTraining(FieldForecaster):
             normalization=normalization,
             log_scalars=log_scalars,
             reversible_norm=reversible_norm,
+            patching=patching,
             **kwargs,
         )
         if not 0 <= input_noise < float("inf"):

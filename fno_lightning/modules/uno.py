@@ -22,8 +22,9 @@ class UNOModule(ForecastModule):
         hidden_channels: Channels of the blocks on the finest grid; they double from grid to grid.
         n_levels: Number of grids, each with half the points of the one before.
         bases: Basis of each axis, ``fourier`` or ``cosine``; ``auto``: Fourier on the periodic axes of the data, cosine
-            on the others; ``None``: Fourier.
-        positional_embedding: ``grid`` appends the coordinates of each point to the input; ``None`` does not.
+            on the others and on those that ``patching`` cuts; ``None``: Fourier.
+        positional_embedding: ``grid`` appends the coordinates of each point to the input; ``None`` does not; with
+            ``patching``, its ``positions`` decide.
         norm: Normalisation in the blocks: ``instance_norm``, ``group_norm``, ``layer_norm`` or ``None``.
         channel_mlp_expansion: Hidden channels of the blocks' perceptrons over channels of the block.
         **kwargs: Options of every forecast, see :class:`~fno_lightning.modules.ForecastModule`.
@@ -54,8 +55,8 @@ class UNOModule(ForecastModule):
             "n_modes": require_one_for_each_axis(plain(n_modes, "n_modes"), self.spec),
             "hidden_channels": plain(hidden_channels, "hidden_channels"),
             "n_levels": plain(n_levels, "n_levels"),
-            "bases": bases_for(self.spec, bases),
-            "positional_embedding": positional_embedding,
+            "bases": bases_for(self, bases),
+            "positional_embedding": positional_embedding if self.patching is None else None,
             "norm": norm,
             "channel_mlp_expansion": plain(channel_mlp_expansion, "channel_mlp_expansion"),
         }
