@@ -51,7 +51,7 @@ class IncrementalModesByGradient(IncrementalModes):
         start: int | Sequence[int],
         step: int = 2,
         *,
-        threshold: float = 0.99,
+        threshold: float = 0.999,
         buffer: int = 1,
         every_n_steps: int = 10,
         new_modes: NewModes = "zero",

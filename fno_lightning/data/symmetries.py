@@ -176,11 +176,12 @@ def component(name: str, axes: Sequence[str]) -> tuple[str, tuple[int, ...]]:
     >>> component("velocity_y", "xy"), component("stress_xy", "xy"), component("vorticity", "xy")
     (('velocity', (1,)), ('stress', (0, 1)), ('vorticity', ()))
     """
+    numbers = {axis: number for number, axis in enumerate(axes)}
     base, _, ending = name.rpartition("_")
-    if base and ending in axes:
-        return base, (list(axes).index(ending),)
-    if base and all(letter in axes for letter in ending):
-        return base, tuple(list(axes).index(letter) for letter in ending)
+    if base and ending in numbers:
+        return base, (numbers[ending],)
+    if base and all(letter in numbers for letter in ending):
+        return base, tuple(numbers[letter] for letter in ending)
     return name, ()
 
 

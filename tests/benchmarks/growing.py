@@ -35,6 +35,7 @@ KINDS: dict[str, dict[str, Any]] = {
         "callback": (LOSS, {"start": 4, "step": 4, "epsilon": 0.15, "new_modes": "initial"})
     },
     "modes by gradient": {"callback": (GRADIENT, {"start": 4, "step": 4, "threshold": 0.995})},
+    "modes by gradient, threshold 0.999": {"callback": (GRADIENT, {"start": 4, "step": 4, "threshold": 0.999})},
     "coarse to fine": {"data": {"train_strides": [1, 2], "coarsen": "mean", "train_grid_epochs": [4]}},
     "flips and rotations": {"data": {"augment": ["flip", "rotate"]}},
 }

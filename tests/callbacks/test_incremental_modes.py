@@ -244,12 +244,13 @@ def test_two_processes_add_the_same_modes(tmp_path):
         assert all((one == other).all() for one, other in zip(weights, other_weights, strict=True))
 
 
-def test_a_compiled_network_is_compiled_for_every_number_of_modes(data, make_trainer, compiler, monkeypatch):
-    monkeypatch.setattr(torch._dynamo.config, "recompile_limit", 2)
+def test_a_compiled_network_is_compiled_for_every_number_of_modes(data, make_trainer, compiler):
     counter = CompileCounter()
     module = make_module(data, n_layers=1)
     module.network.compile(backend=counter, fullgraph=True)
-    make_trainer(EveryEpoch(1, step=1), max_epochs=3, limit_train_batches=1, limit_val_batches=1).fit(module, data)
+    trainer = make_trainer(EveryEpoch(1, step=1), max_epochs=3, limit_train_batches=1, limit_val_batches=1)
+    with torch._dynamo.config.patch(recompile_limit=2):
+        trainer.fit(module, data)
     assert kept(module) == {(3, 2)}
     assert counter.frame_count == 2 * 3  # a training step and an evaluation
 
