@@ -1,5 +1,6 @@
 import logging
 import sys
+from importlib.util import find_spec
 
 import jaxtyping
 import lightning as L
@@ -11,6 +12,7 @@ from fno_lightning.data import GeneratedDataModule
 from tests.travelling_wave import TravellingWave
 
 pytest_plugins = ["tests.well_files"]
+collect_ignore = [] if find_spec("heavyball") else ["race/soap.py"]  # its examples need the package
 
 logging.getLogger("lightning.pytorch").propagate = True  # Lightning says no where no handler was there before it
 torch.set_num_threads(1)  # the tests' tensors are tiny, and the tests run side by side

@@ -67,7 +67,9 @@ def fit(make_trainer, data, ckpt_path=None, **options):
     return module, trainer
 
 
-@pytest.mark.parametrize("options", [{"precision": "bf16-mixed"}, {"strategy": MultiStepStrategy(3)}], ids=str)
+@pytest.mark.parametrize(
+    "options", [{"precision": "bf16-mixed"}, {"strategy": MultiStepStrategy(3)}], ids=["bf16", "three at once"]
+)
 def test_it_trains_a_module(make_data, make_trainer, options, tmp_path):
     data = make_data()
     expected, _ = fit(make_trainer, data, precision=options.get("precision", "32-true"))
