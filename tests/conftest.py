@@ -24,6 +24,12 @@ def _no_command_line(monkeypatch):
     monkeypatch.setattr(sys, "argv", ["fno-lightning"])
 
 
+@pytest.fixture(autouse=True)
+def _no_seed_of_another_test(monkeypatch):
+    """Forget the seed that Lightning keeps in the environment, on which random draws depend."""
+    monkeypatch.delenv("PL_GLOBAL_SEED", raising=False)
+
+
 @pytest.fixture
 def make_data(tmp_path):
     """Make a datamodule of travelling waves on a given grid."""

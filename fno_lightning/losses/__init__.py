@@ -5,7 +5,7 @@ from fno_lightning.losses.base import Comparison, FieldLoss, Loss
 from fno_lightning.losses.by_field import ByField
 from fno_lightning.losses.equation_residual import EquationResidual
 from fno_lightning.losses.fourier import FourierLoss
-from fno_lightning.losses.h1 import H1, Hdiv
+from fno_lightning.losses.h1 import H1, DerivativeLoss, Hdiv
 from fno_lightning.losses.inverse_gradient_norm import InverseGradientNorm
 from fno_lightning.losses.loss_sum import LossSum
 from fno_lightning.losses.lp import Lp
@@ -27,6 +27,7 @@ __all__ = [
     "BalancedSum",
     "ByField",
     "Comparison",
+    "DerivativeLoss",
     "EquationResidual",
     "FieldLoss",
     "FourierLoss",
