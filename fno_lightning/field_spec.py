@@ -68,6 +68,11 @@ class FieldSpec:
         return tuple(not points for points in self.coordinates) or (True,) * self.n_dims
 
     @property
+    def axis_names(self) -> tuple[str, ...]:
+        """Names of the axes; x, y and so on where the data do not say."""
+        return self.axes or tuple("xyzuvw"[: self.n_dims])
+
+    @property
     def periodic(self) -> tuple[bool, ...]:
         """Whether each axis is periodic; all of them where no boundaries are named."""
         return tuple(sides == ("periodic", "periodic") for sides in self.boundaries) or (True,) * self.n_dims
@@ -102,6 +107,21 @@ class FieldSpec:
         if known.get("members") and known["scalars"][-1:] == ("member",):
             known["scalars"] = known["scalars"][:-1]  # 0.1 kept the number of the member among the scalars
         return cls(**known)
+
+
+def component(name: str, axes: Sequence[str]) -> tuple[str, tuple[int, ...]]:
+    """Split the name of a component into that of its vector or tensor and its axes; a scalar has no axes.
+
+    >>> component("velocity_y", "xy"), component("stress_xy", "xy"), component("vorticity", "xy")
+    (('velocity', (1,)), ('stress', (0, 1)), ('vorticity', ()))
+    """
+    numbers = {axis: number for number, axis in enumerate(axes)}
+    base, _, ending = name.rpartition("_")
+    if base and ending in numbers:
+        return base, (numbers[ending],)
+    if base and all(letter in numbers for letter in ending):
+        return base, tuple(numbers[letter] for letter in ending)
+    return name, ()
 
 
 def cell_edges(points: Sequence[float]) -> tuple[float, float]:

@@ -117,7 +117,7 @@ class IncrementalModes(Callback):
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Log the modes of each axis, as ``modes/x``."""
-        names = getattr(getattr(pl_module, "spec", None), "axes", ()) or "xyzuvw"
+        names = getattr(getattr(pl_module, "spec", None), "axis_names", "xyzuvw")
         values = {f"modes/{name}": float(n) for name, n in zip(names, self.n_modes, strict=False)}
         for logger in trainer.loggers:
             logger.log_metrics(values, step=trainer.global_step)

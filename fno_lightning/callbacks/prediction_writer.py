@@ -16,7 +16,7 @@ from fno_lightning.data import Batch, FieldSpec, write_well_file
 from fno_lightning.files import PathText, expanded_path, unused_path
 from fno_lightning.pdes import Trajectories
 from fno_lightning.runs import run_folder
-from fno_lightning.viz.axes import axis_names, boundaries
+from fno_lightning.viz.axes import boundaries
 
 
 class PredictionWriter(BasePredictionWriter):
@@ -104,7 +104,7 @@ class PredictionWriter(BasePredictionWriter):
 
 def _coordinates_text(spec: FieldSpec, grid: Sequence[int]) -> str:
     """Say where the coordinates are from."""
-    own = zip(axis_names(spec), spec.coordinates, grid, strict=False)
+    own = zip(spec.axis_names, spec.coordinates, grid, strict=False)
     uneven = [axis for axis, points, n in own if len(points) == n]
     exception = f", along {' and '.join(uneven)} the points of the data" if uneven else ""
     return f"centres of equal cells between the edges of the domain{exception}"
@@ -114,7 +114,7 @@ def _as_trajectory(spec: FieldSpec, batch: Batch, prediction: Tensor, index: int
     """Return one trajectory of a batch."""
     n_history, n_steps = batch.history.shape[1], prediction.shape[1]
     grid = prediction.shape[3:]
-    axes = axis_names(spec)
+    axes = spec.axis_names
     values, constants, scalars = (
         part[index : index + 1].to(torch.promote_types(part.dtype, torch.float32)).cpu()
         for part in (prediction, *batch[1:3])

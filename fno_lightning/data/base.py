@@ -48,7 +48,7 @@ from fno_lightning.data.statistics import Statistics
 from fno_lightning.data.symmetries import Symmetries
 from fno_lightning.devices import held_dtype
 from fno_lightning.field_spec import FieldSpec
-from fno_lightning.pdes import PDE, Equation
+from fno_lightning.pdes import PDE
 
 
 class NotPreparedError(FileNotFoundError):
@@ -179,9 +179,9 @@ class FieldDataModule(LightningDataModule, ABC):
         """Return full trajectories: the first frames as history, all that follow as target."""
 
     @property
-    def equation(self) -> Equation | None:
+    def equation(self) -> PDE | None:
         """The equation that has made the data; ``None`` where nobody knows it."""
-        return None
+        return self._equation
 
     def at_resolution(self, resolution: Sequence[int]) -> FieldDataModule:
         """Return the same data on another grid, of which validation and test can be used.
@@ -273,7 +273,7 @@ class FieldDataModule(LightningDataModule, ABC):
 
     @property
     def _equation(self) -> PDE | None:
-        """The equation of the data, which states its symmetries; ``None``: it is not known."""
+        """The equation that the data are of, real ones too, which states their symmetries; ``None``: not known."""
         return None
 
     @property

@@ -18,7 +18,7 @@ from fno_lightning.data.hdf5 import WellFile
 from fno_lightning.data.simulation import Simulation, schema_file
 from fno_lightning.data.well import WellDataModule
 from fno_lightning.files import PathText, folder_lock
-from fno_lightning.pdes import PDE, Equation
+from fno_lightning.pdes import PDE
 
 logger = logging.getLogger(__name__)
 
@@ -101,9 +101,9 @@ class GeneratedDataModule(WellDataModule):
         return True
 
     @property
-    def equation(self) -> Equation | None:
+    def equation(self) -> PDE | None:
         """The equation, of simulated data."""
-        return self.simulation.pde if self.is_simulated else None
+        return self._equation if self.is_simulated else None
 
     @property
     def root(self) -> Path:

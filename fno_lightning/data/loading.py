@@ -62,6 +62,32 @@ class WholeBatches(Dataset[Batch]):
         return read_batch(self.dataset, self.batches[index])
 
 
+class DerivedDataset(Dataset[Batch], ABC):
+    """Samples made from those of another data set, equally many, a batch of them at once.
+
+    Args:
+        dataset: The other data set.
+    """
+
+    def __init__(self, dataset: Dataset[Batch]) -> None:
+        self.dataset = dataset
+
+    @property
+    def is_on_device(self) -> bool:
+        """Whether the samples are made on the device that trains."""
+        return is_on_device(self.dataset)
+
+    def __len__(self) -> int:
+        return len(self.dataset)  # type: ignore[arg-type]
+
+    def __getitem__(self, item: Any) -> Batch:
+        return Batch(*(part[0] for part in self.__getitems__([item])))
+
+    @abstractmethod
+    def __getitems__(self, items: Sequence[Any]) -> Batch:
+        """Return samples as one batch."""
+
+
 class EpochSampler(DistributedSampler[int], ABC):
     """A sampler that knows the epoch, and shares the samples out to the processes itself.
 
@@ -82,7 +108,28 @@ class EpochSampler(DistributedSampler[int], ABC):
         """Yield the samples of this process in the current epoch."""
 
 
-class FirstSamples(EpochSampler):
+class DerivedSampler(EpochSampler, ABC):
+    """A sampler that takes its samples from another one, as many unless a subclass says otherwise.
+
+    Args:
+        sampler: Yields the samples, of this process if there are several.
+    """
+
+    def __init__(self, sampler: Sampler[int]) -> None:
+        super().__init__()
+        self.sampler = sampler
+
+    def __len__(self) -> int:
+        return len(self.sampler)  # type: ignore[arg-type]
+
+    def set_epoch(self, epoch: int) -> None:
+        """Take the epoch, and pass it on if the sampler asks for it."""
+        super().set_epoch(epoch)
+        if isinstance(self.sampler, DistributedSampler):
+            self.sampler.set_epoch(epoch)
+
+
+class FirstSamples(DerivedSampler):
     """The first samples that another sampler yields in each epoch.
 
     Args:
@@ -91,8 +138,7 @@ class FirstSamples(EpochSampler):
     """
 
     def __init__(self, sampler: Sampler[int], n_samples: int) -> None:
-        super().__init__()
-        self.sampler = sampler
+        super().__init__(sampler)
         self.n_samples = n_samples
 
     def __len__(self) -> int:
@@ -100,11 +146,6 @@ class FirstSamples(EpochSampler):
 
     def __iter__(self) -> Iterator[int]:
         return itertools.islice(self.sampler, self.n_samples)
-
-    def set_epoch(self, epoch: int) -> None:
-        """Pass the epoch on, if the sampler asks for it."""
-        if isinstance(self.sampler, DistributedSampler):
-            self.sampler.set_epoch(epoch)
 
 
 def shuffled(dataset: Dataset[Batch]) -> Sampler[int]:

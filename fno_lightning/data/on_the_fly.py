@@ -27,7 +27,7 @@ from fno_lightning.data.simulation import (
 from fno_lightning.data.statistics import Statistics
 from fno_lightning.data.windows import SlidingWindows, TrajectoryKey, whole_trajectories
 from fno_lightning.field_spec import FieldSpec
-from fno_lightning.pdes import PDE, Equation
+from fno_lightning.pdes import PDE
 from fno_lightning.progress import progress_bar
 from fno_lightning.version import __version__
 
@@ -143,11 +143,6 @@ class OnTheFlyDataModule(FieldDataModule):
             prefetch_factor=self.prefetch_factor,
             **options,
         )
-
-    @property
-    def equation(self) -> Equation | None:
-        """The equation."""
-        return self.pde
 
     def at_resolution(self, resolution: Sequence[int]) -> OnTheFlyDataModule:
         """Return the same data on another grid, from the same seeds."""

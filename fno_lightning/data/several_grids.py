@@ -9,17 +9,17 @@ from random import Random
 from typing import Any, Literal, TypeAlias
 
 from torch import Tensor
-from torch.utils.data import Dataset, DistributedSampler, Sampler
+from torch.utils.data import Dataset, Sampler
 
 from fno_lightning.data.batch import Batch
-from fno_lightning.data.loading import EpochSampler, is_on_device, read_batch
+from fno_lightning.data.loading import DerivedDataset, DerivedSampler, read_batch
 from fno_lightning.field_spec import FieldSpec
 
 Coarsening: TypeAlias = Literal["points", "mean"]
 """``points``: every n-th point, the first included; ``mean``: the mean over each block of n points along each axis."""
 
 
-class GridSampler(EpochSampler):
+class GridSampler(DerivedSampler):
     """Give each batch of another sampler's samples the number of a grid.
 
     The grid of a batch depends on the seed (``PL_GLOBAL_SEED``), the epoch and the number of the batch alone, so that
@@ -33,14 +33,10 @@ class GridSampler(EpochSampler):
     """
 
     def __init__(self, sampler: Sampler[int], batch_size: int, n_grids: int, schedule: Sequence[int] = ()) -> None:
-        super().__init__()
-        self.sampler = sampler
+        super().__init__(sampler)
         self.batch_size = batch_size
         self.n_grids = n_grids
         self.schedule = schedule
-
-    def __len__(self) -> int:
-        return len(self.sampler)  # type: ignore[arg-type]
 
     def __iter__(self) -> Iterator[Any]:
         """Yield samples with the grids of their batches."""
@@ -53,14 +49,8 @@ class GridSampler(EpochSampler):
             return self.schedule[min(self.epoch, len(self.schedule) - 1)]
         return Random(f"{os.environ.get('PL_GLOBAL_SEED', 0)} {self.epoch} {batch}").choice(range(self.n_grids))
 
-    def set_epoch(self, epoch: int) -> None:
-        """Take the epoch, and pass it on if the sampler asks for it."""
-        super().set_epoch(epoch)
-        if isinstance(self.sampler, DistributedSampler):
-            self.sampler.set_epoch(epoch)
 
-
-class CoarsenedDataset(Dataset[Batch]):
+class CoarsenedDataset(DerivedDataset):
     """Samples of another data set on a coarser grid.
 
     Args:
@@ -70,27 +60,16 @@ class CoarsenedDataset(Dataset[Batch]):
     """
 
     def __init__(self, dataset: Dataset[Batch], stride: int, coarsening: Coarsening) -> None:
-        self.dataset = dataset
+        super().__init__(dataset)
         self.stride = stride
         self.coarsening: Coarsening = coarsening
 
-    @property
-    def is_on_device(self) -> bool:
-        """Whether the samples are made on the device that trains."""
-        return is_on_device(self.dataset)
-
-    def __len__(self) -> int:
-        return len(self.dataset)  # type: ignore[arg-type]
-
-    def __getitem__(self, index: int) -> Batch:
-        return Batch(*(part[0] for part in self.__getitems__([index])))
-
-    def __getitems__(self, indices: Sequence[int]) -> Batch:
+    def __getitems__(self, items: Sequence[Any]) -> Batch:
         """Return samples as one batch."""
-        return coarsened(read_batch(self.dataset, indices), self.stride, self.coarsening)
+        return coarsened(read_batch(self.dataset, items), self.stride, self.coarsening)
 
 
-class SeveralGridsDataset(Dataset[Batch]):
+class SeveralGridsDataset(DerivedDataset):
     """Samples that there are on several grids, by number and number of the grid.
 
     Args:
@@ -99,19 +78,9 @@ class SeveralGridsDataset(Dataset[Batch]):
     """
 
     def __init__(self, grids: Sequence[Dataset[Batch]], default: int = 0) -> None:
+        super().__init__(grids[0])
         self.grids = grids
         self.default = default
-
-    @property
-    def is_on_device(self) -> bool:
-        """Whether the samples are made on the device that trains."""
-        return is_on_device(self.grids[0])
-
-    def __len__(self) -> int:
-        return len(self.grids[0])  # type: ignore[arg-type]
-
-    def __getitem__(self, item: Any) -> Batch:
-        return Batch(*(part[0] for part in self.__getitems__([item])))
 
     def __getitems__(self, items: Sequence[Any]) -> Batch:
         """Return samples as one batch, on the grid of the first one."""
@@ -157,10 +126,9 @@ def coarse_grids(spec: FieldSpec, strides: Sequence[int], coarsening: Coarsening
         ValueError: if a stride leaves fewer than 2 points of an axis, does not divide the points of a
             periodic axis, or, with ``mean``, of any axis; names the stride.
     """
-    names = spec.axes or tuple("xyzuvw"[: spec.n_dims])
     sides = spec.boundaries or (("", ""),) * spec.n_dims
     for stride in strides:
-        for name, n_points, boundary in zip(names, spec.grid_shape, sides, strict=True):
+        for name, n_points, boundary in zip(spec.axis_names, spec.grid_shape, sides, strict=True):
             found = (
                 f"train_strides has {stride}, but the grid of {spec.dataset_name} has {n_points} points along {name}"
             )

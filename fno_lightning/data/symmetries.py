@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from fno_lightning.data.batch import Batch
-from fno_lightning.field_spec import FieldSpec
+from fno_lightning.field_spec import FieldSpec, component
 
 KINDS = {"shift": 1, "flip": 1, "rotate": 2}
 """Kinds of symmetries, with the number of axes that each acts on."""
@@ -72,7 +72,7 @@ class Symmetries:
     def __init__(self, spec: FieldSpec, names: Sequence[str], pseudo_fields: Sequence[str] = ()) -> None:
         self.spec = spec
         _require_known(spec, pseudo_fields)
-        asked = by_axes(names, axis_names(spec))
+        asked = by_axes(names, spec.axis_names)
         for name, axes in sorted(asked):
             _require_allowed(spec, name, axes, names)
         self.shifted = sorted(axes[0] for kind, axes in asked if kind == "shift")
@@ -81,7 +81,7 @@ class Symmetries:
         )
         parts = (spec.fields, spec.constant_fields, spec.scalars)
         self.actions = [
-            tuple(channel_action(part, orientation, axis_names(spec), pseudo_fields) for part in parts)
+            tuple(channel_action(part, orientation, spec.axis_names, pseudo_fields) for part in parts)
             for orientation in self.orientations
         ]
 
@@ -109,11 +109,6 @@ class Symmetries:
             scalars=on_scalars.on(sample.scalars, 0),
             target=moved(on_fields.on(sample.target, 1)),
         )
-
-
-def axis_names(spec: FieldSpec) -> tuple[str, ...]:
-    """Return the names of the axes; x, y and so on where the data do not say."""
-    return spec.axes or tuple("xyzuvw"[: spec.n_dims])
 
 
 def by_axes(names: Iterable[str], axes: Sequence[str]) -> set[tuple[str, tuple[int, ...]]]:
@@ -170,21 +165,6 @@ def channel_action(
     return Action(sources, signs)
 
 
-def component(name: str, axes: Sequence[str]) -> tuple[str, tuple[int, ...]]:
-    """Split the name of a component into that of its vector or tensor and its axes; a scalar has no axes.
-
-    >>> component("velocity_y", "xy"), component("stress_xy", "xy"), component("vorticity", "xy")
-    (('velocity', (1,)), ('stress', (0, 1)), ('vorticity', ()))
-    """
-    numbers = {axis: number for number, axis in enumerate(axes)}
-    base, _, ending = name.rpartition("_")
-    if base and ending in numbers:
-        return base, (numbers[ending],)
-    if base and all(letter in numbers for letter in ending):
-        return base, tuple(numbers[letter] for letter in ending)
-    return name, ()
-
-
 def _moved(part: Tensor, orientation: Orientation, shifts: Sequence[int]) -> Tensor:
     """Return a part whose last axes are those of the grid, turned and shifted."""
     first = part.ndim - len(shifts)
@@ -204,7 +184,7 @@ def _generator(n_dims: int, kind: str, axes: Sequence[int]) -> Orientation:
 
 
 def _require_allowed(spec: FieldSpec, kind: str, axes: Sequence[int], asked: Sequence[str]) -> None:
-    names = [axis_names(spec)[axis] for axis in axes]
+    names = [spec.axis_names[axis] for axis in axes]
     along = " and ".join(names)
     start = f"augment has {list(asked)}, but {kind} along {along} is no symmetry of {spec.dataset_name}"
     if not spec.boundaries:
@@ -230,6 +210,6 @@ def _require_allowed(spec: FieldSpec, kind: str, axes: Sequence[int], asked: Seq
 
 def _require_known(spec: FieldSpec, pseudo_fields: Sequence[str]) -> None:
     names = [*spec.fields, *spec.constant_fields, *spec.scalars]
-    known = {*names, *(component(name, axis_names(spec))[0] for name in names)}
+    known = {*names, *(component(name, spec.axis_names)[0] for name in names)}
     if unknown := [name for name in pseudo_fields if name not in known]:
         raise ValueError(f"pseudo_fields has {unknown}, but {spec.dataset_name} has the fields {names}")

@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from fno_lightning.derivatives import FiniteDifferences, GridDerivatives
-from fno_lightning.field_spec import FieldSpec
+from fno_lightning.field_spec import FieldSpec, component
 from fno_lightning.losses.base import FieldLoss, Reduction, Units, require_floor, units_of_ratio
 
 
@@ -158,10 +158,10 @@ class Hdiv(DerivativeLoss):
     def bind(self, spec: FieldSpec) -> None:
         """Find the components of the vectors; see :meth:`Loss.bind`."""
         super().bind(spec)
-        axes = spec.axes or tuple("xyz"[: spec.n_dims])
+        axes = spec.axis_names
         vectors = self.vectors
         if vectors is None:
-            stems = [name[: -len(axes[0]) - 1] for name in spec.fields if name.endswith(f"_{axes[0]}")]
+            stems = [base for base, along in (component(name, axes) for name in spec.fields) if along == (0,)]
             candidates = [[f"{stem}_{axis}" for axis in axes] for stem in stems]
             vectors = [names for names in candidates if set(names) <= set(spec.fields)]
         complete = [names for names in vectors if set(names) <= set(spec.fields) and len(names) == spec.n_dims]

@@ -86,7 +86,7 @@ def check_axes(spec: FieldSpec, module_class: type[Any]) -> None:
     Raises:
         ValueError: if the points along an axis are not even, and the module needs them to be.
     """
-    axes = zip(spec.axes or "xyz", spec.coordinates, strict=False)
+    axes = zip(spec.axis_names, spec.coordinates, strict=False)
     uneven = [f"along {axis} {spacing_text(np.array(points))}" for axis, points in axes if points]
     if not uneven:
         return

@@ -21,8 +21,6 @@ from fno_lightning.modules.patching import MultigridPatching
 from fno_lightning.modules.reversible_norm import ReversibleNorm
 from fno_lightning.modules.training_grids import TrainingGrids
 
-_PERIODIC = ("periodic", "periodic")
-
 
 class FieldForecaster(LazyNetworkModule):
     """The part of a :class:`~fno_lightning.modules.ForecastModule` that forecasts, without its training.
@@ -107,7 +105,7 @@ class FieldForecaster(LazyNetworkModule):
         """Whether each axis of the network's input is periodic; ``None``: the data do not say. Patches are not."""
         if self.patching is not None:
             return [axis.periodic and axis.n_patches == 1 for axis in self.patching.axes(self.spec.grid_shape)]
-        return [sides == _PERIODIC for sides in self.spec.boundaries] or None
+        return list(self.spec.periodic) if self.spec.boundaries else None
 
     @property
     def _n_channels(self) -> int:
@@ -126,7 +124,7 @@ class FieldForecaster(LazyNetworkModule):
             patching = MultigridPatching(**patching)
         patching.axes(self.spec.grid_shape)  # complains if they do not fit
         if patching.periodic is None and self.spec.boundaries:
-            patching = replace(patching, periodic=[sides == _PERIODIC for sides in self.spec.boundaries])
+            patching = replace(patching, periodic=list(self.spec.periodic))
         return patching
 
     def fit_normalization(self, statistics: Statistics) -> None:

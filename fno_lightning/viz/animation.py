@@ -20,7 +20,6 @@ from fno_lightning.viz.axes import (
     STYLE,
     Array,
     Scale,
-    axis_names,
     extent,
     name_axes,
     panel_shape,
@@ -112,7 +111,7 @@ def _curves(forecast: Forecast, field: str) -> tuple[Figure, Moving]:
     (difference,) = lower.plot(x, error[0], color="C3", marker=marker)
     upper.set(ylabel=plain_text(field), ylim=_limits(Scale.of_field(reference)))
     lower.set(ylabel="error", ylim=_limits(Scale.of_error(error, reference)))
-    lower.set_xlabel(plain_text(axis_names(forecast.spec)[0]))
+    lower.set_xlabel(plain_text(forecast.spec.axis_names[0]))
     upper.legend(frameon=False, loc="upper right")
     curves = ((solid, reference), (dashed, prediction), (difference, error))
     return figure, [(curve, _line_mover(curve, frames)) for curve, frames in curves]

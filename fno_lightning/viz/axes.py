@@ -100,11 +100,6 @@ def plain_text(text: str) -> str:
     return shortened(text).replace("$", r"\$")
 
 
-def axis_names(spec: FieldSpec) -> tuple[str, ...]:
-    """Names of the grid's axes."""
-    return spec.axes or ("x", "y", "z")[: spec.n_dims]
-
-
 def extent(spec: FieldSpec) -> tuple[tuple[float, float], ...]:
     """Lower and upper edge of the domain along each axis, in the units of the coordinates, else in grid points.
 
@@ -140,7 +135,7 @@ def set_title(figure: Figure, title: str) -> None:
 
 def name_axes(panel: Axes, spec: FieldSpec, offsets: Sequence[float] = (0.0,)) -> None:
     """Label a panel of maps, of which there may be several side by side; ticks show the edges of the domain."""
-    horizontal, vertical = map(plain_text, axis_names(spec)[:2])
+    horizontal, vertical = map(plain_text, spec.axis_names[:2])
     edges = extent(spec)[0]
     panel.set(xlabel=horizontal, ylabel=vertical)
     panel.set_xticks([edge + offset for offset in offsets for edge in edges])

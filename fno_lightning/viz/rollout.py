@@ -14,7 +14,6 @@ from fno_lightning.viz.axes import (
     STYLE,
     Array,
     Scale,
-    axis_names,
     extent,
     name_axes,
     panel_shape,
@@ -86,7 +85,7 @@ def _maps(forecast: Forecast, field: str) -> Figure:
     for offset, step in zip(offsets, steps, strict=True):
         panels[0].text((left + right) / 2 + offset, top, f"{forecast.lead_time(step)}\n", ha="center", va="baseline")
     subject = (
-        shortened(field) if spec.n_dims == 2 else f"{shortened(field)} in the middle plane of {axis_names(spec)[2]}"
+        shortened(field) if spec.n_dims == 2 else f"{shortened(field)} in the middle plane of {spec.axis_names[2]}"
     )
     return _finished(figure, panels, forecast.title(subject))
 
@@ -98,7 +97,7 @@ def _space_time(forecast: Forecast, field: str) -> Figure:
     figure = Figure(figsize=(8.4, 6.4), layout="constrained")
     panels = _draw_rows(figure, reference, prediction, [edges], "auto")
     for panel in panels:
-        panel.set_ylabel(plain_text(axis_names(forecast.spec)[0]))
+        panel.set_ylabel(plain_text(forecast.spec.axis_names[0]))
     panels[-1].set_xlabel("lead time")
     return _finished(figure, panels, forecast.title(shortened(field)))
 
@@ -115,7 +114,7 @@ def _curves(forecast: Forecast, field: str) -> Figure:
     values.legend(frameon=False)
     values.set_ylabel(plain_text(field))
     error.plot(x, prediction - reference, color="C3", marker=marker)
-    error.set(ylabel="error", xlabel=plain_text(axis_names(forecast.spec)[0]))
+    error.set(ylabel="error", xlabel=plain_text(forecast.spec.axis_names[0]))
     set_title(figure, forecast.title(shortened(field)))
     return figure
 
