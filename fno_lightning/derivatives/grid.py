@@ -187,5 +187,6 @@ class GridDerivatives:
     def _matrix(self, axis: int, order: int, like: Tensor) -> Tensor:
         key = axis, order, like.dtype, like.device
         if key not in self._matrices:
-            self._matrices[key] = torch.from_numpy(self.axes[axis].matrix(order)).to(like)
+            with torch.inference_mode(False):  # a training may take over what a validation has made
+                self._matrices[key] = torch.from_numpy(self.axes[axis].matrix(order)).to(like.device, like.dtype)
         return self._matrices[key]

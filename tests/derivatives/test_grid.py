@@ -85,6 +85,17 @@ def test_leading_axes_gradients_and_precision():
     assert torch.isfinite(many.grad).all()
 
 
+def test_matrices_that_an_evaluation_has_made_serve_a_training():
+    derivatives, (x, y) = grid(("spectral", 8), ("differences", 9))
+    f, *_ = waves(x, y)
+    with torch.inference_mode():
+        expected = derivatives.partial(f, 0)
+    field = f.clone().requires_grad_()
+    found = derivatives.partial(field, 0)
+    found.sum().backward()
+    assert torch.equal(found, expected)
+
+
 def test_other_grids_and_vectors_are_refused():
     derivatives, (x, y) = grid(("spectral", 8), ("differences", 9))
     with pytest.raises(ValueError, match=r"those of the grid \(8, 9\), got a field \(9, 8\)"):
