@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 
 from fno_lightning.derivatives.finite_differences import Points
@@ -37,6 +39,7 @@ def spectral_matrix(n_points: int, length: float, order: int = 1) -> Points:
     return matrix
 
 
+@lru_cache(maxsize=64)
 def resampling_matrix(n_points: int, n_new: int) -> Points:
     """Return the matrix that takes values at even points of a periodic axis to those of their Fourier series elsewhere.
 

@@ -44,7 +44,7 @@ class LossSum(Loss):
         self.names: tuple[str, ...] = tuple(named)
         self.losses = nn.ModuleList(named.values())
         self.factors = _factors(factors, self.names)
-        self.units = next(iter(named.values())).units if named else self.units
+        self.units = next(iter(named.values())).units
         self._factor = torch.tensor(self.factors, dtype=torch.float64)  # no buffer, which would be averaged with others
         self._seen: Tensor | None = None
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from functools import cache
 from random import Random
 from typing import Any
 
@@ -101,6 +102,7 @@ class RolloutTraining(FieldForecaster):
     def _compare(self, prediction: Tensor, batch: Batch) -> Tensor:
         """Return the loss of normalised predictions of a batch's target."""
 
+        @cache  # the losses of a sum ask one after the other
         def in_units(units: str) -> tuple[Tensor, Tensor]:
             target, member = batch.target, batch.member
             if units == "normalized":

@@ -14,6 +14,8 @@ N_FRAMES = 4
 step."""
 LARGE = 4.0
 """Exponents from which the recursion of the moments loses nothing, and below which Gauss's rule is exact."""
+NODES, NODE_WEIGHTS = np.polynomial.legendre.leggauss(16)
+"""Gauss's rule on [-1, 1]."""
 
 
 def collocation_residual(
@@ -49,12 +51,12 @@ def collocation_residual(
 
 
 def exponential_residual(
-    states: Complex[Tensor, time * mode],
-    nonlinear: Complex[Tensor, time * mode],
+    states: Complex[Tensor, " time *mode"],
+    nonlinear: Complex[Tensor, " time *mode"],
     linear: Tensor,
     time_step: float,
     n_known: int = 1,
-) -> Complex[Tensor, interval * mode]:
+) -> Complex[Tensor, " interval *mode"]:
     r"""Return the same of an equation :math:`\partial_t u = L u + N(u)`, with L integrated exactly.
 
     .. math:: u_{n+1} - e^{L \Delta t} u_n - \int_{t_n}^{t_{n+1}} e^{L (t_{n+1} - t)} N(u(t))\, dt
@@ -85,8 +87,7 @@ def exponential_residual(
 
 def exponential_moments(z: Tensor, n_moments: int) -> list[Tensor]:
     r"""Return :math:`\int_0^1 e^{z (1 - s)} s^m ds` for m = 0, 1, ...: by recursion for large z, else Gauss's rule."""
-    nodes, node_weights = np.polynomial.legendre.leggauss(16)
-    s, w = (nodes + 1) / 2, node_weights / 2
+    s, w = (NODES + 1) / 2, NODE_WEIGHTS / 2
     is_large = z.abs() > LARGE
     safe = torch.where(is_large, z, torch.ones_like(z))
     powers = [torch.exp(torch.where(is_large, torch.zeros_like(z), z) * (1 - node)) for node in s.tolist()]

@@ -93,6 +93,8 @@ class EvolutionPDE(PDE):
     def rate(self, state: Tensor, parameters: Mapping[str, Tensor]) -> Tensor:
         """Return the rate of change of a state, the right-hand side that is simulated, differentiable.
 
+        The residual of equations that integrate a part of it exactly (:class:`PseudoSpectralPDE`) does not need it.
+
         Args:
             state: See :meth:`state`; on any grid of the domain.
             parameters: Entries of :attr:`parameter_sets`, ``(sample,)``.

@@ -4,7 +4,6 @@
 import math
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import partial
 from typing import Any, ClassVar
 
 import torch
@@ -92,48 +91,29 @@ class PseudoSpectralPDE(EvolutionPDE):
             parameters: One entry of :attr:`parameter_sets`.
         """
 
-    def rate(self, state: Tensor, parameters: Mapping[str, Tensor]) -> Tensor:
-        """Return L u + N(u) at the points of a state; see :meth:`EvolutionPDE.rate`.
+    def _between_frames(
+        self, states: Tensor, parameters: Mapping[str, Tensor], time_step: float, n_known: int
+    ) -> Tensor:
+        """Return the residual, L integrated exactly: :func:`~fno_lightning.pdes.collocation.exponential_residual`.
 
         As in the simulation, products are free of aliasing errors: of a state that is stored as it was simulated by the
         2/3 rule, with ``refinement`` on half again as many points, and cut to the waves of the state.
         """
-
-        def of_sample(box: PeriodicBox, sample: Tensor, values: Any) -> Tensor:
-            spectrum = box.transform(sample[None])
-            return box.inverse(self.linear(box, values) * spectrum + self.nonlinear(box, values)(spectrum))[0]
-
-        return self._without_aliasing(of_sample, state, parameters)
-
-    def _between_frames(
-        self, states: Tensor, parameters: Mapping[str, Tensor], time_step: float, n_known: int
-    ) -> Tensor:
-        """Return the residual, L integrated exactly: :func:`~fno_lightning.pdes.collocation.exponential_residual`."""
-
-        def of_sample(box: PeriodicBox, frames: Tensor, values: Any) -> Tensor:
-            spectra = box.transform(frames)
-            nonlinear = self.nonlinear(box, values)(spectra)
-            linear = self.linear(box, values)
-            return box.inverse(exponential_residual(spectra, nonlinear, linear, time_step, n_known))
-
-        return self._without_aliasing(of_sample, states, parameters)
-
-    def _without_aliasing(
-        self,
-        function: Callable[[PeriodicBox, Tensor, Any], Tensor],
-        states: Tensor,
-        parameters: Mapping[str, Tensor],
-    ) -> Tensor:
-        """Apply a function of a box, a sample and its parameters, to each sample."""
         own = self.box()
         grid = tuple(states.shape[-len(self.resolution) :])
         fine = grid if self.refinement == 1 else tuple(3 * ((n + 1) // 2) for n in grid)
         box = PeriodicBox(fine, own.lengths, own.lower, states.dtype, str(states.device))
+
+        def of_sample(frames: Tensor, values: Any) -> Tensor:  # parameters are tensors without axes here
+            spectra = box.transform(frames)
+            nonlinear = self.nonlinear(box, values)(spectra)
+            return box.inverse(exponential_residual(spectra, nonlinear, self.linear(box, values), time_step, n_known))
+
         with torch.autocast(states.device.type, enabled=False):
             if fine != grid:
                 states = resampled(states, grid, fine)
-            results: Tensor = torch.func.vmap(partial(function, box))(states, dict(parameters))
-            return results if fine == grid else resampled(results, fine, grid)
+            residuals: Tensor = torch.func.vmap(of_sample)(states, dict(parameters))
+            return residuals if fine == grid else resampled(residuals, fine, grid)
 
     @property
     def simulated_resolution(self) -> tuple[int, ...]:

@@ -47,7 +47,7 @@ class GaussianRandomField:
     boundary: Literal["periodic", "zero-gradient"] = "periodic"
     lengths: tuple[float, ...] = (1.0, 1.0)
 
-    def sample(self, seeds: Sequence[int], coordinates: Sequence[Tensor]) -> Float[Tensor, batch * grid]:
+    def sample(self, seeds: Sequence[int], coordinates: Sequence[Tensor]) -> Float[Tensor, " batch *grid"]:
         """Evaluate one field for each seed.
 
         Args:

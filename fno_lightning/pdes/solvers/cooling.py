@@ -49,7 +49,7 @@ class RadiativeCooling:
     def __call__(self, state: Conserved, dt: Float[Tensor, "batch 1 1"]) -> Conserved:
         """Advance the energy of every cell by the time step of its trajectory."""
         density, _, _, pressure = to_primitive(state, self.gamma)
-        fraction = (torch.log(pressure / density) - math.log(self.cold_temperature)) * (1 / self._log_contrast)
+        fraction = self._fraction(density, pressure)
         time = dt * self._rate_scale * density
         halfway = _logistic(fraction, 0.5 * time * self._rate(fraction))
         cooled = _logistic(fraction, time * self._rate(halfway))
@@ -62,10 +62,14 @@ class RadiativeCooling:
     def rate(self, state: Conserved) -> Float[Tensor, "batch x y"]:
         """Return the rate of change of the energy of every cell."""
         density, _, _, pressure = to_primitive(state, self.gamma)
-        fraction = (torch.log(pressure / density) - math.log(self.cold_temperature)) * (1 / self._log_contrast)
+        fraction = self._fraction(density, pressure)
         slope = -self._rate_scale * density * self._rate(fraction) * fraction * (1 - fraction)
         mixed = (fraction > 0) & (fraction < 1)
         return torch.where(mixed, self._log_contrast / (self.gamma - 1) * pressure * slope, 0)
+
+    def _fraction(self, density: Tensor, pressure: Tensor) -> Tensor:
+        """The way between the phases, x."""
+        return (torch.log(pressure / density) - math.log(self.cold_temperature)) * (1 / self._log_contrast)
 
     def _rate(self, fraction: Float[Tensor, "batch x y"]) -> Float[Tensor, "batch x y"]:
         """The rate r(x) for unit density and unit scale; it tends to a constant in either phase."""

@@ -155,10 +155,8 @@ class EulerSolver:
 
         It is the limit of a step that vanishes, differentiable by the state.
         """
-        primitive = to_primitive(state, self.gamma)
         dx, dy = self.spacing
-        no_time = torch.zeros_like(state.density[:, :1, :1])
-        flux_x, flux_y = face_fluxes(with_ghost_cells(primitive, self.boundaries), no_time, self.spacing, self.gamma)
+        flux_x, flux_y = self._fluxes(to_primitive(state, self.gamma), torch.zeros_like(state.density[:, :1, :1]))
         rates = [-f.diff(dim=1) / dx - g.diff(dim=2) / dy for f, g in zip(flux_x, flux_y, strict=True)]
         if self.source is not None:
             rates[3] = rates[3] + self.source.rate(state)
@@ -177,10 +175,13 @@ class EulerSolver:
         n_threads = min(torch.get_num_threads(), max(1, n_cells // MIN_CELLS_PER_THREAD))
         return self._compiled_steps.setdefault(n_threads, compiled(self.step, n_threads))
 
+    def _fluxes(self, primitive: Primitive, dt: Tensor) -> tuple[Conserved, Conserved]:
+        """Return the mean fluxes of a time step through the faces across x and across y."""
+        return face_fluxes(with_ghost_cells(primitive, self.boundaries), dt, self.spacing, self.gamma)
+
     def _convected(self, state: Conserved, primitive: Primitive, dt: Tensor) -> Conserved:
         dx, dy = self.spacing
-        cells = with_ghost_cells(primitive, self.boundaries)
-        flux_x, flux_y = face_fluxes(cells, dt, self.spacing, self.gamma)
+        flux_x, flux_y = self._fluxes(primitive, dt)
         return Conserved(
             *(
                 u - dt / dx * (f[:, 1:] - f[:, :-1]) - dt / dy * (g[:, :, 1:] - g[:, :, :-1])
