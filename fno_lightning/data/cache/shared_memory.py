@@ -8,6 +8,7 @@ import mmap
 import os
 import shutil
 import tempfile
+import time
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -29,6 +30,8 @@ PREFIX = "fno_lightning-"
 """Prefix of the files' names, followed by the number of the user."""
 
 _COMPLETE = b"complete"
+_PAUSE = 0.01
+"""Seconds between two attempts to be the one that fills a file."""
 
 
 class RamFrames(FrameStore):
@@ -130,10 +133,11 @@ class _Mapping:
     def _locked(self, descriptor: int, fill: Callable[[np.ndarray], None]) -> np.ndarray | None:
         """Lock the open file, filling it if needed; ``None`` if it was removed meanwhile."""
         fcntl.flock(descriptor, fcntl.LOCK_SH)
-        if not self._is_complete(descriptor):
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-            if _is_at(self.path, descriptor) and not self._is_complete(descriptor):
+        while _is_at(self.path, descriptor) and not self._is_complete(descriptor):
+            if _is_alone(descriptor):
                 self._write(descriptor, fill)
+            else:
+                time.sleep(_PAUSE)
             fcntl.flock(descriptor, fcntl.LOCK_SH)  # the change is not atomic: the file may be removed in between
         if not _is_at(self.path, descriptor) or not self._is_complete(descriptor):
             return None
@@ -176,6 +180,18 @@ def _is_at(path: Path, descriptor: int) -> bool:
         return os.path.samestat(path.stat(), os.fstat(descriptor))
     except FileNotFoundError:
         return False
+
+
+def _is_alone(descriptor: int) -> bool:
+    """Take the exclusive lock if nobody has a lock; the shared one is lost in any case.
+
+    It does not wait: a process that fills the file meanwhile keeps its shared lock for as long as it lives.
+    """
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _let_go(path: Path, descriptor: int, process: int) -> None:

@@ -103,6 +103,20 @@ def test_processes_that_start_at_once_fill_it_once(folders):
         process.join()
 
 
+def test_a_process_that_fills_it_just_before_keeps_no_other_waiting(folders, monkeypatch):
+    faster = []
+
+    def flock(descriptor, operation, lock=shared_memory.fcntl.flock):
+        if not faster and operation & shared_memory.fcntl.LOCK_EX:  # found nothing in it yet, and is overtaken now
+            faster.append(None)
+            lock(descriptor, shared_memory.fcntl.LOCK_UN)
+            faster.append(SharedFile("a", SIZE).open(ones))
+        lock(descriptor, operation)
+
+    monkeypatch.setattr(shared_memory.fcntl, "flock", flock)
+    assert SharedFile("a", SIZE).open(never).tolist() == [1] * SIZE
+
+
 def stuck(folders, filled):
     """Is killed while it fills the file."""
     shared_memory._folders = lambda: iter(folders)
