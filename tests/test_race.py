@@ -382,6 +382,11 @@ def test_the_state_shows_all_contestants_so_far(race):
     assert "0 of" in report(fewer, fewer.entrants)
 
 
+def test_given_learning_rates_are_those_of_all_that_are_trained(race):
+    one = race(rates=[0.3])
+    assert [entrant.rates for entrant in one.prepare()] == [(0.3,), (0.3,), (0.0,)]
+
+
 def test_unknown_contestants_and_entries_are_refused(race):
     with pytest.raises(ValueError, match=r"there is no nobody, neither a file nor in .*, which has .*cnextunet"):
         found("nobody", "contestants")

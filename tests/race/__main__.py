@@ -1,7 +1,7 @@
 """Train contestants at equal wall-clock on the same files, and compare their forecasts.
 
     python -m tests.race [--set trl2d] [--budget 300] [--contestants NAME ...] [--status]
-    python -m tests.race --contestants fno tests/race/ablations/*.yaml
+    python -m tests.race --contestants fno tests/race/ablations/*.yaml --learning_rates 0.01
 
 Sets and contestants are configurations in ``tests/race/sets`` and ``tests/race/contestants``, or paths of others.
 Everything is kept in ``runs/race/<set>``: what is done is not done again, and a training that was killed goes on from
@@ -19,7 +19,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from tests.race.plan import Entrant
-from tests.race.race import Race
+from tests.race.race import RATES, Race
 from tests.race.report import report
 from tests.race.session import HERE, read_json
 
@@ -34,7 +34,9 @@ def main() -> int:
         help="seconds of training of a run; unless given those of the race in the folder, or 300",
     )
     parser.add_argument("--seeds", type=int, help="number of seeds, 3 unless given")
-    parser.add_argument("--rates", type=int, help="number of learning rates that are tried, all unless given")
+    parser.add_argument(
+        "--learning_rates", type=float, nargs="+", metavar="RATE", help="to try; those of each contestant unless given"
+    )
     parser.add_argument("--data", type=Path, default=Path("datasets"), help="folder of the data sets")
     parser.add_argument("--out", type=Path, help="folder of the race, runs/race/<set> unless given")
     parser.add_argument("--nominal", type=float, metavar="SECONDS", help="of a step of the first contestant, if known")
@@ -79,7 +81,7 @@ def make_race(options: argparse.Namespace) -> Race:
         data=options.data,
         budget=options.budget or kept.get("budget") or (2.0 if options.quick else 300.0),
         seeds=options.seeds or (2 if options.quick else 3),
-        n_rates=options.rates or (1 if options.quick else None),
+        rates=options.learning_rates or (RATES[:1] if options.quick else None),
         threads=options.threads,
         accelerator=options.accelerator,
         nominal=options.nominal,

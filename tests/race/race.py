@@ -47,7 +47,7 @@ class Race:
         accelerator: Lightning's name of it.
         rounds: Rounds of the calibration.
         slice: Seconds of a contestant in a round.
-        n_rates: Learning rates to be tried, of those that a contestant names.
+        rates: Learning rates to be tried by all; ``None``: by each contestant those that it names.
         nominal: Seconds of a step of the first contestant on an idle machine; those of its fastest round unless given.
         jobs: Runs at the same time.
     """
@@ -63,7 +63,7 @@ class Race:
     accelerator: str = "cpu"
     rounds: int = 5
     slice: float = 10.0
-    n_rates: int | None = None
+    rates: Sequence[float] | None = None
     nominal: float | None = None
     jobs: int = 1
 
@@ -117,7 +117,7 @@ class Race:
         write_yaml(copy, config)
         if not own.get("is_trained", True):
             return Entrant(path.stem, (0.0,), is_trained=False)
-        return Entrant(path.stem, tuple(map(float, own.get("learning_rates", RATES)))[: self.n_rates])
+        return Entrant(path.stem, tuple(map(float, self.rates or own.get("learning_rates", RATES))))
 
     def _forget_cost(self, path: Path) -> None:
         """Let a contestant that has changed be measured again.
