@@ -3,31 +3,34 @@
 from fno_lightning.layers.axis_spectral_conv import AxisSpectralConv
 from fno_lightning.layers.basis import Basis
 from fno_lightning.layers.channel_mlp import ChannelLinear, ChannelMLP, SkipName, SoftGating
+from fno_lightning.layers.chebyshev import ChebyshevBasis, ChebyshevPoints, chebyshev_points
 from fno_lightning.layers.conditioning import ConditioningName, FiLM, SpectralModulation
-from fno_lightning.layers.cosine import CosineBasis
 from fno_lightning.layers.cp_weight import CPWeight
 from fno_lightning.layers.fno_block import FNOBlock
 from fno_lightning.layers.fourier import FourierBasis, HalfFourierBasis
 from fno_lightning.layers.grid import DomainPadding, GridEmbedding
+from fno_lightning.layers.half_waves import HalfWaveBasis
 from fno_lightning.layers.kept_modes import reduced_modes, restore_modes, spectral_layers
 from fno_lightning.layers.local import ConvolutionBranch, DifferentialBranch, LocalName, local_branch
 from fno_lightning.layers.norm import GroupNorm, InstanceNorm, NormName
-from fno_lightning.layers.spectral_conv import BasisName, SpectralConv
+from fno_lightning.layers.spectral_conv import BASES, BasisName, SpectralConv
 from fno_lightning.layers.spectral_weight import DenseWeight, LowRankWeight, SpectralWeight
 from fno_lightning.layers.tensor_train_weight import TensorTrainWeight
 from fno_lightning.layers.transform import SpectralTransform
 from fno_lightning.layers.tucker_weight import TuckerWeight
 
 __all__ = [
+    "BASES",
     "AxisSpectralConv",
     "Basis",
     "BasisName",
     "CPWeight",
     "ChannelLinear",
     "ChannelMLP",
+    "ChebyshevBasis",
+    "ChebyshevPoints",
     "ConditioningName",
     "ConvolutionBranch",
-    "CosineBasis",
     "DenseWeight",
     "DifferentialBranch",
     "DomainPadding",
@@ -37,6 +40,7 @@ __all__ = [
     "GridEmbedding",
     "GroupNorm",
     "HalfFourierBasis",
+    "HalfWaveBasis",
     "InstanceNorm",
     "LocalName",
     "LowRankWeight",
@@ -49,6 +53,7 @@ __all__ = [
     "SpectralWeight",
     "TensorTrainWeight",
     "TuckerWeight",
+    "chebyshev_points",
     "local_branch",
     "reduced_modes",
     "restore_modes",

@@ -36,9 +36,14 @@ class Basis(ABC):
     def resolved(self, n_coefficients: int, n_points: int) -> slice:
         """Return the stored coefficients that a grid of ``n_points`` points resolves."""
 
+    @property
     @abstractmethod
-    def zero_mode(self, n_coefficients: int) -> int:
-        """Return the position of the coefficient whose function is the constant 1."""
+    def has_constant(self) -> bool:
+        """Whether the longest wave is the constant 1."""
+
+    @abstractmethod
+    def longest(self, n_coefficients: int) -> int:
+        """Return the position of the coefficient of the longest wave."""
 
     @abstractmethod
     def analysis(self, n_points: int, n_coefficients: int, device: torch.device) -> Float[Tensor, "part mode point"]:

@@ -30,6 +30,7 @@ class FourierBasis(Basis):
     """
 
     is_complex: ClassVar[bool] = True
+    has_constant: ClassVar[bool] = True
 
     def n_coefficients(self, n_modes: int) -> int:
         """Return one coefficient for each mode."""
@@ -41,7 +42,7 @@ class FourierBasis(Basis):
         start = n_coefficients // 2 - n_resolved // 2
         return slice(start, start + n_resolved)
 
-    def zero_mode(self, n_coefficients: int) -> int:
+    def longest(self, n_coefficients: int) -> int:
         """Return the middle: the wave numbers are sorted."""
         return n_coefficients // 2
 
@@ -89,7 +90,7 @@ class HalfFourierBasis(FourierBasis):
         """Return the lowest wave numbers, up to N // 2."""
         return slice(0, min(n_coefficients, n_points // 2 + 1))
 
-    def zero_mode(self, n_coefficients: int) -> int:
+    def longest(self, n_coefficients: int) -> int:
         """Return the first position."""
         return 0
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Literal
 
 import torch
@@ -11,13 +11,24 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from fno_lightning.layers.basis import Basis
+from fno_lightning.layers.chebyshev import ChebyshevBasis
 from fno_lightning.layers.conditioning import SpectralModulation
-from fno_lightning.layers.cosine import CosineBasis
 from fno_lightning.layers.fourier import FourierBasis, HalfFourierBasis
+from fno_lightning.layers.half_waves import HalfWaveBasis
 from fno_lightning.layers.spectral_weight import DenseWeight, SpectralWeight
 from fno_lightning.layers.transform import SpectralTransform
 
-BasisName = Literal["fourier", "cosine"]
+BasisName = Literal["fourier", "cosine", "sine", "sine_cosine", "cosine_sine", "chebyshev", "chebyshev_lobatto"]
+
+BASES: Mapping[str, Basis] = {
+    "cosine": HalfWaveBasis("even", "even"),
+    "sine": HalfWaveBasis("odd", "odd"),
+    "sine_cosine": HalfWaveBasis("odd", "even"),
+    "cosine_sine": HalfWaveBasis("even", "odd"),
+    "chebyshev": ChebyshevBasis("gauss"),
+    "chebyshev_lobatto": ChebyshevBasis("lobatto"),
+}
+"""Bases of axes that end, by name. Those of two functions name that of the lower end first."""
 
 
 class SpectralConv(nn.Module):
@@ -35,9 +46,10 @@ class SpectralConv(nn.Module):
         in_channels: Channels of the input.
         out_channels: Channels of the output.
         n_modes: Modes to keep along each axis. Fourier counts both signs, so that n modes reach n / 2 waves; the last
-            Fourier axis stores the n // 2 + 1 non-negative ones. Cosine stores n of them, which reach n / 2 waves too.
-        bases: Basis of each axis: ``fourier`` for periodic axes, ``cosine`` for axes that end (or a
-            :class:`Basis`); Fourier everywhere by default.
+            Fourier axis stores the n // 2 + 1 non-negative ones. The others store n, which reach n / 2 waves too.
+        bases: Basis of each axis: ``fourier`` for periodic axes, for axes that end one of :data:`BASES` (or a
+            :class:`Basis`); Fourier everywhere by default. Of a basis without a constant, such as ``sine``, what the
+            convolution makes is zero at the ends, but for ``bias``.
         weight: Class of the weight, called with the input channels, the output channels, the numbers of stored
             coefficients and whether they are complex.
         bias: Add a constant to each channel.
@@ -108,9 +120,13 @@ class SpectralConv(nn.Module):
         coefficients = self.weight(coefficients, modes)
         if self.gain is not None:
             coefficients = coefficients * self.gain[modes].unsqueeze(-1).to(coefficients.dtype)
-        if self.bias is not None:
+        if self.bias is None:
+            return self.transform.synthesis(coefficients, grid)
+        if all(basis.has_constant for basis in self.transform.bases):
             self._add_to_mean_(coefficients, self.bias)
-        return self.transform.synthesis(coefficients, grid)
+            return self.transform.synthesis(coefficients, grid)
+        y = self.transform.synthesis(coefficients, grid)
+        return y + self.bias.to(y.dtype)
 
     @torch.no_grad()
     def keep_modes(self, n_modes: Sequence[int]) -> None:
@@ -153,7 +169,7 @@ class SpectralConv(nn.Module):
             return None
         kept, n_kept = self.transform.kept[axis], self.transform.n_kept[axis]
         by_mode = factor.grad.movedim(dim, 0)[kept].flatten(1).float().square().sum(dim=1)
-        waves = (torch.arange(n_kept, device=by_mode.device) - self.transform.bases[axis].zero_mode(n_kept)).abs()
+        waves = (torch.arange(n_kept, device=by_mode.device) - self.transform.bases[axis].longest(n_kept)).abs()
         return by_mode.new_zeros(int(waves.max()) + 1).index_add(0, waves, by_mode)
 
     def _add_to_mean_(
@@ -162,12 +178,12 @@ class SpectralConv(nn.Module):
         """Add to the coefficient of the constant function, in place: all others would be copied for nothing."""
         mean = coefficients[:, 0]
         for basis, n_coefficients in zip(self.transform.bases, coefficients.shape[2:-1], strict=True):
-            mean = mean.select(1, basis.zero_mode(n_coefficients))
+            mean = mean.select(1, basis.longest(n_coefficients))
         mean += bias
 
 
 def exponential_filter(bases: Sequence[Basis], n_coefficients: Sequence[int], order: int) -> Float[Tensor, "*mode"]:
-    """Return the factor of each stored mode: 1 for the constant, round-off for the shortest wave along an axis.
+    """Return the factor of each stored mode: 1 for the longest wave, round-off for the shortest along an axis.
 
     Raises:
         ValueError: if ``order`` is not positive.
@@ -176,7 +192,7 @@ def exponential_filter(bases: Sequence[Basis], n_coefficients: Sequence[int], or
         raise ValueError(f"the order of a filter is at least 1, got {order}")
     factors = []
     for basis, n in zip(bases, n_coefficients, strict=True):
-        waves = (torch.arange(n, dtype=torch.float64) - basis.zero_mode(n)).abs()
+        waves = (torch.arange(n, dtype=torch.float64) - basis.longest(n)).abs()
         factors.append(torch.exp(-36 * (waves / waves.max().clamp(min=1)) ** order))
     return torch.stack(torch.meshgrid(*factors, indexing="ij")).prod(dim=0).float()
 
@@ -188,10 +204,12 @@ def axis_bases(names: Sequence[BasisName | Basis]) -> list[Basis]:
     for axis, name in enumerate(names):
         if isinstance(name, Basis):
             bases.append(name)
-        elif name == "cosine":
-            bases.append(CosineBasis())
         elif name == "fourier":
             bases.append(HalfFourierBasis() if axis == half else FourierBasis())
+        elif name in BASES:
+            bases.append(BASES[name])
         else:
-            raise ValueError(f"unknown basis {name!r} for axis {axis}: expected 'fourier', 'cosine' or a Basis")
+            raise ValueError(
+                f"unknown basis {name!r} for axis {axis}: expected 'fourier', {', '.join(map(repr, BASES))} or a Basis"
+            )
     return bases

@@ -65,7 +65,7 @@ class SpectralTransform:
     @property
     def kept(self) -> tuple[slice, ...]:
         """The stored coefficients of each axis that are used."""
-        starts = [b.zero_mode(m) - b.zero_mode(n) for b, m, n in self._axes()]
+        starts = [b.longest(m) - b.longest(n) for b, m, n in self._axes()]
         return tuple(slice(start, start + n) for start, n in zip(starts, self.n_kept, strict=True))
 
     def resolved(self, grid: Sequence[int]) -> tuple[slice, ...]:
@@ -73,7 +73,7 @@ class SpectralTransform:
         slices = []
         for (basis, n_stored, n_kept), n_points in zip(self._axes(), grid, strict=True):
             of_kept = basis.resolved(n_kept, n_points)
-            start = basis.zero_mode(n_stored) - basis.zero_mode(n_kept) + of_kept.start
+            start = basis.longest(n_stored) - basis.longest(n_kept) + of_kept.start
             slices.append(slice(start, start + of_kept.stop - of_kept.start))
         return tuple(slices)
 

@@ -49,7 +49,7 @@ class FNO(nn.Module):
         out_channels: Channels of the output.
         hidden_channels: Channels of the blocks.
         n_layers: Number of blocks.
-        bases: Basis of each axis: ``fourier`` for periodic axes, ``cosine`` for axes that end; Fourier by default.
+        bases: Basis of each axis, see :class:`~fno_lightning.layers.SpectralConv`; Fourier by default.
         lifting_channel_ratio: Hidden channels of the lifting over ``hidden_channels``; 0 lifts with one linear layer.
         projection_channel_ratio: Hidden channels of the projection over ``hidden_channels``.
         positional_embedding: ``grid`` appends the coordinates of each point to the input; ``None`` does not.
@@ -60,7 +60,7 @@ class FNO(nn.Module):
         channel_mlp_skip: Connection around each block: ``linear``, ``identity``, ``soft-gating`` or ``None``.
         fno_skip: Connection around each spectral convolution, as above.
         domain_padding: Zeros added at both sides of the axes as a fraction of their points, one number or one for each
-            axis; for axes that are not periodic (a ``cosine`` basis does without).
+            axis; for axes that are not periodic (bases of axes that end do without).
         factorization: Low rank of the spectral weights: ``tucker``, ``cp``, ``tt`` (tensor train) or ``None``.
         rank: Fraction of the parameters of a dense weight to keep (float), or ranks (int, or one for each axis).
         implementation: ``factorized`` or ``reconstructed`` low-rank weights,
@@ -134,6 +134,14 @@ class FNO(nn.Module):
             hidden_channels,
         )
         self.padding = _domain_padding(domain_padding, self.n_dims)
+        if self.padding is not None and any(
+            fraction and str(basis).startswith("chebyshev")
+            for fraction, basis in zip(self.padding.fractions, bases or (), strict=False)
+        ):
+            raise ValueError(
+                f"domain_padding {list(self.padding.fractions)} adds points to an axis that the bases "
+                f"{list(bases or ())} need as it is: 0 for axes with Chebyshev points"
+            )
         weight = _spectral_weight(factorization, rank, implementation)
         wraps = [basis == "fourier" for basis in bases or ["fourier"] * self.n_dims] if periodic is None else periodic
         self.n_conditions = 0 if conditioning == "planes" else n_conditions

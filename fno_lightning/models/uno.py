@@ -27,7 +27,7 @@ class UNO(nn.Module):
         out_channels: Channels of the output.
         hidden_channels: Channels of the blocks on the finest grid.
         n_levels: Number of grids.
-        bases: Basis of each axis, ``fourier`` or ``cosine``; Fourier by default.
+        bases: Basis of each axis, see :class:`~fno_lightning.layers.SpectralConv`; Fourier by default.
         positional_embedding: ``grid`` appends the coordinates of each point to the input; ``None`` does not.
         norm: Normalisation in the blocks: ``instance_norm``, ``group_norm``, ``layer_norm`` or ``None``.
         channel_mlp_expansion: Hidden channels of the blocks' perceptrons over channels of the block.

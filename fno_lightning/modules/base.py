@@ -316,7 +316,7 @@ class ForecastModule(RolloutTraining):
         data = getattr(self.trainer, "datamodule", None)
         if isinstance(data, FieldDataModule):
             if self.needs_even_axes:
-                check_axes(data.spec, type(self))
+                check_axes(data.spec, self)
             require_same_fields(self.spec, data.spec, "the module")
             require_same_history(self.n_steps_input, data.n_steps_input, "the module")
         if stage == "fit":

@@ -76,28 +76,34 @@ def _differences(expected: FieldSpec, given: FieldSpec) -> Iterator[str]:
             yield f"was made for {kinds[0]} points along {axis}, those of the data {data} are {kinds[1]}"
 
 
-def check_axes(spec: FieldSpec, module_class: type[Any]) -> None:
+def check_axes(spec: FieldSpec, module: Any) -> None:
     """Refuse uneven axes for a module with ``needs_even_axes``, and warn of them for others.
 
     Args:
         spec: Description of the data.
-        module_class: Class of the module.
+        module: The module; axes whose points it takes (``takes_points``) are left out.
 
     Raises:
         ValueError: if the points along an axis are not even, and the module needs them to be.
     """
-    axes = zip(spec.axis_names, spec.coordinates, strict=False)
-    uneven = [f"along {axis} {spacing_text(np.array(points))}" for axis, points in axes if points]
+    axes = enumerate(zip(spec.axis_names, spec.coordinates, strict=False))
+    uneven = [
+        f"along {name} {spacing_text(np.array(points))}"
+        for axis, (name, points) in axes
+        if points and not module.takes_points(spec, axis)
+    ]
     if not uneven:
         return
     found = f"the points of {spec.dataset_name!r} ({spec.source}) are not even, {' and '.join(uneven)}"
-    remedy = "bring the fields to even ones with resample='uniform' (--data.init_args.resample uniform)"
-    if module_class.needs_even_axes:
+    resample = "bring the fields to even ones with resample='uniform' (--data.init_args.resample uniform)"
+    remedy = ", ".join(filter(None, [module.remedy_for_uneven_axes, resample]))
+    name = type(module).__name__
+    if module.needs_even_axes:
         raise ValueError(
-            f"{found}, but {module_class.__name__} expands fields in bases that need even points: {remedy}, or take a "
+            f"{found}, but {name} expands fields in bases that need even points: {remedy}, or take a "
             "network that does not care (NetworkModule, or a subclass with needs_even_axes = False)"
         )
-    rank_zero_warn(f"{found}, and {module_class.__name__} takes them as they are: {remedy} if its network needs that")
+    rank_zero_warn(f"{found}, and {name} takes them as they are: {remedy} if its network needs that")
 
 
 def require_same_history(expected: int, given: int, owner: str) -> None:

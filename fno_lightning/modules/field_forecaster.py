@@ -44,6 +44,8 @@ class FieldForecaster(LazyNetworkModule):
 
     needs_even_axes: ClassVar[bool] = False
     """Whether data are refused whose points are not evenly spaced; otherwise there is a warning."""
+    remedy_for_uneven_axes: ClassVar[str] = ""
+    """What else than resampling helps then, for the message."""
 
     def __init__(
         self,
@@ -60,7 +62,7 @@ class FieldForecaster(LazyNetworkModule):
     ) -> None:
         super().__init__(**kwargs)
         self.spec = spec if isinstance(spec, FieldSpec) else FieldSpec.from_dict(spec)
-        check_axes(self.spec, type(self))
+        check_axes(self.spec, self)
         n_steps_input = plain(n_steps_input, "n_steps_input")
         if n_steps_input < 0:
             raise ValueError(f"n_steps_input counts past frames, so it is at least 0, got {n_steps_input}")
@@ -84,6 +86,10 @@ class FieldForecaster(LazyNetworkModule):
         self.recompute_patches = True
         self.normalizer = Normalizer(self.spec, normalization, log_scalars=log_scalars)
         self.training_grids = TrainingGrids()
+
+    def takes_points(self, spec: FieldSpec, axis: int) -> bool:
+        """Whether the network is made for the points of an axis that are not even, so that nothing is said of them."""
+        return False
 
     @property
     def in_channels(self) -> int:

@@ -6,14 +6,14 @@ import inspect
 from collections.abc import Sequence
 from typing import Any, ClassVar, Literal
 
-from fno_lightning.arguments import plain, require_list
+from fno_lightning.arguments import plain
 from fno_lightning.data import FieldSpec
 from fno_lightning.layers import BasisName, ConditioningName, LocalName, NormName, SkipName
 from fno_lightning.models import FFNO, FNO, TFNO
-from fno_lightning.modules.base import ForecastModule
+from fno_lightning.modules.spectral import SpectralModule
 
 
-class FNOModule(ForecastModule):
+class FNOModule(SpectralModule):
     """Forecasts with a Fourier neural operator, :class:`~fno_lightning.models.FNO`.
 
     Args:
@@ -21,8 +21,10 @@ class FNOModule(ForecastModule):
         n_modes: Modes to keep along each axis, both signs counted; a quarter of the points at most is a good value.
         hidden_channels: Channels of the blocks.
         n_layers: Number of blocks.
-        bases: Basis of each axis, ``fourier`` or ``cosine``; ``auto``: Fourier on the periodic axes of the data, cosine
-            on the others and on those that ``patching`` cuts; ``None``: Fourier.
+        bases: Basis of each axis: ``fourier``, for axes that end ``cosine`` (zero gradient at the ends), ``sine`` (zero
+            value), ``sine_cosine`` or ``cosine_sine`` (the lower end first), on Chebyshev points ``chebyshev`` or, with
+            the ends, ``chebyshev_lobatto``. ``auto``: Chebyshev where the points are, else Fourier on the periodic axes
+            of the data, cosine on the others and on those that ``patching`` cuts. ``None``: Fourier.
         lifting_channel_ratio: Hidden channels of the lifting over ``hidden_channels``; 0 lifts with one linear layer.
         projection_channel_ratio: Hidden channels of the projection over ``hidden_channels``.
         positional_embedding: ``grid`` appends the coordinates of each point to the input; ``None`` does not; with
@@ -50,12 +52,11 @@ class FNOModule(ForecastModule):
         **kwargs: Options of every forecast, see :class:`~fno_lightning.modules.ForecastModule`.
 
     Raises:
-        ValueError: if ``n_modes`` does not have one entry for each axis of the data, or their points are not evenly
-            spaced, which both bases need; if ``conditioning`` is not ``planes`` and the data have no scalars, or it is
-            ``spectral`` and convolutions are ``by_axis``.
+        ValueError: if ``n_modes`` or ``bases`` do not have one entry for each axis of the data, or the points of an
+            axis are not those of its basis (all but Chebyshev's need even ones); if ``conditioning`` is not ``planes``
+            and the data have no scalars, or it is ``spectral`` and convolutions are ``by_axis``.
     """
 
-    needs_even_axes = True
     network_class: ClassVar[type[FNO]] = FNO
 
     def __init__(
@@ -87,17 +88,15 @@ class FNOModule(ForecastModule):
         **kwargs: Any,
     ) -> None:
         given = locals()  # every argument of the network that is one of this method too
-        require_list(n_modes=n_modes)
-        super().__init__(spec, **kwargs)
-        n_modes = require_one_for_each_axis(plain(n_modes, "n_modes"), self.spec)
+        super().__init__(spec, n_modes, bases, **kwargs)
         if conditioning != "planes" and not self.spec.scalars:
             raise ValueError(
                 f"conditioning={conditioning} is by the scalars of the data, but {self.spec.dataset_name!r} have none: "
                 "use planes"
             )
-        self.bases = bases_for(self, bases)
         network_arguments = inspect.signature(self.network_class).parameters.keys() & given.keys()
         self.network_arguments: dict[str, Any] = {name: plain(given[name], name) for name in network_arguments} | {
+            "n_modes": self.n_modes,
             "bases": self.bases,
             "n_conditions": len(self.spec.scalars),
             "periodic": self.network_periodic,
@@ -171,27 +170,3 @@ class FFNOModule(FNOModule):
             channel_mlp_expansion=channel_mlp_expansion,
             **kwargs,
         )
-
-
-def require_one_for_each_axis(n_modes: list[int], spec: FieldSpec) -> list[int]:
-    """Return numbers of modes, if there is one for each axis of the data.
-
-    Raises:
-        ValueError: if there are more or fewer.
-    """
-    if len(n_modes) != spec.n_dims:
-        raise ValueError(
-            f"n_modes {n_modes} has {len(n_modes)} entries, but the data have {spec.n_dims} spatial axes (grid "
-            f"{spec.grid_shape}): give one number of modes for each"
-        )
-    return n_modes
-
-
-def bases_for(module: ForecastModule, bases: Literal["auto"] | Sequence[BasisName] | None) -> list[BasisName] | None:
-    """Return the basis of each axis; ``auto`` chooses by what is periodic for the network."""
-    if isinstance(bases, str) and bases == "auto":
-        periodic = module.network_periodic or [True] * module.spec.n_dims
-        return ["fourier" if wraps else "cosine" for wraps in periodic]
-    require_list(bases=bases)
-    chosen: list[BasisName] | None = plain(bases, "bases")
-    return chosen

@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Literal
 
-from fno_lightning.arguments import plain, require_list
+from fno_lightning.arguments import plain
 from fno_lightning.data import FieldSpec
 from fno_lightning.layers import BasisName, NormName
 from fno_lightning.models import UNO
-from fno_lightning.modules.base import ForecastModule
-from fno_lightning.modules.fno import bases_for, require_one_for_each_axis
+from fno_lightning.modules.spectral import SpectralModule
 
 
-class UNOModule(ForecastModule):
+class UNOModule(SpectralModule):
     """Forecasts with a U-shaped neural operator, :class:`~fno_lightning.models.UNO`.
 
     Args:
@@ -21,8 +20,7 @@ class UNOModule(ForecastModule):
         n_modes: Modes to keep along each axis at every level, both signs counted.
         hidden_channels: Channels of the blocks on the finest grid; they double from grid to grid.
         n_levels: Number of grids, each with half the points of the one before.
-        bases: Basis of each axis, ``fourier`` or ``cosine``; ``auto``: Fourier on the periodic axes of the data, cosine
-            on the others and on those that ``patching`` cuts; ``None``: Fourier.
+        bases: Basis of each axis, see :class:`~fno_lightning.modules.FNOModule`.
         positional_embedding: ``grid`` appends the coordinates of each point to the input; ``None`` does not; with
             ``patching``, its ``positions`` decide.
         norm: Normalisation in the blocks: ``instance_norm``, ``group_norm``, ``layer_norm`` or ``None``.
@@ -30,11 +28,9 @@ class UNOModule(ForecastModule):
         **kwargs: Options of every forecast, see :class:`~fno_lightning.modules.ForecastModule`.
 
     Raises:
-        ValueError: if ``n_modes`` does not have one entry for each axis of the data, or their points are not evenly
-            spaced, which both bases need.
+        ValueError: if ``n_modes`` or ``bases`` do not have one entry for each axis of the data, or the points of an
+            axis are not those of its basis.
     """
-
-    needs_even_axes = True
 
     def __init__(
         self,
@@ -49,13 +45,12 @@ class UNOModule(ForecastModule):
         channel_mlp_expansion: float = 0.5,
         **kwargs: Any,
     ) -> None:
-        require_list(n_modes=n_modes)
-        super().__init__(spec, **kwargs)
+        super().__init__(spec, n_modes, bases, **kwargs)
         self.network_arguments: dict[str, Any] = {
-            "n_modes": require_one_for_each_axis(plain(n_modes, "n_modes"), self.spec),
+            "n_modes": self.n_modes,
             "hidden_channels": plain(hidden_channels, "hidden_channels"),
             "n_levels": plain(n_levels, "n_levels"),
-            "bases": bases_for(self, bases),
+            "bases": self.bases,
             "positional_embedding": positional_embedding if self.patching is None else None,
             "norm": norm,
             "channel_mlp_expansion": plain(channel_mlp_expansion, "channel_mlp_expansion"),

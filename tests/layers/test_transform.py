@@ -1,11 +1,17 @@
+from itertools import product
+
 import pytest
 import torch
 
-from fno_lightning.layers import CosineBasis, FourierBasis, HalfFourierBasis, SpectralTransform
+from fno_lightning.layers import ChebyshevBasis, FourierBasis, HalfFourierBasis, HalfWaveBasis, SpectralTransform
 from fno_lightning.layers.kernels import dispatch
 from fno_lightning.layers.transform import analysis_matrix, synthesis_matrix
 
-FOURIER, HALF, COSINE = FourierBasis(), HalfFourierBasis(), CosineBasis()
+FOURIER, HALF, COSINE = FourierBasis(), HalfFourierBasis(), HalfWaveBasis("even", "even")
+REAL = [
+    *(HalfWaveBasis(*ends) for ends in product(["even", "odd"], repeat=2)),
+    *map(ChebyshevBasis, ["gauss", "lobatto"]),
+]
 CPU = torch.device("cpu")
 
 
@@ -71,7 +77,7 @@ def test_cosine_analysis_is_the_fft_of_the_even_continuation(n_points):
     torch.testing.assert_close(coefficients, expected, rtol=0, atol=1e-14)
 
 
-@pytest.mark.parametrize("basis", [FOURIER, HALF, COSINE])
+@pytest.mark.parametrize("basis", [FOURIER, HALF, *REAL], ids=str)
 @pytest.mark.parametrize("n_points", [7, 8, 13])
 def test_analysis_inverts_synthesis(basis, n_points):
     n_parts = 2 if basis == FOURIER else 1

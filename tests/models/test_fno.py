@@ -74,7 +74,7 @@ def test_converges_as_the_grid_is_refined():
 
 def test_bases_reach_the_layers():
     conv = small(2, bases=("fourier", "cosine")).blocks[0].conv
-    assert [type(basis).__name__ for basis in conv.transform.bases] == ["HalfFourierBasis", "CosineBasis"]
+    assert [type(basis).__name__ for basis in conv.transform.bases] == ["HalfFourierBasis", "HalfWaveBasis"]
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float64])
