@@ -127,7 +127,7 @@ def test_with_accumulated_gradients(train, tmp_path):
         same(tmp_path / "whole" / "step=8.ckpt", tmp_path / f"from-{step}" / "step=8.ckpt")
 
 
-@pytest.mark.parametrize("at_once", [3, 4])
+@pytest.mark.parametrize("at_once", [3, 4])  # epochs of items of 3, 3 and 1 steps, or of 4 and 3
 def test_with_several_steps_at_once(train, tmp_path, at_once):
     resumed_is_the_same(train, tmp_path, strategy=lambda: MultiStepStrategy(at_once))
 

@@ -73,10 +73,9 @@ class ResumableLoader(DataLoader[Batch]):
     that those of a training are the same whenever a loader is made.
     """
 
-    sampler: SamplesLeft
-
     def __iter__(self) -> Any:
-        self.generator = _generator(_training_seed(), self.sampler.epoch)
+        epoch = self.sampler.epoch if isinstance(self.sampler, SamplesLeft) else 0  # that of the Trainer, to overfit
+        self.generator = _generator(_training_seed(), epoch)
         return super().__iter__()
 
     def state_dict(self) -> dict[str, Any]:
@@ -93,16 +92,17 @@ def resume_samples(trainer: Trainer) -> None:
     The loader may have begun before the trainer knew of the checkpoint, when something asked for the number of steps.
     """
     loop, loader = trainer.fit_loop, trainer.train_dataloader
-    if not loop.is_resuming or not isinstance(loader, ResumableLoader):
+    if not (loop.is_resuming and isinstance(loader, ResumableLoader) and isinstance(loader.sampler, SamplesLeft)):
         return
-    n_had = items_had(loop.epoch_loop.batch_progress.state_dict()) if loop.restarting else 0
-    if n_had >= trainer.num_training_batches:  # the next samples are those of a new epoch
-        n_had = 0
-    strategy: object = trainer.strategy
-    if isinstance(strategy, SuperBatches):
-        n_samples = strategy.batches_had * (loader.batch_size or 1) // strategy.steps_per_execution if n_had else 0
-    else:
-        n_samples = n_had * (loader.batch_size or 1)
+    n_samples, batch_size = 0, loader.batch_size or 1
+    if loop.restarting:
+        strategy: object = trainer.strategy
+        if isinstance(strategy, SuperBatches):
+            n_samples = strategy.batches_had * batch_size // strategy.steps_per_execution
+        else:
+            n_samples = items_had(loop.epoch_loop.batch_progress.state_dict()) * batch_size
+    if n_samples >= min(len(loader.sampler), trainer.num_training_batches * batch_size):
+        n_samples = 0  # the next ones are those of a new epoch
     loader.sampler.resume(trainer.current_epoch, n_samples)
     if loop._data_fetcher is not None:
         iter(loop._data_fetcher)
