@@ -26,6 +26,7 @@ from fno_lightning.data.augmentation import AugmentedDataset, SamplesOfEpoch, re
 from fno_lightning.data.batch import Batch, Split
 from fno_lightning.data.finite import narrowed
 from fno_lightning.data.loading import (
+    EpochSampler,
     SuperBatches,
     WholeBatches,
     consecutive,
@@ -34,7 +35,6 @@ from fno_lightning.data.loading import (
     process_rank,
     several_batches,
     shared_batches,
-    shuffled,
 )
 from fno_lightning.data.several_grids import (
     CoarsenedDataset,
@@ -44,6 +44,7 @@ from fno_lightning.data.several_grids import (
     coarse_grids,
     coarse_to_fine,
 )
+from fno_lightning.data.shuffling import ResumableLoader, SamplesLeft, ShuffledSamples
 from fno_lightning.data.statistics import Statistics
 from fno_lightning.data.symmetries import Symmetries
 from fno_lightning.devices import held_dtype
@@ -200,16 +201,9 @@ class FieldDataModule(LightningDataModule, ABC):
     def train_dataloader(self) -> DataLoader[Batch]:
         """Return shuffled samples of the train split, the last incomplete batch left out."""
         dataset = self.dataset("train")
-        n_samples = len(dataset) // process_count()  # type: ignore[arg-type]
-        drop_last = n_samples >= self.batch_size
-        if self._batches_at_once is not None:
-            options = self._several_batches(shuffled(dataset), drop_last=drop_last)
-        elif len(self.train_grids) == 1 and not self.augment:
-            options = {"batch_size": self.batch_size, "shuffle": True, "drop_last": drop_last}
-        else:
-            options = {"batch_size": self.batch_size, "sampler": shuffled(dataset), "drop_last": drop_last}
-        dataset, options = self._on_train_grids(dataset, options)
-        return self._loader(dataset, **options)
+        samples = ShuffledSamples(len(dataset))  # type: ignore[arg-type]
+        dataset, options = self._on_train_grids(dataset, self._train_options(samples, may_drop_last=True))
+        return self._loader(dataset, loader_class=ResumableLoader, **options)
 
     def val_dataloader(self) -> DataLoader[Batch]:
         """Return the samples of the validation split in order."""
@@ -240,6 +234,18 @@ class FieldDataModule(LightningDataModule, ABC):
         """
         return coarse_grids(self.spec, self.train_strides, self.coarsen)
 
+    def _train_options(self, samples: EpochSampler, *, may_drop_last: bool) -> dict[str, Any]:
+        """Return the options of a train loader for the samples of this process.
+
+        Args:
+            samples: The samples.
+            may_drop_last: Whether to leave out an incomplete last batch, unless it is the only one.
+        """
+        drop_last = may_drop_last and len(samples) >= self.batch_size
+        if self._batches_at_once is not None:
+            return self._several_batches(samples, drop_last=drop_last)
+        return {"sampler": samples, "batch_size": self.batch_size, "drop_last": drop_last}
+
     def _on_train_grids(
         self, dataset: Dataset[Batch], options: dict[str, Any]
     ) -> tuple[Dataset[Batch], dict[str, Any]]:
@@ -248,10 +254,14 @@ class FieldDataModule(LightningDataModule, ABC):
         schedule = coarse_to_fine(self.train_grids, self.train_grid_epochs) if self.train_grid_epochs else []
         if self.augment:
             options = options | {"sampler": SamplesOfEpoch(options["sampler"])}
+        if len(grids) > 1:
+            options = options | {
+                "sampler": GridSampler(options["sampler"], options["batch_size"], len(grids), schedule)
+            }
+        options = options | {"sampler": SamplesLeft(options["sampler"])}
         if len(grids) == 1:
             return grids[0], options
-        sampler = GridSampler(options["sampler"], options["batch_size"], len(grids), schedule)
-        return SeveralGridsDataset(grids, default=schedule[-1] if schedule else 0), options | {"sampler": sampler}
+        return SeveralGridsDataset(grids, default=schedule[-1] if schedule else 0), options
 
     def _train_datasets(self, dataset: Dataset[Batch]) -> list[Dataset[Batch]]:
         """Return the samples of the train split on each of the grids of the training."""

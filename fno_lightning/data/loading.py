@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import math
-import os
 import weakref
 from abc import ABC, abstractmethod
 from collections import deque
@@ -18,7 +17,6 @@ from torch.utils.data import (
     DataLoader,
     Dataset,
     DistributedSampler,
-    RandomSampler,
     Sampler,
     default_collate,
     get_worker_info,
@@ -32,6 +30,8 @@ class SuperBatches(ABC):
 
     steps_per_execution: int
     """Number of batches in a super-batch; the last one of an epoch may hold fewer."""
+    batches_had: int = 0
+    """Batches, not super-batches, that a resumed training has had in its epoch."""
 
     @abstractmethod
     def count_training_steps(self) -> float:
@@ -148,13 +148,6 @@ class FirstSamples(DerivedSampler):
         return itertools.islice(self.sampler, self.n_samples)
 
 
-def shuffled(dataset: Dataset[Batch]) -> Sampler[int]:
-    """Return the sampler that Lightning trains a shuffled data set with, on one device or several."""
-    if process_count() == 1:
-        return RandomSampler(dataset)  # type: ignore[arg-type]
-    return DistributedSampler(dataset, seed=int(os.environ.get("PL_GLOBAL_SEED", "0")))
-
-
 def several_batches(
     sampler: Sampler[int], batch_size: int, at_once: int, *, drop_last: bool, limit: int | None
 ) -> dict[str, Any]:
@@ -182,6 +175,7 @@ def make_loader(
     pin_memory: bool,
     persistent_workers: bool,
     prefetch_factor: int | None,
+    loader_class: type[DataLoader[Batch]] = DataLoader,
     **options: Any,
 ) -> DataLoader[Batch]:
     """Return a loader of batches, without workers and page-locked memory for samples made on the device that trains.
@@ -192,11 +186,12 @@ def make_loader(
         pin_memory: Whether to copy batches into page-locked memory.
         persistent_workers: Whether the processes live on between epochs.
         prefetch_factor: Batches that each process reads ahead.
+        loader_class: Class of the loader.
         **options: Batch size, sampler and other options of the ``DataLoader``.
     """
     on_device = is_on_device(dataset)
     num_workers = 0 if on_device else num_workers
-    return DataLoader(
+    return loader_class(
         dataset,
         num_workers=num_workers,
         pin_memory=pin_memory and not on_device,

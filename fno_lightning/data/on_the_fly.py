@@ -15,6 +15,7 @@ from fno_lightning.data.batch import SPLITS, Batch, Split, splits_of
 from fno_lightning.data.hdf5 import file_spec
 from fno_lightning.data.hdf5.points import time_text
 from fno_lightning.data.loading import make_loader
+from fno_lightning.data.shuffling import ResumableLoader
 from fno_lightning.data.simulation import (
     FreshDataset,
     FreshNumbers,
@@ -131,9 +132,7 @@ class OnTheFlyDataModule(FieldDataModule):
     def train_dataloader(self) -> DataLoader[Batch]:
         """Return the samples of an epoch; every epoch has new ones."""
         numbers = FreshNumbers(self.samples_per_epoch)
-        options: dict[str, Any] = {"sampler": numbers, "batch_size": self.batch_size}
-        if self._batches_at_once is not None:
-            options = self._several_batches(numbers, drop_last=False)
+        options = self._train_options(numbers, may_drop_last=False)
         dataset, options = self._on_train_grids(self.dataset("train"), options)
         return make_loader(
             dataset,
@@ -141,6 +140,7 @@ class OnTheFlyDataModule(FieldDataModule):
             pin_memory=self.pin_memory and torch.device(self._device).type == "cpu",
             persistent_workers=self.persistent_workers,
             prefetch_factor=self.prefetch_factor,
+            loader_class=ResumableLoader,
             **options,
         )
 

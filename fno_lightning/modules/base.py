@@ -26,6 +26,7 @@ from fno_lightning.arguments import (
     with_plain_numbers,
 )
 from fno_lightning.data import Batch, FieldDataModule, FieldSpec
+from fno_lightning.data.shuffling import resume_samples
 from fno_lightning.deprecation import renamed_option
 from fno_lightning.layers import reduced_modes, restore_modes
 from fno_lightning.losses import Loss, LossSum
@@ -45,6 +46,7 @@ from fno_lightning.modules.normalization import LogScalars, Normalization
 from fno_lightning.modules.optimizers import default_optimizer, set_learning_rate
 from fno_lightning.modules.patching import MultigridPatching
 from fno_lightning.modules.precision import require_precision
+from fno_lightning.modules.random_state import random_state, restore_random_state, restore_seed
 from fno_lightning.modules.rollout_training import RolloutTraining
 from fno_lightning.modules.schedules import Interval, forget_training_lengths, lightning_schedule
 from fno_lightning.unrolling import Unrolling
@@ -227,6 +229,7 @@ class ForecastModule(RolloutTraining):
         self.refit_normalization = refit_normalization
         self.freeze_parts = freeze
         self._has_started = False
+        self._random_state: Mapping[str, Any] | None = None
         self.val_loss, self.test_loss = ByLoader(MeanMetric()), ByLoader(MeanMetric())
         self.val_vrmse, self.test_vrmse = (ByLoader(VRMSE(n_dims=self.spec.n_dims)) for _ in range(2))
 
@@ -363,9 +366,13 @@ class ForecastModule(RolloutTraining):
         rank_zero_info(f"starting from the weights in {self.initial_weights}")
 
     def on_train_start(self) -> None:
-        """Let the loss leave out fields that do not vary; now the statistics are known, those of a checkpoint too."""
+        """Let the loss leave out fields that do not vary, of statistics known by now; take up the random numbers."""
         self._leave_out_constant_fields()
         self.balanced_training.start(self.loss, self.network, self.trainer)
+        resume_samples(self.trainer)
+        if self._random_state is not None:
+            restore_random_state(self._random_state)
+            self._random_state = None
 
     def on_validation_start(self) -> None:
         """Do as before a training."""
@@ -414,8 +421,9 @@ class ForecastModule(RolloutTraining):
         return {"optimizer": optimizer, "lr_scheduler": schedule}
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Add the grids of the training and the modes in use; keep out NumPy's numbers, of optimizers and callbacks."""
+        """Add training grids, modes in use and random state; keep out NumPy's numbers, of optimizers and callbacks."""
         checkpoint["training_grids"] = self.training_grids.to_plain()
+        checkpoint["random_state"] = random_state()
         if reduced := reduced_modes(self.network):
             checkpoint["kept_modes"] = reduced
         checkpoint.update(with_plain_numbers(checkpoint))
@@ -429,6 +437,9 @@ class ForecastModule(RolloutTraining):
         forget_training_lengths(checkpoint)
         is_training = self._trainer is not None and self._trainer.state.fn is TrainerFn.FITTING
         self._has_started |= is_training and checkpoint.get("global_step", 1) > 0  # at 0 it is a tuner's
+        if is_training and (state := checkpoint.get("random_state")):
+            restore_seed(state)
+            self._random_state = state
 
     def _require_compatible(self, saved: Mapping[str, Any]) -> None:
         if "spec" in saved:

@@ -13,6 +13,8 @@ from typing import Any
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint
 
+from fno_lightning.data.shuffling import items_had
+
 
 class StepsToLog(Callback):
     """Make Lightning log at the optimizer steps at which a training with one step an item would log.
@@ -96,6 +98,26 @@ def steps_to_items(checkpoint: dict[str, Any], steps_per_item: int) -> None:
     progress = checkpoint["loops"]["fit_loop"]["epoch_loop.batch_progress"]
     for count in (progress["current"], progress["total"]):
         _move_to(count, math.ceil(count["ready"] / steps_per_item))
+
+
+def steps_had(checkpoint: dict[str, Any]) -> int:
+    """Return the steps of the epoch that a checkpoint of single steps is from the middle of."""
+    return items_had(checkpoint["loops"]["fit_loop"]["epoch_loop.batch_progress"])
+
+
+def leave_items(trainer: Trainer, n_items: int) -> int:
+    """Make a resumed training count its items such that so many are left of the epoch; return those that it has had."""
+    progress = trainer.fit_loop.epoch_loop.batch_progress
+    n_had = int(trainer.num_training_batches) - n_items
+    shift = n_had - items_had(progress.state_dict())
+    for count in (progress.current, progress.total):
+        for name in ("ready", "started", "processed", "completed"):
+            setattr(count, name, getattr(count, name) + shift)
+    if n_had == 0:  # the epoch begins with the rest of its first item, and not after a batch
+        for name in ("started", "processed", "completed"):
+            setattr(progress.total, name, progress.total.ready)
+        trainer.fit_loop.epoch_loop.restarting = False
+    return n_had
 
 
 def _move_to(count: dict[str, int], ready: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Callable
 from typing import Any, ClassVar
 
@@ -16,7 +17,7 @@ from torch.utils.data import DataLoader
 
 from fno_lightning.data import Batch, FieldDataModule
 from fno_lightning.modules import ForecastModule
-from fno_lightning.multistep.counting import count_step, items_to_steps, steps_between_checkpoints
+from fno_lightning.multistep.counting import count_step, items_to_steps, leave_items, steps_between_checkpoints
 
 _HOOKS_OF_A_STEP = ("on_before_zero_grad", "on_before_backward", "on_after_backward", "on_before_optimizer_step")
 
@@ -52,6 +53,15 @@ class Execution:
         self.n_steps = 0
         self.losses: list[Tensor] = []
         self.n_done = 0
+        self._resumed_epoch, self._steps_before = -1, 0
+
+    def resume_after(self, n_steps: int) -> None:
+        """Go on after so many steps of the current epoch, in the middle of an item perhaps."""
+        n_left = _steps_of_epoch(self.trainer, self.steps_per_execution) - n_steps
+        if n_steps and n_left > 0:
+            n_items = leave_items(self.trainer, math.ceil(n_left / self.steps_per_execution))
+            self._resumed_epoch = self.trainer.current_epoch
+            self._steps_before = n_steps - n_items * self.steps_per_execution
 
     @property
     def schedules(self) -> list[Any]:
@@ -62,7 +72,10 @@ class Execution:
     def steps_of_epoch(self) -> int:
         """Steps taken in the current epoch."""
         n_items = self.trainer.fit_loop.epoch_loop.batch_progress.current.ready
-        return (n_items - 1) * self.steps_per_execution + self.n_done if n_items else 0
+        if not n_items:
+            return 0
+        before = self._steps_before if self.trainer.current_epoch == self._resumed_epoch else 0
+        return (n_items - 1) * self.steps_per_execution + self.n_done + before
 
     def count(self, item: Batch) -> int:
         """Return the number of steps to take from a super-batch; less than it allows, if the training ends before."""
@@ -196,14 +209,18 @@ def count_training_steps(trainer: Trainer, steps_per_execution: int) -> float:
     n_items = trainer.num_training_batches
     if trainer.max_epochs in (-1, None) or n_items == float("inf"):
         return estimate
+    n_steps = _steps_of_epoch(trainer, steps_per_execution) * max(1, trainer.max_epochs or 1)
+    return n_steps if trainer.max_steps < 0 else min(n_steps, trainer.max_steps)
+
+
+def _steps_of_epoch(trainer: Trainer, steps_per_execution: int) -> int:
     loader = trainer.train_dataloader
-    n_steps = n_items * steps_per_execution
+    n_steps = int(trainer.num_training_batches) * steps_per_execution
     if isinstance(loader, DataLoader) and loader.batch_size is not None:
         n_samples = len(loader.sampler)  # type: ignore[arg-type]
         batch_size = batch_size_of(trainer, steps_per_execution)
         n_steps = min(n_steps, n_samples // batch_size if loader.drop_last else -(-n_samples // batch_size))
-    n_steps *= max(1, trainer.max_epochs or 1)
-    return n_steps if trainer.max_steps < 0 else min(n_steps, trainer.max_steps)
+    return n_steps
 
 
 def obstacle_to_direct_steps(module: ForecastModule, trainer: Trainer) -> str | None:

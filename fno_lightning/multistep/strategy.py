@@ -20,7 +20,7 @@ from torch.optim import Optimizer
 from fno_lightning.data import Batch, SuperBatches
 from fno_lightning.modules import ForecastModule
 from fno_lightning.multistep.capture import CapturedExecution, obstacle_to_capture
-from fno_lightning.multistep.counting import StepsToLog, steps_to_items
+from fno_lightning.multistep.counting import StepsToLog, steps_had, steps_to_items
 from fno_lightning.multistep.cuda_graphs import CudaGraphs
 from fno_lightning.multistep.execution import (
     DirectExecution,
@@ -152,6 +152,8 @@ class _MultiStep(SuperBatches, Strategy):
         trainer = self._trainer
         assert trainer is not None
         self._execution = execution_for(self.module, trainer, self.steps_per_execution)
+        if trainer.fit_loop.restarting:
+            self._execution.resume_after(self.batches_had)
         trainer.callbacks.insert(0, StepsToLog(self._execution.count))  # type: ignore[attr-defined]
         if trainer.fit_loop.epoch_loop.batch_progress.current.ready == trainer.num_training_batches:
             # Lightning takes the steps for items, and the checkpoint for one from the middle of an epoch
@@ -176,6 +178,7 @@ class _MultiStep(SuperBatches, Strategy):
         checkpoint = super().load_checkpoint(*args, **kwargs)
         is_fitting = self._trainer is None or self._trainer.state.fn is TrainerFn.FITTING
         if is_fitting and "loops" in checkpoint:
+            self.batches_had = steps_had(checkpoint)
             steps_to_items(checkpoint, self.steps_per_execution)
         return checkpoint
 

@@ -129,6 +129,7 @@ def test_two_processes_train_on_a_small_split_and_evaluate_every_sample_once(mak
 def test_a_split_smaller_than_a_batch_for_each_process_is_not_dropped(monkeypatch):
     monkeypatch.setattr("torch.distributed.is_initialized", lambda: True)
     monkeypatch.setattr("torch.distributed.get_world_size", lambda *_: 2)
+    monkeypatch.setattr("torch.distributed.get_rank", lambda *_: 0)
     assert not SquaresData(n_train=10, batch_size=8).train_dataloader().drop_last
     assert SquaresData(n_train=16, batch_size=8).train_dataloader().drop_last
 
