@@ -143,7 +143,16 @@ class FieldLoss(Loss):
     def forward(
         self, prediction: Float[Tensor, "batch time field *grid"], target: Float[Tensor, "batch time field *grid"]
     ) -> Float[Tensor, ""]:
-        """Return the mean error, or the sum."""
+        """Return the mean error, or the sum.
+
+        Raises:
+            ValueError: if the shapes differ, which would be broadcast, or there is nothing to compare.
+        """
+        if prediction.shape != target.shape or prediction.numel() == 0:
+            raise ValueError(
+                f"{type(self).__name__} compares fields of one shape that are not empty, got a prediction "
+                f"{tuple(prediction.shape)} and a target {tuple(target.shape)}"
+            )
         errors = self.errors(prediction, target)
         if not self.is_weighted:
             return errors.mean() if self.reduction == "mean" else errors.sum()
