@@ -26,8 +26,8 @@ class EquationResidual(Loss):
     equations of the package R is that of the solver: with time, what a step lacks of the integral of the right-hand
     side between frames, which begin with the history of the sample; without time, the discrete equation with its
     boundary conditions. Data do not have a residual of 0 where frames or points are too far apart for it: see what
-    theirs is (:meth:`of_data`) before it is minimised. The first validation batch warns where it is no smaller than
-    that of nothing happening (the last frame of the history, or 0), as in other units than those of the equation.
+    theirs is (:meth:`of_data`) before it is minimised. The first validation batch warns where it is more than half
+    of the change between frames, or of the residual of zeros, as in other units than those of the equation.
 
     Args:
         equation: The equation; ``None``: that of the data, if an equation has made them.
@@ -80,6 +80,9 @@ class EquationResidual(Loss):
 
     def of_frames(self, frames: Float[Tensor, "batch time field *grid"], known: Comparison) -> Float[Tensor, ""]:
         """Return the loss of frames that follow a history."""
+        return self._mean_square(frames, known, None if self._spec is None else self._spec.time_step)
+
+    def _mean_square(self, frames: Tensor, known: Comparison, time_step: float | None) -> Tensor:
         if self.equation is None or self._spec is None:
             raise ValueError("EquationResidual needs an equation and the description of the data: call bind first")
         spec, history = self._spec, known.history.to(frames.dtype)
@@ -90,7 +93,7 @@ class EquationResidual(Loss):
                 constants=dict(zip(spec.constant_fields, known.constants.to(frames.dtype).unbind(dim=1), strict=True)),
                 scalars=dict(zip(spec.scalars, known.scalars.to(frames.dtype).unbind(dim=1), strict=True)),
                 n_known=history.shape[1],
-                time_step=spec.time_step,
+                time_step=time_step,
                 derivatives=self._on_grid(tuple(frames.shape[3:])),
             )
         )
@@ -109,14 +112,18 @@ class EquationResidual(Loss):
         raise ValueError("EquationResidual needs more than a prediction and a target: a module calls compare")
 
     def _check_data(self, target: Tensor, known: Comparison) -> None:
-        """Warn of data that solve the equation no better than nothing happening does."""
-        nothing = known.history[:, -1:].to(target) if known.history.shape[1] else torch.zeros_like(target[:, :1])
-        of_data, of_nothing = self.of_frames(target, known), self.of_frames(nothing.expand_as(target), known)
-        if of_data >= of_nothing and of_data > 1e-8:
-            still = "standing still" if known.history.shape[1] else "a field of zeros"
+        """Warn of data that leave a residual nearly as large as what the equation is to explain."""
+        is_steady = known.history.shape[1] == 0
+        of_data = self.of_frames(target, known).sqrt().item()
+        if is_steady:
+            of_nothing = self.of_frames(torch.zeros_like(target), known).sqrt().item()
+        else:
+            of_nothing = self._mean_square(target, known, 0.0).sqrt().item()
+        if of_data > 0.5 * of_nothing and of_data > 1e-4:
+            beside = "that of a field of zeros" if is_steady else "the change between frames"
             rank_zero_warn(
-                f"EquationResidual: the data leave a residual of {of_data.sqrt().item():.3g}, no less than "
-                f"{of_nothing.sqrt().item():.3g} of {still}: check that fields, time and scalars are in the units of "
+                f"EquationResidual: the data leave a residual of {of_data:.3g}, more than half of {beside}, "
+                f"{of_nothing:.3g}: check that fields, time and scalars are in the units of "
                 f"{type(self.equation).__name__}, and that frames and points are close enough for its residual"
             )
 

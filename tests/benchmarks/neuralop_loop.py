@@ -14,8 +14,8 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from fno_lightning.data import FieldDataModule
-from fno_lightning.data.loading import read_batch
 from fno_lightning.data.batch import Split
+from fno_lightning.data.loading import read_batch
 
 
 def train(data: FieldDataModule, network: dict[str, Any], epochs: int) -> dict[str, float]:

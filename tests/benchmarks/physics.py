@@ -6,9 +6,9 @@
 Every training is that of a configuration with another loss and number of samples. All have the same time: as many
 optimizer steps as take ``--seconds`` of one thread at the time of a step of this loss, measured once (``steps.json`` in
 the folder). Printed are the relative L2 error on the test split (over all frames), the root mean square of the residual
-there, beside that of the data, steps and milliseconds of a step; mean and standard deviation over the seeds. Trainings
-by data alone are refined too: the errors of forecasts that PhysicsRefinement fine-tunes, and its CPU seconds for each
-forecast. Results are kept in the folder, so that an interrupted run goes on.
+there, beside that of the data, steps and milliseconds of a step; mean and standard deviation over the seeds. Networks
+of the fewest samples are refined too: the errors of forecasts that PhysicsRefinement fine-tunes, and its CPU seconds
+for each forecast. Results are kept in the folder, so that an interrupted run goes on.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import argparse
 import json
 import sys
 import time
+from itertools import pairwise
 from pathlib import Path
 from statistics import mean, median, pstdev
 from typing import Any
@@ -41,7 +42,7 @@ NAMES = {
     "poisson_physics_informed": ("data", "equation"),
 }
 """Configurations and the losses that they are trained with."""
-REFINEMENT = {"n_iterations": 50, "lr": 1e-3}
+REFINEMENT = {"n_iterations": 100, "lr": 1e-3}
 """Of a forecast."""
 N_TIMED = 40
 """Steps whose median time is that of a step."""
@@ -139,7 +140,7 @@ def step_time(name: str, kind: str, options: argparse.Namespace) -> float:
     if key not in times:
         trained = session(name, kind, min(options.samples), 0, N_TIMED + 5, options)
         ends = callback(trained, "StepClock").times[4:]
-        times[key] = median(after - before for before, after in zip(ends, ends[1:], strict=False))
+        times[key] = median(after - before for before, after in pairwise(ends))
         file.write_text(json.dumps(times))
     return times[key]
 
@@ -155,8 +156,13 @@ def result(name: str, kind: str, samples: int, seed: int, options: argparse.Name
     times = callback(trained, "StepClock").times
     errors = tested(trained)
     residuals = callback(trained, "MeanResidual").roots()
-    found = {"steps": steps, "seconds": times[-1] - times[0], "residual": residuals[0], "of data": residuals[1]} | errors
-    if kind == "data":
+    found = {
+        "steps": steps,
+        "seconds": times[-1] - times[0],
+        "residual": residuals[0],
+        "of data": residuals[1],
+    } | errors
+    if samples == min(options.samples):
         refinement = PhysicsRefinement(**REFINEMENT)
         trained.trainer.callbacks.append(refinement)
         begin = time.process_time()
@@ -193,8 +199,8 @@ def table(runs: dict[tuple[str, int, str], list[dict[str, Any]]]) -> str:
         lines.append(f"| {name} | {samples} | {kind} | {' | '.join(cells)} |")
     for name in dict.fromkeys(name for name, *_ in runs):
         first = next(of_seeds[0] for key, of_seeds in runs.items() if key[0] == name)
-        for baseline in (key for key in ("persistence", "mean") if key in first):
-            lines.append(f"| {name} | | {baseline} | {first[baseline]:.3g} | | | | | |")
+        baselines = [key for key in ("persistence", "mean") if key in first]
+        lines += [f"| {name} | | {baseline} | {first[baseline]:.3g} | | | | | |" for baseline in baselines]
         lines.append(f"| {name} | | solutions | 0 | {first['of data']:.2g} | | | | |")
     return "\n".join(lines)
 
