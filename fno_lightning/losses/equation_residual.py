@@ -161,8 +161,8 @@ def _require_same_domain(equation: PDE, spec: FieldSpec) -> None:
     if not same or (spec.boundaries and list(spec.periodic) != wraps):
         raise ValueError(
             f"{type(equation).__name__} is an equation on axes {_domain(own, wraps)}, but the data have axes "
-            f"{_domain(lengths, spec.periodic)}: its residual would be wrong; bring the data into its units, or state "
-            "the equation of yours (Equation)"
+            f"{_domain(lengths, spec.periodic)}: its residual would be wrong; name the equation of these data, "
+            "in their units"
         )
 
 
