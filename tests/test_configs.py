@@ -30,6 +30,8 @@ EQUATIONS = {
         "frame_interval": 0.02,
         "refinement": 1,
     },
+    "burgers_physics_informed": {"resolution": [32], "viscosities": 0.1, "refinement": 1},
+    "burgers_physics_and_data": {"resolution": [32], "viscosities": 0.1, "refinement": 1},
     "euler_multi_quadrants": {"gammas": [1.4], "n_frames": 12, "compile": False},
     "gray_scott": {"rates": [[0.03, 0.062]], "n_frames": 12, "frame_interval": 2.0, "refinement": 4},
     "helmholtz": {"resolution": [32, 32]},
@@ -42,6 +44,7 @@ EQUATIONS = {
         "frame_interval": 0.2,
     },
     "poisson": {"resolution": [32, 32]},
+    "poisson_physics_informed": {"resolution": [16, 16]},
     "shallow_water": {"coriolis_parameters": [5.0], "n_frames": 12, "scale": 0.6, "hyperviscosity": 1e-5},
     "shear_flow": {
         "resolution": [16, 32],

@@ -1,5 +1,6 @@
 """The documents say what the code does: worked examples run, floors and links exist."""
 
+import importlib
 import importlib.util
 import re
 import shlex
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from fno_lightning.cli import main
+from fno_lightning.config_files import shipped_configs
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -73,3 +75,17 @@ def test_links_lead_somewhere(page):
 
 def test_the_readme_is_short():
     assert len((ROOT / "README.md").read_text().splitlines()) <= 150
+
+
+def test_the_parts_of_a_training_are_where_the_guide_says():
+    page = (ROOT / "docs" / "guide.md").read_text()
+    table = page.partition("## Parts of a training")[2].partition("\n## ")[0]
+    paths = re.findall(r"`((?:losses|pdes|derivatives|callbacks|modules)\.\w+)`", table)
+    assert len(paths) > 20
+    for path in paths:
+        room, name = path.split(".")
+        assert hasattr(importlib.import_module(f"fno_lightning.{room}"), name), path
+    for config in re.findall(r"--config (\w+)", table):
+        assert config in shipped_configs()
+    methods = {"EquationResidual", "SoftAdapt", "ReLoBRaLo", "InverseGradientNorm", "ByField", "WeightedSum"}
+    assert methods <= {path.split(".")[1] for path in paths}

@@ -71,6 +71,8 @@ def finite_difference_matrix(
             f"expected a derivative of at least the first order with an even accuracy, got order={order} with "
             f"accuracy={accuracy}"
         )
+    if len(x) < 2:
+        raise ValueError(f"a derivative needs at least 2 points, but the axis has {len(x)}")
     gaps = np.diff(x if period is None else np.append(x, x[0] + period))
     if not (gaps > 0).all():
         raise ValueError("the points of a derivative must ascend, each once, and lie within the period if there is one")

@@ -140,10 +140,27 @@ class FieldLoss(Loss):
     ) -> Float[Tensor, "batch time field"]:
         """Return the error of each sample, at each time, in each field."""
 
+    def require_same_shape(self, prediction: Tensor, target: Tensor) -> None:
+        """Check what is compared.
+
+        Raises:
+            ValueError: if the shapes differ, which would be broadcast, or there is nothing to compare.
+        """
+        if prediction.shape != target.shape or prediction.numel() == 0:
+            raise ValueError(
+                f"{type(self).__name__} compares fields of one shape that are not empty, got a prediction "
+                f"{tuple(prediction.shape)} and a target {tuple(target.shape)}"
+            )
+
     def forward(
         self, prediction: Float[Tensor, "batch time field *grid"], target: Float[Tensor, "batch time field *grid"]
     ) -> Float[Tensor, ""]:
-        """Return the mean error, or the sum."""
+        """Return the mean error, or the sum.
+
+        Raises:
+            ValueError: if the shapes differ, which would be broadcast, or there is nothing to compare.
+        """
+        self.require_same_shape(prediction, target)
         errors = self.errors(prediction, target)
         if not self.is_weighted:
             return errors.mean() if self.reduction == "mean" else errors.sum()

@@ -23,4 +23,5 @@ class MSE(FieldLoss):
         self, prediction: Float[Tensor, "batch time field *grid"], target: Float[Tensor, "batch time field *grid"]
     ) -> Float[Tensor, ""]:
         """Return the mean square error."""
+        self.require_same_shape(prediction, target)
         return super().forward(prediction, target) if self.is_weighted else (prediction - target).square().mean()

@@ -1,5 +1,6 @@
 """Steady linear equations with constant coefficients on the periodic unit square."""
 
+import math
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -112,8 +113,14 @@ def linear_error(
     coefficients: Coefficients,
     box: PeriodicBox,
 ) -> Float[Tensor, "batch x y"]:
-    """Return operator times solution minus source, on the grid."""
-    return box.inverse(symbol(coefficients, box) * box.transform(solution)) - source
+    """Return operator times solution minus source, on the grid.
+
+    Where the symbol vanishes, the part of the solution is to be 0, as in :func:`solve_linear`: it counts as much as
+    that of the longest waves. Without it, no residual would see the mean of a solution of Poisson's equation.
+    """
+    factors = symbol(coefficients, box)
+    longest = (2 * math.pi) ** 2 * (coefficients.diffusion_xx + coefficients.diffusion_yy) / 2
+    return box.inverse(torch.where(factors == 0, longest.view(-1, 1, 1), factors) * box.transform(solution)) - source
 
 
 def symbol(coefficients: Coefficients, box: PeriodicBox) -> Tensor:

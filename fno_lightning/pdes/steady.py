@@ -79,7 +79,7 @@ class SteadyPDE(PDE):
         raise NotImplementedError(f"{type(self).__name__} states no residual: override discrete_residual")
 
     def residual(self, solution: TrialSolution) -> Residual:
-        """Return the discrete residual; its scale is the root mean square of the right-hand side."""
+        """Return the discrete residual; its scale is the root mean square of the right-hand side, 1 where that is 0."""
         (field,) = named(solution.fields, (self.solution_name,), "fields")
         if field.shape[1] != 1 or solution.time_step is not None:
             raise ValueError(f"{type(self).__name__} is an equation without time, but the data have several frames")

@@ -299,3 +299,21 @@ def test_what_does_not_go_with_it_is_refused(data, make_trainer, tmp_path):
     trainer.strategy.__class__ = FSDPStrategy
     with pytest.raises(ValueError, match="needs whole weights on each device, but FSDPStrategy divides them"):
         IncrementalModes(4).setup(trainer, other, "fit")
+
+
+@pytest.mark.parametrize("start", [4, 20])
+@pytest.mark.parametrize("by_gradient", [False, True])
+def test_modes_beyond_those_of_the_grid_change_nothing(data, make_trainer, start, by_gradient):
+    """As where coarser grids are trained on too: a grid of 12 x 10 points has no waves beyond its own."""
+    module = make_module(data, n_modes=(24, 24))
+    batch = next(iter(data.val_dataloader()))
+    growing = IncrementalModesByGradient(start, 20, threshold=1.0) if by_gradient else EveryEpoch(start, 20)
+    trainer = make_trainer(growing, max_epochs=3)
+    trainer.fit(module, data)
+    assert start == 20 or max(growing.n_modes) == 24
+    forecast = module(*batch[:3], 1).detach()
+    for layer in spectral_layers(module.network).values():
+        layer.keep_modes([12, 10])
+    torch.testing.assert_close(module(*batch[:3], 1).detach(), forecast)
+    assert forecast.isfinite().all()
+    assert all(values.isfinite().all() for values in module.parameters())

@@ -59,6 +59,8 @@ def test_polynomials_are_exact_up_to_the_ends():
 @pytest.mark.parametrize(
     ("points", "options", "message"),
     [
+        ([0.0], {}, "needs at least 2 points, but the axis has 1"),
+        ([0.0], {"period": 1.0}, "needs at least 2 points, but the axis has 1"),
         ([0.0, 1.0], {}, "needs 3 points, but the axis has 2: choose a smaller accuracy or a finer grid"),
         (range(5), {"order": 2, "accuracy": 4}, "needs 6 points, but the axis has 5"),
         (range(4), {"accuracy": 4, "period": 4.0}, "needs 5 points, but the axis has 4"),

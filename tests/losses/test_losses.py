@@ -215,3 +215,15 @@ def test_a_mixed_precision_prediction_keeps_its_gradient():
     for loss in LOSSES:
         loss(prediction, target).backward()
         assert prediction.grad.dtype == torch.bfloat16
+
+
+@pytest.mark.parametrize("loss", LOSSES, ids=NAMES)
+def test_the_mean_over_nothing_is_refused(loss):
+    with pytest.raises(ValueError, match=r"compares fields of one shape that are not empty, got a prediction \(0, 1, "):
+        loss(*torch.zeros(2, 0, 1, 1, 8, 8))
+
+
+def test_fields_that_would_be_broadcast_are_refused():
+    """As the shapes of all losses are, and here even without the check of annotations in the tests."""
+    with pytest.raises(ValueError, match=r"got a prediction \(2, 1, 1, 8\) and a target \(1, 1, 1, 8\)"):
+        MSE().require_same_shape(torch.zeros(2, 1, 1, 8), torch.zeros(1, 1, 1, 8))

@@ -44,7 +44,7 @@ class Conductances(NamedTuple):
 
 
 def harmonic_faces(permeability: Float[Tensor, "batch x y"]) -> FaceCoefficients:
-    """Return harmonic means of the two adjacent cells; a cell's own value on the boundary.
+    """Return harmonic means of the two adjacent cells, 0 between impermeable ones; a cell's own value on the boundary.
 
     They make the flow exact in one dimension for coefficients that are constant in each cell.
     """
@@ -54,7 +54,8 @@ def harmonic_faces(permeability: Float[Tensor, "batch x y"]) -> FaceCoefficients
 def _harmonic_means(k: Tensor, axis: int) -> Tensor:
     n = k.shape[axis]
     lower, upper = k.narrow(axis, 0, n - 1), k.narrow(axis, 1, n - 1)
-    inner = 2 * lower * upper / (lower + upper)
+    total = lower + upper
+    inner = 2 * lower * upper / torch.where(total == 0, 1.0, total)
     return torch.cat([k.narrow(axis, 0, 1), inner, k.narrow(axis, n - 1, 1)], dim=axis)
 
 

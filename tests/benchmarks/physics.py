@@ -1,0 +1,257 @@
+"""Errors of trainings by data, by the equation, and by both, after the same time.
+
+    python -m tests.benchmarks.physics [--seeds 0 1 2] [--seconds 10] [--samples 32 512] [--folder runs/physics]
+    python -m tests.benchmarks.physics --kinds SoftAdapt ReLoBRaLo InverseGradientNorm --samples 32
+
+Every training is that of a configuration with another loss and number of samples. All have the same time: as many
+optimizer steps as take ``--seconds`` of one thread at the time of a step of this loss, measured once, in turns with
+steps of the data's (``steps.json`` in the folder). Printed are the relative L2 error on the test split (over all
+frames), the root mean square of the residual there, beside that of the data, steps and milliseconds of a step; mean and
+standard deviation over the seeds. Networks of the fewest samples are refined too: the errors of forecasts that
+PhysicsRefinement fine-tunes, and its CPU seconds for each forecast. Results are kept in the folder, so that an
+interrupted run goes on.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from itertools import pairwise
+from pathlib import Path
+from statistics import mean, median, pstdev
+from typing import Any
+
+import torch
+import yaml
+from lightning.pytorch import Callback, LightningModule, Trainer
+
+from fno_lightning.callbacks import PhysicsRefinement
+from fno_lightning.cli import FNOCLI
+from fno_lightning.cli import main as command_line
+from fno_lightning.config_files import find_config, read_config
+from fno_lightning.data import Batch
+from fno_lightning.losses import Comparison, EquationResidual
+
+DATA, EQUATION = "fno_lightning.losses.RelativeL2", "fno_lightning.losses.EquationResidual"
+BALANCED = ("SoftAdapt", "ReLoBRaLo", "InverseGradientNorm")
+KINDS = ("data", "data and equation", "equation")
+NAMES = {
+    "burgers_physics_and_data": KINDS + BALANCED,
+    "darcy_physics_and_data": KINDS + BALANCED,
+    "poisson_physics_informed": ("data", "equation"),
+}
+"""Configurations and the losses that they are trained with."""
+REFINEMENT = {"n_iterations": 100, "lr": 1e-3}
+"""Of a forecast."""
+N_TIMED, N_ROUNDS = 30, 3
+"""Steps that are timed in a round, and rounds."""
+
+
+def loss_of(kind: str, settings: dict[str, Any]) -> dict[str, Any]:
+    """Return the loss of a kind of training; the sum of both is that of the configuration."""
+    if kind == "data":
+        return {"class_path": DATA}
+    if kind == "equation":
+        return {"class_path": EQUATION}
+    own: dict[str, Any] = settings["model"]["init_args"]["loss"]
+    if kind == "data and equation":
+        return own
+    losses = own["init_args"]["losses"]
+    return {"class_path": f"fno_lightning.losses.{kind}", "init_args": {"losses": losses}}
+
+
+class StepClock(Callback):
+    """CPU seconds at the end of each training step."""
+
+    def __init__(self) -> None:
+        self.times: list[float] = []
+
+    def on_train_batch_end(self, *_: Any) -> None:
+        """Note the time."""
+        self.times.append(time.process_time())
+
+
+class MeanResidual(Callback):
+    """Mean square of the residual of predictions and of targets of a test."""
+
+    def __init__(self) -> None:
+        self.residual = EquationResidual()
+        self.values: list[tuple[float, float]] = []
+
+    def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Take the equation of the data."""
+        self.residual.bind(pl_module.spec)
+        self.residual.take_equation(trainer.datamodule.equation)
+        self.values = []
+
+    def on_test_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Batch, *_: Any
+    ) -> None:
+        """Add a batch."""
+        both = outputs["prediction"], batch.target
+        known = Comparison(lambda _: both, batch.history, batch.constants, batch.scalars)
+        self.values.append((self.residual.compare(known).item(), self.residual.of_data(known).item()))
+
+    def roots(self) -> list[float]:
+        """Return the root mean squares of the residuals of predictions and of targets."""
+        return [mean(values) ** 0.5 for values in zip(*self.values, strict=True)]
+
+
+def session(name: str, kind: str, samples: int, seed: int, steps: int, options: argparse.Namespace) -> FNOCLI:
+    """Train for a number of steps."""
+    folder = Path(options.folder) / f"{name}-{kind.replace(' ', '-')}-{samples}-{seed}"
+    folder.mkdir(parents=True, exist_ok=True)
+    settings = read_config(find_config(name))
+    settings["seed_everything"] = seed
+    settings["model"]["init_args"]["loss"] = loss_of(kind, settings)
+    settings["data"]["init_args"] |= {"base_path": options.data, "n_train": samples}
+    settings["trainer"] = {
+        "max_epochs": -1,
+        "max_steps": steps,
+        "limit_val_batches": 0,
+        "enable_progress_bar": False,
+        "enable_model_summary": False,
+        "enable_checkpointing": False,
+        "logger": False,
+        "default_root_dir": str(folder),
+        "callbacks": [
+            {"class_path": "fno_lightning.callbacks.OneStepErrors"},
+            {"class_path": "tests.benchmarks.physics.StepClock"},
+            {"class_path": "tests.benchmarks.physics.MeanResidual"},
+        ],
+    }
+    config = folder / "config.yaml"
+    config.write_text(yaml.safe_dump(settings))
+    return command_line(["fit", "--config", str(config)])
+
+
+def callback(trained: FNOCLI, name: str) -> Any:
+    """Return the callback of a class of this file, which the command line knows by its path."""
+    (found,) = (c for c in trained.trainer.callbacks if type(c).__name__ == name)
+    return found
+
+
+def step_time(name: str, kind: str, options: argparse.Namespace) -> float:
+    """Return the CPU seconds of a step, measured once.
+
+    Those of a loss other than the data's follow from the ratio of both in the same round, in which other programs slow
+    down both alike: the median over the rounds.
+    """
+    file = Path(options.folder) / "steps.json"
+    times: dict[str, float] = json.loads(file.read_text()) if file.is_file() else {}
+    if f"{name}, {kind}" not in times:
+        if kind == "data":
+            found = min(timed(name, kind, options) for _ in range(N_ROUNDS))
+        else:
+            ratios = [timed(name, kind, options) / timed(name, "data", options) for _ in range(N_ROUNDS)]
+            found = median(ratios) * step_time(name, "data", options)
+            times |= json.loads(file.read_text())
+        times[f"{name}, {kind}"] = found
+        file.write_text(json.dumps(times))
+    return times[f"{name}, {kind}"]
+
+
+def timed(name: str, kind: str, options: argparse.Namespace) -> float:
+    """Return the median CPU seconds of a few steps."""
+    ends = callback(session(name, kind, min(options.samples), 0, N_TIMED, options), "StepClock").times
+    return median(after - before for before, after in pairwise(ends[4:]))
+
+
+def result(name: str, kind: str, samples: int, seed: int, options: argparse.Namespace) -> dict[str, Any]:
+    """Train and test, unless that is done already."""
+    folder = Path(options.folder) / f"{name}-{kind.replace(' ', '-')}-{samples}-{seed}"
+    file = folder / f"result-{options.seconds:g}.json"
+    if file.is_file():
+        return dict(json.loads(file.read_text()))
+    steps = round(options.seconds / step_time(name, kind, options))
+    trained = session(name, kind, samples, seed, steps, options)
+    times = callback(trained, "StepClock").times
+    errors = tested(trained)
+    residuals = callback(trained, "MeanResidual").roots()
+    found = {
+        "steps": steps,
+        "seconds": times[-1] - times[0],
+        "residual": residuals[0],
+        "of data": residuals[1],
+    } | errors
+    if samples == min(options.samples):
+        refinement = PhysicsRefinement(**REFINEMENT)
+        trained.trainer.callbacks.append(refinement)
+        begin = time.process_time()
+        found["refined"] = tested(trained)["error"]
+        found["seconds refined"] = (time.process_time() - begin) / len(trained.datamodule.dataset("test"))
+        found["refined residual"] = callback(trained, "MeanResidual").roots()[0]
+    file.write_text(json.dumps(found))
+    return found
+
+
+def tested(trained: FNOCLI) -> dict[str, float]:
+    """Return the errors of model and baselines on the test split, over all frames."""
+    (values,) = trained.trainer.test(trained.model, datamodule=trained.datamodule, verbose=False)
+    n_frames = trained.datamodule.n_steps_output
+    ending = f"nrmse_0-{n_frames}" if n_frames > 1 else "nrmse"
+    names = {"error": "test", "persistence": "test/persistence", "mean": "test/mean"}
+    return {name: values[f"{path}/{ending}"] for name, path in names.items() if f"{path}/{ending}" in values}
+
+
+def table(runs: dict[tuple[str, int, str], list[dict[str, Any]]]) -> str:
+    """Return the results of trainings and the baselines of each configuration as a table."""
+    lines = [
+        "| configuration | samples | loss | relative L2 | residual | steps | ms a step | refined | s a forecast |",
+        "|---|---:|---|---:|---:|---:|---:|---:|---:|",
+    ]
+    for (name, samples, kind), of_seeds in runs.items():
+        cells = [
+            spread(of_seeds, "error", ".4f"),
+            spread(of_seeds, "residual", ".2g"),
+            f"{of_seeds[0]['steps']}",
+            f"{1e3 * mean(run['seconds'] / run['steps'] for run in of_seeds):.1f}",
+            *(spread(of_seeds, key, ".3g") for key in ("refined", "seconds refined")),
+        ]
+        lines.append(f"| {name} | {samples} | {kind} | {' | '.join(cells)} |")
+    for name in dict.fromkeys(name for name, *_ in runs):
+        first = next(of_seeds[0] for key, of_seeds in runs.items() if key[0] == name)
+        baselines = [key for key in ("persistence", "mean") if key in first]
+        lines += [f"| {name} | | {baseline} | {first[baseline]:.3g} | | | | | |" for baseline in baselines]
+        lines.append(f"| {name} | | solutions | 0 | {first['of data']:.2g} | | | | |")
+    return "\n".join(lines)
+
+
+def spread(runs: list[dict[str, Any]], key: str, digits: str) -> str:
+    """Return mean and standard deviation of what the runs found, or nothing where they did not look for it."""
+    values = [run[key] for run in runs if key in run]
+    return f"{mean(values):{digits}} ± {pstdev(values):{digits}}" if values else ""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--names", nargs="+", default=list(NAMES))
+    parser.add_argument("--kinds", nargs="+", choices=KINDS + BALANCED, default=list(KINDS))
+    parser.add_argument("--samples", nargs="+", type=int, default=[32, 512])
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
+    parser.add_argument("--seconds", type=float, default=10, help="CPU seconds of a training")
+    parser.add_argument("--folder", default="runs/physics")
+    parser.add_argument("--data", default="datasets", help="folder of the data sets")
+    options = parser.parse_args()
+    sys.argv = sys.argv[:1]
+    torch.set_num_threads(1)
+    combinations = [
+        (name, samples, kind)
+        for name in options.names
+        for samples in options.samples
+        for kind in options.kinds
+        if kind in NAMES[name]
+    ]
+    runs: dict[tuple[str, int, str], list[dict[str, Any]]] = {}
+    for seed in options.seeds:
+        for name, samples, kind in combinations:
+            found = result(name, kind, samples, seed, options)
+            runs.setdefault((name, samples, kind), []).append(found)
+            print(f"{name}, {samples} samples, {kind}, seed {seed}: {found}", flush=True)
+    print(table(runs))
+
+
+if __name__ == "__main__":
+    main()
