@@ -13,8 +13,7 @@ from fno_lightning.class_path import import_class
 
 
 def _neuralop(name: str, **arguments: Any) -> nn.Module:
-    network_class = import_class(f"neuralop.models.{name}", nn.Module, "network")
-    network: nn.Module = network_class(**arguments)
+    network: nn.Module = import_class(f"neuralop.models.{name}", nn.Module, "network")(**arguments)
     return network
 
 
@@ -130,7 +129,7 @@ class GINO(nn.Module):
         points = _points(x.shape[2:], x).flatten(0, -2)[None]
         latent = _points(self.latent_grid, x)[None]
         output: Tensor = self.operator(points, latent, points, x=x.flatten(2).mT)
-        return output.mT.unflatten(2, x.shape[2:])
+        return torch.unflatten(output.mT, 2, x.shape[2:])
 
 
 class FNOGNO(nn.Module):
@@ -159,7 +158,7 @@ class FNOGNO(nn.Module):
         """Apply the operator, with the grid as input and as output points."""
         points = _points(x.shape[2:], x)
         output: Tensor = self.operator(points, points.flatten(0, -2), x.movedim(1, -1))
-        return output.mT.unflatten(2, x.shape[2:])
+        return torch.unflatten(output.mT, 2, x.shape[2:])
 
 
 _PLAIN = {"gno_use_open3d": False, "gno_use_torch_scatter": False}
