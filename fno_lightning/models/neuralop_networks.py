@@ -73,9 +73,13 @@ class CODANO(nn.Module):
         **kwargs: Any,
     ) -> None:
         super().__init__()
-        scales = {"per_layer_scaling_factors": [[1] * len(n_modes)] * n_layers}
+        scales: dict[str, Any] = {"per_layer_scaling_factors": [[1] * len(n_modes)] * n_layers}
         scales |= {"attention_scaling_factors": [1] * n_layers}  # it takes the length of these before their defaults
-        lists = {"n_layers": n_layers, "n_modes": [list(n_modes)] * n_layers, "n_heads": [n_heads] * n_layers}
+        lists: dict[str, Any] = {
+            "n_layers": n_layers,
+            "n_modes": [list(n_modes)] * n_layers,
+            "n_heads": [n_heads] * n_layers,
+        }
         self.operator = _neuralop("CODANO", **{**lists, **scales, **kwargs})
         self.head = nn.Linear(in_channels, out_channels)
 

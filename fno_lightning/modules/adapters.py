@@ -106,7 +106,8 @@ def merged_state(network: nn.Module, state: Mapping[str, Tensor], prefix: str) -
         state: State of a module that has the network as a part.
         prefix: Prefix of the network's names there.
     """
-    merged, parts = dict(state), {}
+    merged: dict[str, Tensor] = dict(state)
+    parts: dict[str, Tensor] = {}
     for name in adapted_layers(network, prefix):
         keys = [f"{name}.{key}" for key in (_ORIGINAL, *_FACTORS)]
         parts |= {key: merged.pop(key) for key in keys}
@@ -141,7 +142,7 @@ def adapted_layers(network: nn.Module, prefix: str = "") -> list[str]:
         prefix + name
         for name, module in network.named_modules()
         if parametrize.is_parametrized(module, "weight")
-        and isinstance(module.parametrizations.weight[0], LowRankUpdate)  # type: ignore[union-attr, index]
+        and isinstance(module.parametrizations.weight[0], LowRankUpdate)
     ]
 
 

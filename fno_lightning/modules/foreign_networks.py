@@ -84,3 +84,22 @@ class ChannelsLast(nn.Module):
         """Apply the network."""
         output: Tensor = self.network(x.movedim(1, -1))
         return output.movedim(-1, 1)
+
+
+class FirstChannels(nn.Module):
+    """A network that sees the first channels only.
+
+    Args:
+        network: The network.
+        n_channels: Number of channels that it sees.
+    """
+
+    def __init__(self, network: nn.Module, n_channels: int) -> None:
+        super().__init__()
+        self.network = network
+        self.n_channels = n_channels
+
+    def forward(self, x: Float[Tensor, "batch channel *grid"]) -> Float[Tensor, "batch out_channel *grid"]:
+        """Apply the network."""
+        output: Tensor = self.network(x[:, : self.n_channels])
+        return output

@@ -15,6 +15,7 @@ from fno_lightning.class_path import import_class
 from fno_lightning.modules.base import ForecastModule
 from fno_lightning.modules.foreign_networks import (
     ChannelsLast,
+    FirstChannels,
     known_fault,
     library_arguments,
     require_signature,
@@ -44,6 +45,8 @@ class NetworkModule(ForecastModule):
         network: ``class_path`` and ``init_args`` of the network, plain values only.
         channels_last: Whether input and output of the network are ``(batch, *grid, channel)``; The Well's AFNO, AViT
             and ReFNO are known to be such.
+        show_scalars: Whether the scalars of the data are among the channels of the network; those of The Well's
+            benchmark were trained without.
         **kwargs: See :class:`~fno_lightning.modules.ForecastModule`.
 
     Raises:
@@ -52,7 +55,9 @@ class NetworkModule(ForecastModule):
             hold, so that a checkpoint would be another network; when it is applied, if its output has another shape.
     """
 
-    def __init__(self, network: dict[str, Any], *, channels_last: bool = False, **kwargs: Any) -> None:
+    def __init__(
+        self, network: dict[str, Any], *, channels_last: bool = False, show_scalars: bool = True, **kwargs: Any
+    ) -> None:
         super().__init__(**kwargs)
         require_mapping(network=network)
         unknown = set(network) - {"class_path", "init_args"}
@@ -63,14 +68,18 @@ class NetworkModule(ForecastModule):
         require_signature(self.network_class, self.network_path)
         self.network_arguments: Mapping[str, Any] = plain(network.get("init_args") or {}, "network.init_args")
         self.channels_last = channels_last or takes_channels_last(self.network_class)
+        self.show_scalars = show_scalars
+        if not show_scalars and self.patching is not None:
+            raise ValueError("show_scalars: false does not go with patching: leave one of them out")
         self._is_found_complete = False
         self.register_state_dict_post_hook(_keep_tensors_only)  # type: ignore[no-untyped-call]
 
     def build_network(self) -> nn.Module:
         """Return the named network, with its channels, dimensions and grid filled in from the data."""
-        channels = {"in_channels": self.in_channels, "out_channels": self.out_channels}
+        in_channels = self.in_channels - (0 if self.show_scalars else len(self.spec.scalars))
+        channels = {"in_channels": in_channels, "out_channels": self.out_channels}
         others: dict[str, Any] = {
-            "dim_in": self.in_channels,
+            "dim_in": in_channels,
             "dim_out": self.out_channels,
             "n_spatial_dims": self.spec.n_dims,
             "n_dims": self.spec.n_dims,
@@ -91,7 +100,17 @@ class NetworkModule(ForecastModule):
                 f"{known_fault(self.network_class)}"
             ) from error
         require_registered_layers(network, self.network_path)
-        return ChannelsLast(network) if self.channels_last else network
+        if self.channels_last:
+            network = ChannelsLast(network)
+        return network if self.show_scalars else FirstChannels(network, in_channels)
+
+    @property
+    def named_network(self) -> nn.Module:
+        """The network of the named class, without what is around it."""
+        network = self.network
+        while isinstance(network, ChannelsLast | FirstChannels):
+            network = network.network
+        return network
 
     def on_fit_start(self) -> None:
         """Check, before a training, that its checkpoints will hold all of the network."""
