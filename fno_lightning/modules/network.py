@@ -52,7 +52,8 @@ class NetworkModule(ForecastModule):
     Raises:
         ValueError: if ``network`` names no class that can be imported, or not an ``nn.Module``; if a layer of it lies
             in a list; when training starts, if it computes with tensors that neither its arguments nor its state dict
-            hold, so that a checkpoint would be another network; when it is applied, if its output has another shape.
+            hold, so that a checkpoint would be another network; when a Trainer starts, if its precision does not hold
+            complex weights; when the network is applied, if its output has another shape.
     """
 
     def __init__(
@@ -111,6 +112,18 @@ class NetworkModule(ForecastModule):
         while isinstance(network, ChannelsLast | FirstChannels):
             network = network.network
         return network
+
+    def setup(self, stage: str) -> None:
+        """Refuse, besides, a precision that would keep the real parts of complex weights only."""
+        super().setup(stage)
+        precision = str(self.trainer.precision)
+        if precision in ("16-true", "bf16-true", "64-true") and not isinstance(self.trainer.strategy, SHARDED):
+            weights = self.network.named_parameters()
+            if name := next((name for name, weight in weights if weight.is_complex()), None):
+                raise ValueError(
+                    f"precision={precision} makes real numbers of the complex weights of {self.network_path}, such as "
+                    f"{name}: use 32-true or bf16-mixed"
+                )
 
     def on_fit_start(self) -> None:
         """Check, before a training, that its checkpoints will hold all of the network."""

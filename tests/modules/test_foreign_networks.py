@@ -250,11 +250,22 @@ def test_state_that_training_changes_outside_the_state_dict_is_noticed(data, mak
 def test_what_to_install_for_a_network(class_path, hidden, message, data, monkeypatch):
     monkeypatch.setitem(sys.modules, hidden, None)
     package = class_path.rpartition(".")[0]
-    monkeypatch.delitem(sys.modules, package, raising=False)
+    for loaded in [name for name in sys.modules if name == package or name.startswith(f"{hidden}.")]:
+        monkeypatch.delitem(sys.modules, loaded)
     if hidden == "torch_harmonics":  # without which neuralop leaves the class out
         monkeypatch.setitem(sys.modules, package, types.ModuleType(package))
     with pytest.raises(ValueError, match=message):
         make(data, class_path, {})
+
+
+@pytest.mark.parametrize("precision", ["bf16-true", "16-true", "64-true"])
+def test_a_precision_without_complex_numbers_is_refused(precision, data, make_trainer):
+    module = make(data, "neuralop.models.FNO", FNO)
+    with pytest.raises(
+        ValueError, match=r"real numbers of the complex weights of neuralop.models.FNO, such as fno_bloc"
+    ):
+        make_trainer(max_steps=1, precision=precision).fit(module, data)
+    make_trainer(max_steps=1, precision="bf16-mixed", limit_val_batches=1).fit(module, data)
 
 
 def test_arguments_that_a_network_does_not_take_are_named(data):
