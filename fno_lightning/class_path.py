@@ -2,8 +2,20 @@
 
 from __future__ import annotations
 
+import importlib
 import sys
 from collections.abc import Iterator
+from importlib.util import find_spec
+
+_INSTALLED_BY = {
+    "neuralop": "neuraloperator",
+    "physicsnemo": "nvidia-physicsnemo",
+    "torch_harmonics": "'fno_lightning[spherical]'",
+}
+"""What pip calls a package that is imported by another name, or that only some versions of go with the others."""
+
+_HIDDEN = {"neuralop.models.SFNO": "torch_harmonics", "neuralop.models.LocalNO": "torch_harmonics"}
+"""Classes that a library leaves out without a word where a package is missing, with the package."""
 
 
 def public_path(cls: type) -> str:
@@ -43,9 +55,47 @@ def missing_module(name: str, class_path: str) -> str:
         class_path: Path of the class that was to be imported.
     """
     package = name.partition(".")[0]
-    if package == class_path.partition(".")[0]:
-        return f"there is no {class_path}: no module {name} is installed, or lies in the current directory"
-    return f"{class_path} needs the package {package}, which is not installed: pip install {package}"
+    install = f"pip install {_INSTALLED_BY.get(package, package)}"
+    if package != class_path.partition(".")[0]:
+        return f"{class_path} needs the package {package}, which is not installed: {install}"
+    known = f": {install}" if package in _INSTALLED_BY else ""
+    return f"there is no {class_path}: no module {name} is installed, or lies in the current directory{known}"
+
+
+def import_class(class_path: str, base: type, name: str) -> type:
+    """Import a class by its path.
+
+    Args:
+        class_path: Path of the class.
+        base: Class that it must be derived from.
+        name: Name of the option that holds the path, for messages.
+
+    Raises:
+        ValueError: if it cannot be imported, with what to install where a package is missing, or is another class.
+
+    >>> import_class("collections.OrderedDict", dict, "kind")
+    <class 'collections.OrderedDict'>
+    """
+    module_path, _, class_name = class_path.rpartition(".")
+    try:
+        found = getattr(importlib.import_module(module_path), class_name)
+    except ModuleNotFoundError as error:
+        raise ValueError(f"{name}: {missing_module(error.name or str(error), class_path)}") from error
+    except (ImportError, AttributeError, ValueError) as error:
+        package = _HIDDEN.get(class_path)
+        if package is not None and not _is_installed(package):
+            raise ValueError(f"{name}: {missing_module(package, class_path)}") from error
+        raise ValueError(f"{name} {class_path!r} cannot be imported: {error}") from error
+    if not (isinstance(found, type) and issubclass(found, base)):
+        raise ValueError(f"{name} {class_path!r} is not a {base.__module__.partition('.')[0]}.nn.{base.__name__} class")
+    return found
+
+
+def _is_installed(package: str) -> bool:
+    try:
+        return find_spec(package) is not None
+    except ValueError:  # what hides it has no spec
+        return False
 
 
 def _exports(path: str) -> Iterator[tuple[str, type]]:

@@ -14,6 +14,7 @@ from fno_lightning.callbacks import ErrorTable, IncrementalModesByGradient
 from fno_lightning.cli import main
 from fno_lightning.config_files import read_config, shipped_configs
 from fno_lightning.trainer_options import without_turned_off
+from tests.modules.test_foreign_networks import timm  # noqa: F401 (a fixture)
 
 ROOT = Path(__file__).parents[1]
 CONFIGS = shipped_configs()
@@ -82,15 +83,39 @@ def made_small(name):
     return ["--config", name, "--config", yaml.safe_dump(small)]
 
 
-@pytest.mark.parametrize("network", ["neuralop_fno", "neuralop_tfno", "neuralop_uno"])
-def test_another_network_trains_beside_a_configuration(network, tmp_path, monkeypatch):
+@pytest.fixture(scope="module")
+def flow(tmp_path_factory):
+    """Options of the data that networks of other libraries train on, with which AViT's patches of 16 x 16 points go."""
+    init_args = small_data("trl2d", read_config(CONFIGS["trl2d"])["data"]["init_args"])
+    init_args["pde"]["init_args"]["resolution"] = [16, 32]
+    return init_args | {"base_path": str(tmp_path_factory.mktemp("flow"))}
+
+
+OTHER_NETWORKS = [name for name in CONFIGS if name.startswith(("neuralop_", "well_", "physicsnemo_")) or "unet" in name]
+
+
+@pytest.mark.usefixtures("timm")
+@pytest.mark.filterwarnings("ignore:torch.meshgrid")
+@pytest.mark.parametrize("network", OTHER_NETWORKS)
+def test_another_network_trains_beside_a_configuration(network, flow, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    data = yaml.safe_dump(
-        {"data": {"init_args": small_data("trl2d", read_config(CONFIGS["trl2d"])["data"]["init_args"])}}
-    )
+    if network.startswith("physicsnemo"):
+        pytest.importorskip("physicsnemo")
+    data = yaml.safe_dump({"data": {"init_args": flow}})
     options = ["--trainer.fast_dev_run=true", "--trainer.accelerator=cpu"]
     cli = main(["fit", "--config", "trl2d", "--config", network, "--config", data, *options])
-    assert type(cli.model.network).__module__.startswith("neuralop")
+    class_path = read_config(CONFIGS[network])["model"]["init_args"]["network"]["class_path"]
+    assert type(cli.model.named_network).__name__ == class_path.rpartition(".")[2]
+
+
+def test_fine_tuning_by_adapters_beside_a_configuration(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    small = [*made_small("poisson"), "--trainer.logger=false"]
+    pretrained = main(["fit", *small]).trainer.checkpoint_callback.best_model_path
+    options = ["--config", "adapters", f"--model.init_args.initial_weights={pretrained}"]
+    tuned = main(["fit", *small, *options]).model
+    trained = {name.rpartition(".")[2] for name, weight in tuned.named_parameters() if weight.requires_grad}
+    assert trained == {"up", "down"}
 
 
 def test_a_network_grows_beside_a_configuration(tmp_path, monkeypatch):

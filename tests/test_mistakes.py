@@ -80,12 +80,20 @@ def test_the_parser_knows_all_commands():
 @pytest.mark.parametrize(
     ("args", "message"),
     [
-        ([], "a command is missing, one of fit, validate, test, predict, check, configs, generate, transfer, as in "),
+        (
+            [],
+            "a command is missing, one of fit, validate, test, predict, check, configs, convert, generate, transfer",
+        ),
         (WAVE, "a command is missing, one of fit"),
         (["fti"], "there is no command fti, did you mean fit?"),
         (["cofigs"], "there is no command cofigs, did you mean configs?"),
         (["fit"], "--model and --data must be given, here or in a file, such as --config trl2d"),
         (["generate"], "--data must be given, here or in a file"),
+        (["convert"], "--weights must be given"),
+        (
+            ["convert", "--weights=a", "--output=b"],
+            "weights: a is no file, nor has it model.safetensors",
+        ),
         (["transfer"], "--config must be given"),
         (["check"], "files must be given"),
         (["fit", "wave.yaml"], "wave.yaml is no option, did you mean --config wave.yaml?"),

@@ -34,6 +34,8 @@ class FNOBlock(nn.Module):
         channel_mlp_skip: Connection around convolution and perceptron.
         norm: Normalisation: ``instance_norm``, ``group_norm``, ``layer_norm`` or ``None``.
         activate: Apply σ; the last block of a network leaves it out.
+        final_activation: Apply the second σ, without a perceptron too, as neuralop 2 does; without it and the
+            perceptron a block is that of the first FNOs.
         local: Operator over neighbouring points, beside the convolution; ``None``: none.
         film: Scale and shift, by parameters of each sample, of what the first σ acts on; ``None``: none.
 
@@ -56,6 +58,7 @@ class FNOBlock(nn.Module):
         channel_mlp_skip: SkipName | None = "soft-gating",
         norm: NormName | None = None,
         activate: bool = True,
+        final_activation: bool = True,
         local: nn.Module | None = None,
         film: FiLM | None = None,
     ) -> None:
@@ -76,6 +79,7 @@ class FNOBlock(nn.Module):
         self.mlp_norm = norm_layer(norm, channels) if norm else nn.Identity()
         self.norm = norm
         self.activate = activate
+        self.final_activation = final_activation
         self.tiling = True
 
     def forward(
@@ -126,7 +130,8 @@ class FNOBlock(nn.Module):
             h = self.mlp(h)
         if self.mlp_skip is not None:
             h = h + self.mlp_skip(x)
-        return self._activation(self.mlp_norm(h))
+        h = self.mlp_norm(h)
+        return self._activation(h) if self.final_activation else h
 
     def _activation(self, x: Tensor) -> Tensor:
         return gelu(x) if self.activate else x

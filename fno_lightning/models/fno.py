@@ -55,6 +55,8 @@ class FNO(nn.Module):
         positional_embedding: ``grid`` appends the coordinates of each point to the input; ``None`` does not.
         norm: Normalisation in the blocks: ``instance_norm``, ``group_norm``, ``layer_norm`` or ``None``.
         use_channel_mlp: End each block with a perceptron over the channels.
+        final_activation: Activate at the end of each block but the last, besides before its perceptron; ``False``
+            without perceptrons is the FNO of arXiv:2010.08895 and of neuralop before 1.0.
         channel_mlp_dropout: Dropout in that perceptron.
         channel_mlp_expansion: Hidden channels of that perceptron over ``hidden_channels``.
         channel_mlp_skip: Connection around each block: ``linear``, ``identity``, ``soft-gating`` or ``None``.
@@ -105,6 +107,7 @@ class FNO(nn.Module):
         positional_embedding: Literal["grid"] | None = "grid",
         norm: NormName | None = None,
         use_channel_mlp: bool = True,
+        final_activation: bool = True,
         channel_mlp_dropout: float = 0.0,
         channel_mlp_expansion: float = 0.5,
         channel_mlp_skip: SkipName | None = "soft-gating",
@@ -155,6 +158,7 @@ class FNO(nn.Module):
                 hidden_channels,
                 skip=fno_skip,
                 use_channel_mlp=use_channel_mlp,
+                final_activation=final_activation,
                 channel_mlp_expansion=channel_mlp_expansion,
                 channel_mlp_dropout=channel_mlp_dropout,
                 channel_mlp_skip=channel_mlp_skip,

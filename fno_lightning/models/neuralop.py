@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -40,6 +40,22 @@ _SUPPORTED: dict[str, tuple[Any, ...]] = {
 }
 
 
+class Converted(NamedTuple):
+    """A network of ours that computes what another computes, before it is built."""
+
+    network_class: type[FNO]
+    arguments: dict[str, Any]
+    """Arguments of the class."""
+    state: dict[str, Tensor]
+    """Its state dict."""
+
+    def build(self) -> FNO:
+        """Return the network."""
+        network = self.network_class(**self.arguments)
+        network.load_state_dict(self.state)
+        return network
+
+
 def from_neuralop(source: nn.Module | Mapping[str, Any]) -> FNO:
     """Build the network that computes what a network of neuralop 2.0.0 computes.
 
@@ -55,7 +71,18 @@ def from_neuralop(source: nn.Module | Mapping[str, Any]) -> FNO:
     Raises:
         ValueError: if the entry ``_metadata`` is missing or names an option that our networks do not have.
     """
-    state_dict = source.state_dict() if isinstance(source, nn.Module) else source
+    return converted_neuralop(source.state_dict() if isinstance(source, nn.Module) else source).build()
+
+
+def converted_neuralop(state_dict: Mapping[str, Any]) -> Converted:
+    """Translate a state dict of neuralop's, see :func:`from_neuralop`.
+
+    Args:
+        state_dict: State dict with the entry ``_metadata``.
+
+    Raises:
+        ValueError: as :func:`from_neuralop`.
+    """
     if "_metadata" not in state_dict:
         raise ValueError(
             "the neuralop state dict has no entry '_metadata', which holds the network's arguments: build an FNO with "
@@ -73,10 +100,9 @@ def from_neuralop(source: nn.Module | Mapping[str, Any]) -> FNO:
     factorization = arguments.get("factorization", "tucker" if is_tfno else None)
     if factorization is not None and factorization.lower() != "dense":
         settings["factorization"] = factorization.lower()
-        settings["rank"] = _rank(state_dict, settings["factorization"])
-    network = (TFNO if is_tfno and "factorization" in settings else FNO)(**settings)
-    network.load_state_dict(convert_neuralop_state_dict(state_dict, settings["n_modes"]))
-    return network
+        settings["rank"] = low_rank(state_dict, settings["factorization"])
+    network_class = TFNO if is_tfno and "factorization" in settings else FNO
+    return Converted(network_class, settings, convert_neuralop_state_dict(state_dict, settings["n_modes"]))
 
 
 def convert_neuralop_state_dict(state_dict: Mapping[str, Any], n_modes: Sequence[int]) -> dict[str, Tensor]:
@@ -103,7 +129,8 @@ def _check(arguments: Mapping[str, Any]) -> None:
             raise ValueError(f"cannot convert a neuralop network with {name}={arguments[name]!r}: expected {expected}")
 
 
-def _rank(state_dict: Mapping[str, Any], factorization: str) -> int | tuple[int, ...]:
+def low_rank(state_dict: Mapping[str, Any], factorization: str) -> int | tuple[int, ...]:
+    """Return the rank of the weights of a state dict, as a network of ours takes it."""
     weight = "fno_blocks.convs.0.weight."
     if factorization == "tucker":
         return tuple(state_dict[weight + "core"].shape)

@@ -1,5 +1,6 @@
 """LightningModules that forecast fields."""
 
+from fno_lightning.modules.adapters import LowRankAdapters
 from fno_lightning.modules.base import ForecastModule
 from fno_lightning.modules.fno import FFNOModule, FNOModule, TFNOModule
 from fno_lightning.modules.muon import MuonAdamW
@@ -14,6 +15,7 @@ __all__ = [
     "FFNOModule",
     "FNOModule",
     "ForecastModule",
+    "LowRankAdapters",
     "MultigridPatching",
     "MuonAdamW",
     "NetworkModule",

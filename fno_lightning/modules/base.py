@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import IO, Any, ClassVar, Literal, Self, get_args
 
 import torch
-from lightning.pytorch.callbacks import LearningRateFinder
+from lightning.pytorch.callbacks import LearningRateFinder, WeightAveraging
 from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
 from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities import rank_zero_info, rank_zero_warn
@@ -32,6 +32,7 @@ from fno_lightning.layers import reduced_modes, restore_modes
 from fno_lightning.losses import Loss, LossSum
 from fno_lightning.metrics import VRMSE, LogName
 from fno_lightning.metrics.log_name import Stage
+from fno_lightning.modules.adapters import LowRankAdapters, adapted_state, merged_state
 from fno_lightning.modules.checkpointing import ActivationCheckpointing, checkpoint_activations
 from fno_lightning.modules.compatibility import (
     check_axes,
@@ -40,7 +41,14 @@ from fno_lightning.modules.compatibility import (
     require_same_fields,
     require_same_history,
 )
-from fno_lightning.modules.initial_weights import freeze_parts, load_weights, read_weights, require_same_options
+from fno_lightning.modules.initial_weights import (
+    NETWORK,
+    freeze_parts,
+    load_weights,
+    read_weights,
+    require_same_options,
+)
+from fno_lightning.modules.lazy_network import SHARDED
 from fno_lightning.modules.loaders import ByLoader, evaluated_loaders
 from fno_lightning.modules.normalization import LogScalars, Normalization
 from fno_lightning.modules.optimizers import default_optimizer, set_learning_rate
@@ -66,6 +74,7 @@ _RUN_TIME_ARGUMENTS = (
     "initial_weights",
     "refit_normalization",
     "freeze",
+    "adapters",
 )
 
 
@@ -87,7 +96,7 @@ class ForecastModule(RolloutTraining):
     hyper-parameters and must be plain values; a checkpoint then reloads without data and without
     arguments, and takes and returns physical units. The other arguments (``loss``, ``unrolling``, ``input_noise``,
     ``optimizer``, ``lr_scheduler``, ``lr_interval``, ``lr_frequency``, ``compile``, ``activation_checkpointing``,
-    ``initial_weights``, ``refit_normalization`` and ``freeze``) are choices of a run and are not stored.
+    ``initial_weights``, ``refit_normalization``, ``freeze`` and ``adapters``) are choices of a run and are not stored.
 
     Fields are normalised in their own precision, float64 where the data are, and only then cast to that of the weights.
     Fields that do not vary in the train split are predicted as their mean, and left out of means over the fields.
@@ -140,6 +149,8 @@ class ForecastModule(RolloutTraining):
             network. Unlike ``fit --ckpt_path``, which continues a training, it takes nothing else over.
         refit_normalization: Take the statistics of the new data although ``initial_weights`` bring a normalisation.
         freeze: Names of parts of the network that are not trained, e.g. ``lifting`` or ``blocks.0``.
+        adapters: Train low-rank updates of the layers over the channels, and nothing else, from ``initial_weights`` on;
+            see :class:`~fno_lightning.modules.LowRankAdapters`.
         activations: Former name of ``activation_checkpointing`` (``keep``: ``none``; ``recompute``: ``full``).
         steps_per_launch: Former place of ``steps_per_execution``, an argument of
             ``fno_lightning.multistep.MultiStepStrategy``; the command line moves it there.
@@ -148,8 +159,9 @@ class ForecastModule(RolloutTraining):
         ValueError: if the points of the data are not even and the class has ``needs_even_axes``; if ``n_steps_input``
             is negative, or 0 when there is nothing else to predict from; if ``bundle`` is not positive, or
             ``input_noise`` negative, or one of them or ``unrolling`` is given for a steady problem; when training
-            starts, if ``initial_weights`` do not fit, ``freeze`` names no part of the network, or the targets are
-            shorter than a bundle or the ``unrolling``; when a Trainer starts, if its precision cannot hold the fields.
+            starts, if ``initial_weights`` do not fit, ``freeze`` names no part of the network, ``adapters`` have
+            nothing to start from, or the targets are shorter than a bundle or the ``unrolling``; when a Trainer starts,
+            if its precision cannot hold the fields.
     """
 
     run_time_arguments: ClassVar[Sequence[str]] = _RUN_TIME_ARGUMENTS
@@ -178,6 +190,7 @@ class ForecastModule(RolloutTraining):
         initial_weights: str | None = None,
         refit_normalization: bool = False,
         freeze: Sequence[str] = (),
+        adapters: LowRankAdapters | None = None,
         activations: Literal["auto", "keep", "recompute", "offload"] | None = None,
         steps_per_launch: int | None = None,
         **kwargs: Any,
@@ -228,6 +241,10 @@ class ForecastModule(RolloutTraining):
         self.initial_weights = initial_weights
         self.refit_normalization = refit_normalization
         self.freeze_parts = freeze
+        if adapters is not None and freeze:
+            raise ValueError("adapters train nothing but themselves: leave freeze out, adapters.parts chooses layers")
+        self.adapters = adapters
+        self._has_weights = initial_weights is not None
         self._has_started = False
         self._random_state: Mapping[str, Any] | None = None
         self.val_loss, self.test_loss = ByLoader(MeanMetric()), ByLoader(MeanMetric())
@@ -354,9 +371,12 @@ class ForecastModule(RolloutTraining):
         """Load the initial weights, once, and not if a training is resumed; apply a rate that a finder has set."""
         if any(isinstance(callback, LearningRateFinder) for callback in self.trainer.callbacks):  # type: ignore[attr-defined]
             self.trainer.strategy.setup_optimizers(self.trainer)
+        if self.adapters is not None:
+            self._require_adaptable()
         if self.initial_weights is None or self._has_started:
             return
         state, saved, kept_modes = read_weights(self.initial_weights)
+        state = adapted_state(self.network, state, {}, NETWORK)
         self._require_compatible(saved)
         require_same_options(saved, dict(self.hparams), refit_normalization=self.refit_normalization)
         load_weights(self, state, with_normalization=not self.refit_normalization)
@@ -364,6 +384,16 @@ class ForecastModule(RolloutTraining):
             restore_modes(self.network, kept_modes)
         self._has_started = True
         rank_zero_info(f"starting from the weights in {self.initial_weights}")
+
+    def _require_adaptable(self) -> None:
+        if not self._has_weights:
+            raise ValueError(
+                "adapters adapt weights that are trained already: give initial_weights the checkpoint of a training"
+            )
+        if isinstance(self.trainer.strategy, SHARDED):
+            raise ValueError("adapters go with strategies that keep the network whole: use ddp")
+        if any(isinstance(callback, WeightAveraging) for callback in self.trainer.callbacks):  # type: ignore[attr-defined]
+            raise ValueError("adapters do not go with averaged weights: leave out the callback WeightAveraging")
 
     def on_train_start(self) -> None:
         """Let the loss leave out fields that do not vary, of statistics known by now; take up the random numbers."""
@@ -389,6 +419,8 @@ class ForecastModule(RolloutTraining):
     def prepare_network(self, network: nn.Module) -> None:
         """Freeze the parts of a new network that are not trained, and choose what it keeps for the backward pass."""
         freeze_parts(network, self.freeze_parts)
+        if self.adapters is not None:
+            self.adapters.add_to(network)
         checkpoint_activations(network, self.activation_checkpointing)
 
     def configure_model(self) -> None:
@@ -426,11 +458,20 @@ class ForecastModule(RolloutTraining):
         checkpoint["random_state"] = random_state()
         if reduced := reduced_modes(self.network):
             checkpoint["kept_modes"] = reduced
+        if self.adapters is not None and "state_dict" in checkpoint:
+            checkpoint["state_dict"], checkpoint["adapters"] = merged_state(
+                self.network, checkpoint["state_dict"], NETWORK
+            )
         checkpoint.update(with_plain_numbers(checkpoint))
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Refuse a checkpoint whose fields or history are not this module's, and use the modes that it used."""
         self._require_compatible(checkpoint.get("hyper_parameters", {}))
+        self._has_weights = True
+        if self.adapters is not None and "state_dict" in checkpoint:
+            checkpoint["state_dict"] = adapted_state(
+                self.network, checkpoint["state_dict"], checkpoint.get("adapters", {}), NETWORK
+            )
         if self.is_built or "kept_modes" in checkpoint:
             restore_modes(self.network, checkpoint.get("kept_modes", {}))
         self.training_grids.add(_training_grids(checkpoint))

@@ -250,4 +250,19 @@ class FieldForecaster(LazyNetworkModule):
             output: Tensor = self.network(x)
         else:
             output = self.patching(self.network, x, recompute=self.recompute_patches)
+        self._require_shape(output, (len(x), self.out_channels, *x.shape[2:]))
         return torch.unflatten(output, 1, (self.bundle, -1))
+
+    def _require_shape(self, output: object, shape: tuple[int, ...]) -> None:
+        """Check the output of the network: fewer channels would be repeated where it is decoded.
+
+        Raises:
+            ValueError: if it is no tensor, or has another shape.
+        """
+        if isinstance(output, Tensor) and output.shape == shape:
+            return
+        shown = f"shape {tuple(output.shape)}" if isinstance(output, Tensor) else f"type {type(output).__name__}"
+        raise ValueError(
+            f"the output of the network {type(self.network).__name__} has the {shown}, expected {shape}: one tensor "
+            f"(batch, fields of each of {self.bundle} frames, *grid)"
+        )

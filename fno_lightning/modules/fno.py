@@ -31,6 +31,7 @@ class FNOModule(SpectralModule):
             ``patching``, its ``positions`` decide.
         norm: Normalisation in the blocks: ``instance_norm``, ``group_norm``, ``layer_norm`` or ``None``.
         use_channel_mlp: End each block with a perceptron over the channels.
+        final_activation: Activate at the end of each block but the last, besides before its perceptron.
         channel_mlp_dropout: Dropout in that perceptron.
         channel_mlp_expansion: Hidden channels of that perceptron over ``hidden_channels``.
         channel_mlp_skip: Connection around each block: ``linear``, ``identity``, ``soft-gating`` or ``None``.
@@ -72,6 +73,7 @@ class FNOModule(SpectralModule):
         positional_embedding: Literal["grid"] | None = "grid",
         norm: NormName | None = None,
         use_channel_mlp: bool = True,
+        final_activation: bool = True,
         channel_mlp_dropout: float = 0.0,
         channel_mlp_expansion: float = 0.5,
         channel_mlp_skip: SkipName | None = "soft-gating",

@@ -37,8 +37,7 @@ def read_weights(path: PathText) -> tuple[dict[str, Tensor], dict[str, Any], dic
     except pickle.UnpicklingError as error:
         raise ValueError(
             f"initial_weights: {path} holds more than tensors and plain values, which may run any code when it is "
-            "loaded. If you trust it (neuralop's own files are such), convert it once: "
-            "torch.save(fno_lightning.from_neuralop(torch.load(path, weights_only=False)).state_dict(), new_path)"
+            f"loaded. neuralop's own files are such: fno-lightning convert --weights {path} reads them"
         ) from error
     except RuntimeError as error:
         raise ValueError(f"initial_weights: {path} is not a checkpoint, or only a part of one: {error}") from error
