@@ -96,12 +96,14 @@ def _is_capturing() -> bool:
     return torch.cuda.is_available() and torch.cuda.is_current_stream_capturing()
 
 
-def _has_dropout(block: nn.Module) -> bool:
-    def probability(module: nn.Module) -> object:
-        return module.p if isinstance(module, nn.modules.dropout._DropoutNd) else getattr(module, "dropout", 0.0)
+def dropout_probability(module: nn.Module) -> float:
+    """Return the probability with which a module itself drops values: PyTorch's own, or an attribute ``dropout``."""
+    p = module.p if isinstance(module, nn.modules.dropout._DropoutNd) else getattr(module, "dropout", 0.0)
+    return float(p) if isinstance(p, int | float) else 0.0
 
-    found = ((module.training, probability(module)) for module in block.modules())
-    return any(training and isinstance(p, int | float) and p > 0 for training, p in found)
+
+def _has_dropout(block: nn.Module) -> bool:
+    return any(module.training and dropout_probability(module) > 0 for module in block.modules())
 
 
 # not compiled, for hooks on saved tensors are no part of a graph; the network that it calls is
