@@ -87,7 +87,7 @@ class ResolutionErrors(Callback):
         self._errors = {}
         for resolution, data in self._data.items():
             group = resolution_group(resolution)
-            with module.training_grids.quiet():
+            with module.certified_range.quiet():
                 values = self._evaluate(trainer, module, data, group)
             log_reduced(module, values)
             names = {metric: str(LogName("test", metric, group=group)) for metric in self.metrics}

@@ -1,7 +1,10 @@
 """LightningModules that forecast fields."""
 
 from fno_lightning.modules.base import ForecastModule
+from fno_lightning.modules.certified_range import CertifiedRange, OffRangeError
+from fno_lightning.modules.ensemble import EnsembleNetwork
 from fno_lightning.modules.fno import FFNOModule, FNOModule, TFNOModule
+from fno_lightning.modules.forecast_distribution import ForecastDistribution
 from fno_lightning.modules.muon import MuonAdamW
 from fno_lightning.modules.network import NetworkModule
 from fno_lightning.modules.normalization import Normalizer, ZScore
@@ -10,13 +13,17 @@ from fno_lightning.modules.patching import MultigridPatching
 from fno_lightning.modules.uno import UNOModule
 
 __all__ = [
+    "CertifiedRange",
+    "EnsembleNetwork",
     "FFNOModule",
     "FNOModule",
+    "ForecastDistribution",
     "ForecastModule",
     "MultigridPatching",
     "MuonAdamW",
     "NetworkModule",
     "Normalizer",
+    "OffRangeError",
     "TFNOModule",
     "UNOModule",
     "WarmupCosine",

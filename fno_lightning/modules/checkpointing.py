@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from fno_lightning.layers import ChannelMLP, FNOBlock
+from fno_lightning.modules.ensemble import EnsembleNetwork
 
 ActivationCheckpointing: TypeAlias = Literal["auto", "none", "full", "offload"]
 
@@ -24,7 +25,8 @@ def checkpoint_activations(network: nn.Module, mode: ActivationCheckpointing) ->
     Args:
         network: Any network, before it is compiled.
         mode: ``none`` keeps everything; ``auto`` too, except within tiles of points, which are as fast evaluated again;
-            ``full`` keeps only the inputs of each of the :func:`repeated_blocks` and evaluates the block again;
+            ``full`` keeps only the inputs of each of the :func:`repeated_blocks` and evaluates the block again, of an
+            ensemble the input of the network, whose blocks hold the weights of a member while it is evaluated;
             ``offload`` keeps everything in main memory, page-locked if the network is on a CUDA device.
 
     A block that is evaluated again draws the same random numbers and leaves the running statistics of batch norms as
@@ -36,7 +38,7 @@ def checkpoint_activations(network: nn.Module, mode: ActivationCheckpointing) ->
             if isinstance(module, ChannelMLP | FNOBlock):
                 module.tiling = False
     elif mode == "full":
-        for block in repeated_blocks(network):
+        for block in [network] if isinstance(network, EnsembleNetwork) else repeated_blocks(network):
             block.forward = partial(evaluated_again, block, block.forward)
     elif mode == "offload":
         network.forward = partial(_offloaded, network.forward)
