@@ -1,26 +1,26 @@
 r"""Conformal calibration of bands around forecasts of fields.
 
-A band is :math:`\hat u \pm \lambda\, \sigma`, with a forecast :math:`\hat u` and a scale :math:`\sigma > 0` of its error,
-point by point: the spread of an ensemble, the quantile that a network predicts, or a constant. The factor
+A band is :math:`\hat u \pm \lambda\, \sigma`, with a forecast :math:`\hat u` and a scale :math:`\sigma > 0` of its
+error, point by point: the spread of an ensemble, the quantile that a network predicts, or a constant. The factor
 :math:`\lambda` is found from the forecasts of n trajectories that the network was not trained on, apart for each lead
 time and field. If a further trajectory is exchangeable with these n, whatever the network, one of two statements holds
 for it, in the mean over draws of all n + 1 trajectories, for each lead time and field by itself:
 
 ``share=None``
-    the expected share of the points that lie within the band is at least the coverage: conformal risk control, Angelopoulos
-    et al. 2022, arXiv:2208.02814, theorem 1, with the share of the points outside as the loss. Not more than
-    coverage + 2 / (n + 1), where no scores are tied.
+    the expected share of the points that lie within the band is at least the coverage: conformal risk control,
+    Angelopoulos et al. 2022, arXiv:2208.02814, theorem 1, with the share of the points outside as the loss. Not more
+    than coverage + 2 / (n + 1), where no scores are tied.
 
 ``share=s``
-    with a probability of at least the coverage, at least the share s of the points lies within the band: split conformal
-    prediction (Angelopoulos and Bates 2021, arXiv:2107.07511, appendix D) with a quantile over the points as the score of
-    a trajectory, as in Ma et al. 2024, arXiv:2402.01960, section 4; ``share=1`` holds the whole field. Not more than
-    coverage + 1 / (n + 1), where no scores are tied.
+    with a probability of at least the coverage, at least the share s of the points lies within the band: split
+    conformal prediction (Angelopoulos and Bates 2021, arXiv:2107.07511, appendix D) with a quantile over the points as
+    the score of a trajectory, as in Ma et al. 2024, arXiv:2402.01960, section 4; ``share=1`` holds the whole field. Not
+    more than coverage + 1 / (n + 1), where no scores are tied.
 
-A trajectory is the unit that is exchangeable, not a point: points and lead times of one trajectory depend on each other.
-(Gopakumar et al. 2024, arXiv:2408.09881, calibrate each point of the grid by itself, which holds the coverage point by
-point and takes as many factors as points.) Nothing is promised for a given trajectory, a given parameter, or data that
-come from elsewhere.
+A trajectory is the unit that is exchangeable, not a point: points and lead times of one trajectory depend on each
+other. (Gopakumar et al. 2024, arXiv:2408.09881, calibrate each point of the grid by itself, which holds the coverage
+point by point and takes as many factors as points.) Nothing is promised for a given trajectory, a given parameter, or
+data that come from elsewhere.
 """
 
 from __future__ import annotations
@@ -38,7 +38,9 @@ from fno_lightning.devices import held_dtype
 
 _OCTAVES = 24
 _EDGES_IN_OCTAVE = 64
-_EDGES = 2.0 ** (torch.arange(-_OCTAVES * _EDGES_IN_OCTAVE, _OCTAVES * _EDGES_IN_OCTAVE + 1).double() / _EDGES_IN_OCTAVE)
+_EDGES = 2.0 ** (
+    torch.arange(-_OCTAVES * _EDGES_IN_OCTAVE, _OCTAVES * _EDGES_IN_OCTAVE + 1).double() / _EDGES_IN_OCTAVE
+)
 """Factors to choose from without a share, 1 % apart; rounding a factor up keeps the coverage."""
 
 
@@ -203,7 +205,7 @@ class ConformalScores:
 
 
 def _binned(scores: Float[Tensor, "batch time field point"]) -> Float[Tensor, "batch time field bin"]:
-    """Return the share of the points whose scores lie up to each edge, above the one before; the last bin is the rest."""
+    """Return the share of the points with a score up to each edge, above the one before; the last bin is the rest."""
     n_bins, n_points = len(_EDGES) + 1, scores.shape[-1]
     rows = scores.flatten(0, 2)
     bins = torch.bucketize(rows, _EDGES.to(rows))

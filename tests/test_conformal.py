@@ -17,7 +17,9 @@ def draw(n, generator, n_steps=2, n_fields=2):
     growth = torch.arange(1.0, n_steps + 1, dtype=torch.float64).view(1, -1, 1, 1)
     units = torch.tensor([1.0, 100.0], dtype=torch.float64)[:n_fields].view(1, 1, -1, 1)
     noise = torch.randn(n, n_steps, n_fields, N_POINTS, generator=generator, dtype=torch.float64)
-    return (noise + torch.randn(n, n_steps, n_fields, 1, generator=generator, dtype=torch.float64)) * size * growth * units
+    return (
+        (noise + torch.randn(n, n_steps, n_fields, 1, generator=generator, dtype=torch.float64)) * size * growth * units
+    )
 
 
 def calibrated(errors, coverage=0.9, share=None):
@@ -80,7 +82,9 @@ def test_lead_times_that_few_trajectories_reach_have_no_band(share):
     assert bands.n_trajectories.tolist() == [14, 8, 8]
     assert bands.factor.isfinite().all(dim=1).tolist() == [True, False, False]
     assert bands.n_steps == 1
-    assert bands.half_width(torch.ones(1, 5, 2, 4)).isfinite().all(dim=-1)[0].tolist() == [[True] * 2] + [[False] * 2] * 4
+    assert (
+        bands.half_width(torch.ones(1, 5, 2, 4)).isfinite().all(dim=-1)[0].tolist() == [[True] * 2] + [[False] * 2] * 4
+    )
 
 
 @pytest.mark.parametrize("share", [None, 0.9])
@@ -121,7 +125,9 @@ def test_bands_are_plain_values_in_a_checkpoint(tmp_path):
     )
 
 
-@pytest.mark.parametrize(("coverage", "share", "named"), [(90, None, "coverage"), (0, 0.9, "coverage"), (0.9, 1.2, "share")])
+@pytest.mark.parametrize(
+    ("coverage", "share", "named"), [(90, None, "coverage"), (0, 0.9, "coverage"), (0.9, 1.2, "share")]
+)
 def test_what_is_no_share_is_refused(coverage, share, named):
     with pytest.raises(ValueError, match=f"{named} is"):
         ConformalScores(coverage, share)

@@ -77,8 +77,8 @@ class IncrementalModes(Callback):
             )
         if stage == "fit" and getattr(pl_module, "ensemble_size", None) is not None:
             raise ValueError(
-                f"{type(self).__name__} counts the modes of a layer by the axes of its weight, but those of an ensemble "
-                "have one more: leave it or ensemble_size out"
+                f"{type(self).__name__} counts the modes of a layer by the axes of its weight, but those of an "
+                "ensemble have one more: leave it or ensemble_size out"
             )
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:

@@ -102,8 +102,8 @@ class ResolutionErrors(Callback):
     ) -> dict[str, Tensor]:
         errors = ErrorsWithBaselines(self.metrics, module)
         with evaluation_mode(module):
-            for batch, prediction in forecast_trajectories(trainer, module, data.test_dataloader()):
-                errors.update(prediction, batch)
+            for batch, forecast in forecast_trajectories(trainer, module, data.test_dataloader()):
+                errors.update(forecast.mean, batch)
         values: dict[str, Tensor] = {}
         for forecaster, by_metric in errors.compute().items():
             for metric, error in by_metric.items():

@@ -1,7 +1,18 @@
 """Errors of forecasts: pure functions of a prediction and a target, and their means over samples."""
 
 from fno_lightning.metrics.base import FieldMetric
-from fno_lightning.metrics.ensemble import CRPS, EnsembleMetric, Ranks, Spread, SpreadSkill, coverage, crps, ranks, spread
+from fno_lightning.metrics.ensemble import (
+    CRPS,
+    Coverage,
+    EnsembleMetric,
+    Ranks,
+    Spread,
+    SpreadSkill,
+    coverage,
+    crps,
+    ranks,
+    spread,
+)
 from fno_lightning.metrics.log_name import LogName
 from fno_lightning.metrics.pointwise import (
     MAE,
@@ -28,6 +39,7 @@ __all__ = [
     "RMSE",
     "STANDARD_METRICS",
     "VRMSE",
+    "Coverage",
     "EnsembleMetric",
     "FieldMetric",
     "LInfinity",

@@ -1,14 +1,13 @@
 r"""Metrics of ensembles and of bands: a function for each, and a class for its mean over samples.
 
 Functions take an ensemble :math:`x_1, \dots, x_m` of predictions, ``(ensemble, ..., *grid)``, and a target :math:`t`,
-``(..., *grid)``, with ``n_dims`` grid axes, and return one value for each field, ``(...)``. :math:`\langle \cdot \rangle`
-is the mean over the grid.
+``(..., *grid)``, with ``n_dims`` grid axes, and return one value for each field, ``(...)``. :math:`\langle \cdot
+\rangle` is the mean over the grid.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import ClassVar
+from typing import ClassVar, Protocol
 
 import torch
 from jaxtyping import Float
@@ -19,8 +18,8 @@ from fno_lightning.metrics.pointwise import rmse
 
 
 def crps(
-    ensemble: Float[Tensor, "ensemble ..."], target: Float[Tensor, "..."], n_dims: int, *, fair: bool = True
-) -> Float[Tensor, "..."]:
+    ensemble: Float[Tensor, "ensemble ..."], target: Float[Tensor, ...], n_dims: int, *, fair: bool = True
+) -> Float[Tensor, ...]:
     r"""Continuous ranked probability score over the grid, in the units of the field; of one member the absolute error.
 
     .. math:: \left\langle \frac1m \sum_i |x_i - t| - \frac{1}{2 m (m - 1)} \sum_{i, j} |x_i - x_j| \right\rangle
@@ -31,7 +30,8 @@ def crps(
     Reference: Gneiting and Raftery 2007, eq. 21; fair: Ferro 2014, Q. J. R. Meteorol. Soc. 140.
 
     >>> from torch import tensor
-    >>> crps(tensor([[0.0], [2.0]]), tensor([1.0]), n_dims=1), crps(tensor([[0.0], [2.0]]), tensor([1.0]), 1, fair=False)
+    >>> ensemble, target = tensor([[0.0], [2.0]]), tensor([1.0])
+    >>> crps(ensemble, target, n_dims=1), crps(ensemble, target, n_dims=1, fair=False)
     (tensor(0.), tensor(0.5000))
     """
     m = len(ensemble)
@@ -42,7 +42,7 @@ def crps(
     return error.mean(dim=_grid(n_dims))
 
 
-def spread(ensemble: Float[Tensor, "ensemble ..."], n_dims: int) -> Float[Tensor, "..."]:
+def spread(ensemble: Float[Tensor, "ensemble ..."], n_dims: int) -> Float[Tensor, ...]:
     r"""Standard deviation of an ensemble that is comparable with the error of its mean, in the units of the field.
 
     .. math:: \sqrt{\frac{m + 1}{m} \left\langle \frac{1}{m - 1} \sum_i (x_i - \bar x)^2 \right\rangle}
@@ -59,8 +59,8 @@ def spread(ensemble: Float[Tensor, "ensemble ..."], n_dims: int) -> Float[Tensor
 
 
 def coverage(
-    lower: Float[Tensor, "..."], upper: Float[Tensor, "..."], target: Float[Tensor, "..."], n_dims: int
-) -> Float[Tensor, "..."]:
+    lower: Float[Tensor, ...], upper: Float[Tensor, ...], target: Float[Tensor, ...], n_dims: int
+) -> Float[Tensor, ...]:
     """Share of the points of a field that lie within a band, its edges included.
 
     >>> from torch import tensor
@@ -71,12 +71,12 @@ def coverage(
 
 
 def ranks(
-    ensemble: Float[Tensor, "ensemble ..."], target: Float[Tensor, "..."], n_dims: int
+    ensemble: Float[Tensor, "ensemble ..."], target: Float[Tensor, ...], n_dims: int
 ) -> Float[Tensor, "... rank"]:
     """Share of the points at which so many members are below the target, from none to all of them.
 
-    In the mean over samples all ranks are equally frequent, if the target is drawn as a member is. A point where members
-    equal the target counts in equal parts for each rank that it may have.
+    In the mean over samples all ranks are equally frequent, if the target is drawn as a member is. A point where
+    members equal the target counts in equal parts for each rank that it may have.
 
     Reference: Hamill 2001, Mon. Weather Rev. 129.
 
@@ -90,6 +90,13 @@ def ranks(
     return torch.stack([share.to(target.dtype).mean(dim=_grid(n_dims)) for share in shares], dim=-1)
 
 
+class EnsembleFunction(Protocol):
+    """Score of an ensemble ``(ensemble, ..., *grid)`` of fields, one value for each field: ``(...)``."""
+
+    def __call__(self, ensemble: Tensor, target: Tensor, n_dims: int) -> Tensor:
+        """Compare an ensemble with a target; the last ``n_dims`` axes are the grid."""
+
+
 class EnsembleMetric(FieldMetric):
     """Mean over samples of a function of an ensemble and a target.
 
@@ -97,7 +104,7 @@ class EnsembleMetric(FieldMetric):
     :class:`FieldMetric` takes a prediction.
     """
 
-    ensemble_function: ClassVar[Callable[[Tensor, Tensor, int], Tensor]]
+    ensemble_function: ClassVar[EnsembleFunction]
     """The function, as a static method."""
     degree = 1
 
@@ -109,8 +116,8 @@ class EnsembleMetric(FieldMetric):
     ) -> None:
         if prediction.shape[1:] != target.shape or target.ndim != 3 + self.n_dims:
             raise ValueError(
-                "the ensemble must have the shape (ensemble, batch, time, field, *grid) and the target the same without "
-                f"the first axis, with {self.n_dims} grid axes, got {tuple(prediction.shape)} and {tuple(target.shape)}"
+                "the ensemble must have the shape (ensemble, batch, time, field, *grid) and the target the same "
+                f"without the first axis, with {self.n_dims} grid axes, got {tuple(prediction.shape)} and {tuple(target.shape)}"
             )
         dtype = torch.promote_types(target.dtype, torch.float32)
         self.add(self.ensemble_function(prediction.to(dtype), target.to(dtype), self.n_dims), unit)
@@ -153,6 +160,22 @@ class SpreadSkill(EnsembleMetric):
         return (spreads / errors).sqrt().nan_to_num(nan=0.0)
 
 
+class Coverage(EnsembleMetric):
+    """Mean over samples of :func:`coverage`.
+
+    ``update(bounds, target)`` takes the lower and the upper edge of a band as an ensemble of two,
+    ``(2, batch, time, field, *grid)``.
+    """
+
+    degree = 0
+    higher_is_better = True
+
+    @staticmethod
+    def ensemble_function(ensemble: Tensor, target: Tensor, n_dims: int) -> Tensor:
+        """Return the share of points within."""
+        return coverage(ensemble[0], ensemble[1], target, n_dims)
+
+
 class Ranks(FieldMetric):
     """Rank histogram: mean over samples of :func:`ranks`, ``compute() -> (time, field · rank)``.
 
@@ -177,7 +200,7 @@ class Ranks(FieldMetric):
 
     def histogram(self) -> Float[Tensor, "time field rank"]:
         """Return the share of each rank, from the target below all members to the target above all."""
-        return self.compute().unflatten(1, (-1, self.n_members + 1))
+        return torch.unflatten(self.compute(), 1, (-1, self.n_members + 1))
 
 
 def _grid(n_dims: int) -> tuple[int, ...]:

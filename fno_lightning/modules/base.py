@@ -292,9 +292,7 @@ class ForecastModule(RolloutTraining):
         """Return the loss and the prediction in physical units, for callbacks."""
         return self._evaluation_step(batch, "test", dataloader_idx)
 
-    def predict_step(
-        self, batch: Batch, batch_idx: int, dataloader_idx: int = 0
-    ) -> Tensor | ForecastDistribution:
+    def predict_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> Tensor | ForecastDistribution:
         """Return the forecast of every target frame, in physical units, with its uncertainty if there is any."""
         return self.forecast_distribution(batch) if self.has_uncertainty else self.forecast(batch)
 
@@ -372,6 +370,7 @@ class ForecastModule(RolloutTraining):
         """Load the initial weights, once, and not if a training is resumed; apply a rate that a finder has set."""
         if any(isinstance(callback, LearningRateFinder) for callback in self.trainer.callbacks):  # type: ignore[attr-defined]
             self.trainer.strategy.setup_optimizers(self.trainer)
+        self._note_trajectories()
         if self.initial_weights is None or self._has_started:
             return
         state, saved, kept_modes = read_weights(self.initial_weights)
@@ -382,6 +381,17 @@ class ForecastModule(RolloutTraining):
             restore_modes(self.network, kept_modes)
         self._has_started = True
         rank_zero_info(f"starting from the weights in {self.initial_weights}")
+
+    def _note_trajectories(self) -> None:
+        """Note what the training sees, which a calibration may not use; bands of other weights are none of these."""
+        if self.bands is not None:
+            rank_zero_warn("training changes the weights: the calibrated bands are dropped, calibrate again afterwards")
+            self.bands = None
+        data = getattr(self.trainer, "datamodule", None)
+        if isinstance(data, FieldDataModule) and self.trainer.is_global_zero and not self.trainer.fast_dev_run:  # type: ignore[attr-defined]
+            beginnings = data.beginnings("train")
+            if beginnings is not None:
+                self.certified_range.add_trajectories(beginnings)
 
     def on_train_epoch_end(self) -> None:
         """Gather what the processes have seen of the data."""
@@ -426,8 +436,8 @@ class ForecastModule(RolloutTraining):
             optimizer = self.optimizer(trained)
         if self.ensemble_size is not None and isinstance(optimizer, MuonAdamW):
             raise ValueError(
-                "MuonAdamW tells matrices by their two axes, but the weights of an ensemble have one more: use AdamW with "
-                "ensemble_size"
+                "MuonAdamW tells matrices by their two axes, but the weights of an ensemble have one more: use AdamW "
+                "with ensemble_size"
             )
         set_learning_rate(optimizer, self.lr)
         if self.lr_scheduler is None:
@@ -444,7 +454,7 @@ class ForecastModule(RolloutTraining):
         return {"optimizer": optimizer, "lr_scheduler": schedule}
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Add the range of the training, bands and the modes in use; keep out NumPy's numbers, of optimizers and callbacks."""
+        """Add the range of the training, bands and modes in use; keep out NumPy's numbers, of optimizers and such."""
         checkpoint["training_grids"] = self.training_grids.to_plain()
         checkpoint["certified_range"] = self.certified_range.to_plain()
         checkpoint["bands"] = None if self.bands is None else self.bands.to_plain()

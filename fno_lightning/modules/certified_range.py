@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Literal, TypeAlias, get_args
@@ -9,17 +10,22 @@ from typing import Any, Literal, TypeAlias, get_args
 import torch
 from lightning.pytorch.utilities import rank_zero_warn
 from torch import Tensor
+from torch.utils.data import Dataset
 
 from fno_lightning.data import Batch, FieldSpec
 from fno_lightning.modules.training_grids import TrainingGrids
 
 OffRange: TypeAlias = Literal["warn", "refuse", "ignore"]
 
-MARGIN = 0.1
-"""How far values of fields may leave the range, as a part of its width; extremes of new trajectories do."""
+MARGIN = 0.5
+"""How far values of fields may leave the range, as a part of its width: those of new trajectories leave that of few."""
 
 _ROUNDING = 1e-6
 """The same for parameters, as a part of their size."""
+
+
+_MOST_TRAJECTORIES, _MOST_BYTES = 4096, 2**30
+"""Most trajectories of a training whose fingerprints are taken, and most bytes that are read for it."""
 
 
 class OffRangeError(ValueError):
@@ -63,6 +69,18 @@ class CertifiedRange:
             self._add(kind, values)
         self._add("field", batch.target.detach().movedim(2, 0).flatten(1))
 
+    def add_trajectories(self, beginnings: Dataset[Batch]) -> None:
+        """Add the fingerprints of trajectories of a training; of many or large ones, of as many as are read quickly.
+
+        Args:
+            beginnings: The trajectories with their histories alone.
+        """
+        n, first = len(beginnings), beginnings[0]  # type: ignore[arg-type]
+        n_bytes = sum(part.numel() * part.element_size() for part in (first.history, first.constants))
+        n_read = min(n, _MOST_TRAJECTORIES, max(1, _MOST_BYTES // max(n_bytes, 1)))
+        for k in range(n_read):
+            self.trajectories.add(fingerprint(beginnings[k * n // n_read]))
+
     def add_lead_times(self, n_steps: int) -> None:
         """Add lead times up to this one."""
         self.n_steps = max(n_steps, self.n_steps or 0)
@@ -87,8 +105,8 @@ class CertifiedRange:
             found[grid] = text
         if n_steps is not None and self.n_steps is not None and n_steps > self.n_steps:
             found["lead time"] = (
-                f"forecast of {n_steps} steps, but whole trajectories were forecast up to {self.n_steps} in training or "
-                "calibration: nothing is known of its error beyond"
+                f"forecast of {n_steps} steps, but whole trajectories were forecast up to {self.n_steps} in training "
+                "or calibration: nothing is known of its error beyond"
             )
         for kind, values in _channels_first(history, constants, scalars).items():
             for name, text in self._departures_of(kind, values):
@@ -151,6 +169,11 @@ class CertifiedRange:
         if not values.numel():
             return
         low, high = values.aminmax(dim=1)
+        if values.dtype.itemsize == 2:  # they were rounded before anyone could see them
+            low, high = (
+                bound.float() + sign * bound.float().abs() * torch.finfo(values.dtype).eps
+                for bound, sign in ((low, -1), (high, 1))
+            )
         known = self._values.get(kind)
         if known is None or known.device != low.device:
             self._values[kind] = known = torch.stack((low, high)) if known is None else known.to(low)
@@ -177,6 +200,18 @@ class CertifiedRange:
         for key in departures.keys() - self._warned:
             self._warned.add(key)
             rank_zero_warn(departures[key])
+
+
+def fingerprint(sample: Batch) -> str:
+    """Return a name for a trajectory that depends on its first frame, or without one its constant fields, and scalars.
+
+    Args:
+        sample: The trajectory from its beginning, without the axis of a batch.
+    """
+    digest = hashlib.blake2b(digest_size=12)
+    for part in (sample.history[0] if len(sample.history) else sample.constants, sample.scalars):
+        digest.update(part.detach().float().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
 
 
 def _channels_first(history: Tensor, constants: Tensor, scalars: Tensor) -> dict[str, Tensor]:

@@ -46,8 +46,8 @@ class EnsembleNetwork(nn.Module):
         self.size = require_several("ensemble_size", len(networks))
         if any(isinstance(m, nn.modules.batchnorm._BatchNorm) and m.track_running_stats for m in networks[0].modules()):
             raise ValueError(
-                "ensemble_size: the network keeps running statistics (BatchNorm), which are no weights of a member: choose "
-                "a norm without them, such as group norm"
+                "ensemble_size: the network keeps running statistics (BatchNorm), which are no weights of a member: "
+                "choose a norm without them, such as group norm"
             )
         states = [dict(network.named_parameters()) | dict(network.named_buffers()) for network in networks]
         if len({tuple((name, tuple(value.shape)) for name, value in state.items()) for state in states}) > 1:
@@ -75,7 +75,7 @@ class EnsembleNetwork(nn.Module):
     def forward(self, x: Float[Tensor, "samples in_channels *grid"]) -> Float[Tensor, "samples out_channels *grid"]:
         """Apply each member to its share of the samples, the first one to the first of :attr:`size` equal parts."""
         weights = self._weights()
-        samples = x.unflatten(0, (self.size, -1))
+        samples = torch.unflatten(x, 0, (self.size, -1))
         if self.is_batched:
             if torch.compiler.is_compiling():
                 return self._all_at_once(weights, samples)
@@ -86,12 +86,11 @@ class EnsembleNetwork(nn.Module):
                     raise
                 self.is_batched = False
                 rank_zero_info(
-                    f"ensemble_size: {type(self.members).__name__} cannot be batched over its members, which are evaluated "
-                    f"one after the other: {str(error).splitlines()[0][:200]}"
+                    f"ensemble_size: {type(self.members).__name__} cannot be batched over its members, which are "
+                    f"evaluated one after the other: {str(error).splitlines()[0][:200]}"
                 )
         by_member = [
-            self._of_member({name: values[i] for name, values in weights.items()}, samples[i])
-            for i in range(self.size)
+            self._of_member({name: values[i] for name, values in weights.items()}, samples[i]) for i in range(self.size)
         ]
         return torch.cat(by_member)
 

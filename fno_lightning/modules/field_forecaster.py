@@ -49,8 +49,8 @@ class FieldForecaster(LazyNetworkModule):
     Raises:
         ValueError: if the points of the data are not even and the class has ``needs_even_axes``; if ``n_steps_input``
             is negative, or 0 when there is nothing else to predict from; if ``bundle`` is not positive, or more than 1
-            without a history; if ``patching`` does not fit the grid; if ``ensemble_size`` or ``mc_dropout`` is less than
-            2, or an ensemble is to see patches.
+            without a history; if ``patching`` does not fit the grid; if ``ensemble_size`` or ``mc_dropout`` is less
+            than 2, or an ensemble is to see patches.
     """
 
     needs_even_axes: ClassVar[bool] = False
@@ -100,8 +100,8 @@ class FieldForecaster(LazyNetworkModule):
         self.mc_dropout = _several("mc_dropout", mc_dropout)
         if self.ensemble_size is not None and self.patching is not None:
             raise ValueError(
-                "ensemble_size and patching do not go together, for the members would be evaluated patch by patch: leave "
-                "one of them out, or train the members one by one"
+                "ensemble_size and patching do not go together, for the members would be evaluated patch by patch: "
+                "leave one of them out, or train the members one by one"
             )
         self.normalizer = Normalizer(self.spec, normalization, log_scalars=log_scalars)
         self.certified_range = CertifiedRange(self.spec, off_range)
@@ -252,30 +252,42 @@ class FieldForecaster(LazyNetworkModule):
         """
         inputs, member = _inputs(history, constants, scalars, n_steps), _member(history, member)
         with self._evaluating():
-            if self.n_forecasts == 1:
-                found = ForecastDistribution(self(*inputs, member=member))
-            else:
-                ensemble = self._frames(*inputs, member)
-                found = ForecastDistribution(ensemble.mean(dim=0), ensemble)
-            if self.bands is None:
-                return found
-            return found._replace(half_width=self.bands.half_width(self.error_scale(found, inputs, member)))
+            found = self._distribution(*inputs, member=member)
+        if self.bands is None:
+            return found
+        return found._replace(half_width=self.bands.half_width(self.error_scale(found, member)))
+
+    def _distribution(
+        self,
+        history: Tensor | None,
+        constants: Tensor | None,
+        scalars: Tensor | None,
+        n_steps: int,
+        *,
+        member: Tensor | None,
+    ) -> ForecastDistribution:
+        """Return the forecast with its members, or with a scale of its error, without a band."""
+        if self.n_forecasts == 1:
+            return ForecastDistribution(self(history, constants, scalars, n_steps, member=member))
+        ensemble = self._frames(history, constants, scalars, n_steps, member)
+        return ForecastDistribution(ensemble.mean(dim=0), ensemble)
 
     def error_scale(
-        self, forecast: ForecastDistribution, inputs: tuple[Any, ...], member: Tensor | None
+        self, forecast: ForecastDistribution, member: Int[Tensor, " batch"] | None = None
     ) -> Float[Tensor, "batch T_out field *grid"]:
         """Return the scale of the error of a forecast, positive, which calibrated bands are multiples of.
 
-        Of an ensemble it is its spread, and a thousandth of the field's standard deviation over the train split, so that
-        a point where all members agree has a band; of one network that standard deviation.
+        It is what the network predicts, or the spread of an ensemble, and a thousandth of the field's standard
+        deviation over the train split, so that a point where all members agree has a band; of one network that
+        deviation.
 
         Args:
             forecast: The forecast.
-            inputs: What it was made from: history, constants, scalars, number of steps.
             member: Number of the data set that each sample is from.
         """
         unit = self.normalizer.in_physical_units(torch.ones_like(forecast.mean), member)
-        return unit if forecast.spread is None else forecast.spread + 1e-3 * unit
+        found = forecast.spread if forecast.scale is None else forecast.scale
+        return unit if found is None else found + 1e-3 * unit
 
     @contextmanager
     def _evaluating(self) -> Iterator[None]:
@@ -302,11 +314,16 @@ class FieldForecaster(LazyNetworkModule):
         members = None if member is None else repeated(member, self.n_forecasts)
         history, constants, scalars = (repeated(part, self.n_forecasts) for part in inputs)
         frames = self._advance(history, constants, scalars, members, n_steps, draws=self.mc_dropout is not None)
-        return self.normalizer.decode(frames, members, inputs[0].dtype).unflatten(0, (self.n_forecasts, -1))
+        frames = self.normalizer.decode(frames, members, inputs[0].dtype)
+        return torch.unflatten(frames, 0, (self.n_forecasts, -1))
 
     def _check_range(self, history: Tensor, constants: Tensor, scalars: Tensor, n_steps: int) -> None:
         trainer = self._trainer
-        if trainer is not None and trainer.state.fn is TrainerFn.FITTING and trainer.state.status is TrainerStatus.RUNNING:
+        if (
+            trainer is not None
+            and trainer.state.fn is TrainerFn.FITTING
+            and trainer.state.status is TrainerStatus.RUNNING
+        ):
             self.certified_range.check_grid(constants.shape[2:])  # the rest is only being found out
         else:
             self.certified_range.check(history, constants, scalars, n_steps)

@@ -35,7 +35,8 @@ class RolloutTraining(FieldForecaster):
         loss: Compares normalised prediction and target; ``None``: :class:`~fno_lightning.losses.MSE`.
         unrolling: How far the forecasts of the training go; ``None``: to the end of the target.
         input_noise: Standard deviation of the noise on the histories of the training, in units of each field's.
-        **kwargs: Options of the uncertainty, see :class:`~fno_lightning.modules.ForecastModule`, and of Lightning's module.
+        **kwargs: Options of the uncertainty, see :class:`~fno_lightning.modules.ForecastModule`, and of Lightning's
+            module.
 
     Raises:
         ValueError: if ``input_noise`` is negative, or it or ``unrolling`` is given without a history; if the loss needs
@@ -84,8 +85,9 @@ class RolloutTraining(FieldForecaster):
     def step(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Return the loss of a batch and its normalised prediction ``(batch, time, field, *grid)``.
 
-        The prediction is that of the whole target, and in training of the frames that ``unrolling`` compares with it. Of an
-        ensemble the loss is the mean over the members, each with forecasts of its own, and the prediction their mean.
+        The prediction is that of the whole target, and in training of the frames that ``unrolling`` compares with it.
+        Of an ensemble the loss is the mean over the members, each with forecasts of its own, and the prediction their
+        mean.
         """
         n_steps, n_without_gradient, noise = batch.target.shape[1], 0, 0.0
         if self.training:
@@ -101,7 +103,7 @@ class RolloutTraining(FieldForecaster):
             batch = batch._replace(history=torch.cat((batch.history, before), dim=1)[:, -self.n_steps_input :])
         prediction, target = prediction[:, first:n_steps], batch.target[:, first:n_steps]
         loss = self._compare(prediction, batch._replace(target=target))
-        return loss, prediction if size is None else prediction.unflatten(0, (size, -1)).mean(dim=0)
+        return loss, prediction if size is None else torch.unflatten(prediction, 0, (size, -1)).mean(dim=0)
 
     def _compare(self, prediction: Tensor, batch: Batch) -> Tensor:
         """Return the loss of normalised predictions of a batch's target."""
