@@ -117,7 +117,8 @@ class EnsembleMetric(FieldMetric):
         if prediction.shape[1:] != target.shape or target.ndim != 3 + self.n_dims:
             raise ValueError(
                 "the ensemble must have the shape (ensemble, batch, time, field, *grid) and the target the same "
-                f"without the first axis, with {self.n_dims} grid axes, got {tuple(prediction.shape)} and {tuple(target.shape)}"
+                f"without the first axis, with {self.n_dims} grid axes, got {tuple(prediction.shape)} and "
+                f"{tuple(target.shape)}"
             )
         dtype = torch.promote_types(target.dtype, torch.float32)
         self.add(self.ensemble_function(prediction.to(dtype), target.to(dtype), self.n_dims), unit)

@@ -3,6 +3,7 @@
 from fno_lightning.modules.base import ForecastModule
 from fno_lightning.modules.certified_range import CertifiedRange, OffRangeError
 from fno_lightning.modules.ensemble import EnsembleNetwork
+from fno_lightning.modules.error_quantile import ErrorQuantileModule
 from fno_lightning.modules.fno import FFNOModule, FNOModule, TFNOModule
 from fno_lightning.modules.forecast_distribution import ForecastDistribution
 from fno_lightning.modules.muon import MuonAdamW
@@ -15,6 +16,7 @@ from fno_lightning.modules.uno import UNOModule
 __all__ = [
     "CertifiedRange",
     "EnsembleNetwork",
+    "ErrorQuantileModule",
     "FFNOModule",
     "FNOModule",
     "ForecastDistribution",

@@ -370,20 +370,22 @@ class FieldForecaster(LazyNetworkModule):
 
     def _next_frames(self, frames: Tensor, context: Tensor, member: Tensor | None) -> Tensor:
         """Apply the network once, to normalised frames ``(batch, T_in, field, *grid)``, for those of a bundle."""
-        if self.reversible_norm:
-            norm = ReversibleNorm.of(frames)
-            output = self._output(norm.encode(frames), norm.planes(frames), context)
+        norm = ReversibleNorm.of(frames) if self.reversible_norm else None
+        output = self._output(frames, context, norm)
+        if norm is not None:
             if self.residual:
                 return frames[:, -1:] + self.normalizer.as_frames(norm.deviation * output.cumsum(dim=1), member)
             return self.normalizer.as_frames(norm.decode(output), member)
-        output = self._output(frames, context)
         if self.residual:
             return frames[:, -1:] + self.normalizer.as_changes(output, member).cumsum(dim=1)
         return self.normalizer.as_frames(output, member)
 
-    def _output(self, frames: Tensor, *context: Tensor) -> Tensor:
+    def _output(self, frames: Tensor, context: Tensor, norm: ReversibleNorm | None) -> Tensor:
         """Apply the network to the frames of a history and what stays the same; return those of a bundle."""
-        x = torch.cat((frames.flatten(1, 2), *context), dim=1)
+        if norm is None:
+            x = torch.cat((frames.flatten(1, 2), context), dim=1)
+        else:
+            x = torch.cat((norm.encode(frames).flatten(1, 2), norm.planes(frames), context), dim=1)
         if self.patching is None:
             output: Tensor = self.network(x)
         else:

@@ -61,11 +61,11 @@ class Forecast:
         return self._plane(self.reference[:, channel]), self._plane(self.prediction[:, channel])
 
     def width(self, field: str) -> tuple[str, Array] | None:
-        """Return the uncertainty of one field with its name, half of the band's width or else the spread.
+        """Return the uncertainty of one field with its name: ``half width`` of the band, or else the ``spread``.
 
         It is ``(time, *grid)`` as :meth:`frames`; ``None``: nothing is known.
         """
-        for name, width in (("half width of the band", self.band), ("spread of the ensemble", self.spread)):
+        for name, width in (("half width", self.band), ("spread", self.spread)):
             if width is not None:
                 return name, self._plane(width[:, self.spec.fields.index(field)])
         return None

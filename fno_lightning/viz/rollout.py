@@ -161,7 +161,7 @@ class _Rows(NamedTuple):
     @property
     def outside(self) -> Array | None:
         """Where the reference is outside of a band."""
-        is_band = self.width is not None and self.width_name.endswith("band")
+        is_band = self.width is not None and self.width_name == "half width"
         return np.abs(self.error) > self.width if is_band else None
 
 
@@ -238,7 +238,7 @@ def _draw_profile(figure: Any, forecast: Forecast, field: str) -> None:
     names = forecast.spec.axis_names
     middle = f" in the middle of {', '.join(map(plain_text, names[1:]))}" if others else ""
     panel.set(xlabel=plain_text(names[0]), ylabel=plain_text(field))
-    panel.set_title(f"{' '.join(forecast.lead_time(step).split(chr(10)))}{middle}")
+    panel.set_title(f"{', '.join(forecast.lead_time(step).splitlines())}{middle}")
 
 
 def _fill_band(panel: Any, forecast: Forecast, field: str, x: Array, prediction: Array, step: int) -> None:
@@ -248,7 +248,7 @@ def _fill_band(panel: Any, forecast: Forecast, field: str, x: Array, prediction:
     name, width = found
     half = width[step] if width.ndim == 2 else width[step, :, width.shape[2] // 2]
     label = "band"
-    if not name.endswith("band"):
+    if name == "spread":
         half, label = 2 * half, "two standard deviations"
     panel.fill_between(x, prediction - half, prediction + half, color="C1", alpha=0.25, linewidth=0, label=label)
 
