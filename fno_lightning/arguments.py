@@ -133,7 +133,7 @@ def configured_arguments(owner: HyperparametersMixin, frame: FrameType) -> dict[
 
 @contextmanager
 def unconfigured() -> Iterator[None]:
-    """Make objects whose arguments are those that they get, within the constructor of one that a configuration names."""
+    """Make objects whose arguments are those that they get, in the constructor of one that a configuration names."""
     token = _given_hyperparameters.set(None)
     try:
         yield

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
 
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
@@ -19,6 +18,7 @@ from fno_lightning.callbacks.forecasting import (
 )
 from fno_lightning.conformal import ConformalScores, require_coverage
 from fno_lightning.data import Batch
+from fno_lightning.data.batch import Split
 from fno_lightning.files import atomic_file, unused_path
 from fno_lightning.modules import ForecastModule
 from fno_lightning.modules.certified_range import fingerprint
@@ -54,11 +54,11 @@ class ConformalCalibration(Callback):
         self,
         coverage: float = 0.9,
         share: float | None = None,
-        split: Literal["valid", "test"] = "valid",
+        split: Split = "valid",
         max_steps: int | None = None,
     ) -> None:
         require_coverage(coverage, share)
-        if split not in ("valid", "test"):
+        if split == "train":
             raise ValueError(
                 f"split is {split!r}, but bands are calibrated on trajectories that the network was not trained on: "
                 "'valid' or 'test'"
@@ -67,7 +67,7 @@ class ConformalCalibration(Callback):
             raise ValueError(f"max_steps is {max_steps}, expected at least 1, or null")
         self.coverage = coverage
         self.share = share
-        self.split: Literal["valid", "test"] = split
+        self.split: Split = split
         self.max_steps = max_steps
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:

@@ -93,7 +93,7 @@ class FieldMetric(Metric):
         dtype = torch.promote_types(target.dtype, torch.float32)
         self.add(self.evaluate(prediction.to(dtype), target.to(dtype)), unit)
 
-    def add(self, errors: Float[Tensor, "batch time field"], unit: Float[Tensor, "*batch field"] | None = None) -> None:
+    def add(self, errors: Float[Tensor, "batch time value"], unit: Float[Tensor, "*batch field"] | None = None) -> None:
         """Add the errors of samples to the mean.
 
         Args:

@@ -64,7 +64,9 @@ class ErrorQuantileModule(ForecastModule):
         options = dict(read.hparams)
         given = {name: kwargs.pop(name) for name in _OF_THE_BASE if name in kwargs}
         if wrong := [name for name, value in given.items() if value != options[name]]:
-            raise ValueError(f"{wrong} are options of the base, which an ErrorQuantileModule takes over: leave them out")
+            raise ValueError(
+                f"{wrong} are options of the base, which an ErrorQuantileModule takes over: leave them out"
+            )
         unused = {"loss": None, "unrolling": None, "input_noise": 0.0, "ensemble_size": None, "mc_dropout": None}
         if wrong := [name for name, default in unused.items() if kwargs.pop(name, default) != default]:
             raise ValueError(f"ErrorQuantileModule has no use for {wrong}: leave them out")
@@ -173,5 +175,6 @@ def _instantiated(options: Mapping[str, Any]) -> ForecastModule:
     require_mapping(base=options)
     with unconfigured():
         return instantiate_module(
-            ForecastModule, {name: value for name, value in options.items() if name != "_instantiator"}
+            ForecastModule,  # type: ignore[type-abstract]
+            {name: value for name, value in options.items() if name != "_instantiator"},
         )

@@ -32,7 +32,8 @@ def same_dropout(network: nn.Module, device: torch.device) -> Iterator[None]:
     """Apply a network in evaluation with dropout on, with the same masks each time: those of one draw of its weights.
 
     A mask that is drawn anew at every step of a rollout would be noise, which averages out along the rollout; one that
-    stays is a network of its own, as in Gal and Ghahramani 2016, arXiv:1512.05287.
+    stays is a network of its own, as in Gal and Ghahramani 2016, arXiv:1512.05287. Each sample of a batch has masks of
+    its own, so that a forecast depends, within its spread, on its place in the batch.
 
     Args:
         network: The network; its dropout is turned off again.

@@ -78,11 +78,11 @@ def test_the_bound_learns_a_quantile(trained):
 def test_it_is_trained_and_tested_on_the_command_line(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     base = main(["fit", "--config", CONFIG]).trainer.checkpoint_callback.best_model_path
-    bound = f"""
-model: {{class_path: fno_lightning.modules.ErrorQuantileModule, init_args: {{base: {base}}}}}
-trainer: {{max_epochs: 1, accelerator: cpu, enable_progress_bar: false}}
-data: {{class_path: fno_lightning.data.GeneratedDataModule, init_args: {{pde: {{class_path: tests.travelling_wave.TravellingWave}}, n_train: 2, n_steps_input: 2}}}}
-"""
+    trainer = "{max_epochs: 1, accelerator: cpu, enable_progress_bar: false, logger: false}"
+    model = f"{{class_path: fno_lightning.modules.ErrorQuantileModule, init_args: {{base: {base}}}}}"
+    pde = "{class_path: tests.travelling_wave.TravellingWave}"
+    data = f"{{class_path: fno_lightning.data.GeneratedDataModule, init_args: {{pde: {pde}, n_train: 2, n_steps_input: 2}}}}"
+    bound = f"{{trainer: {trainer}, model: {model}, data: {data}}}"
     fitted = main(["fit", "--config", bound])
     saved = fitted.trainer.checkpoint_callback.best_model_path
     tested = main(["test", "--config", bound, "--ckpt_path", saved])
