@@ -104,6 +104,19 @@ def test_a_network_grows_beside_a_configuration(tmp_path, monkeypatch):
     assert [c for c in cli.trainer.callbacks if isinstance(c, ErrorTable)]
 
 
+def test_an_ensemble_trains_and_is_calibrated_beside_a_configuration(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    enough = yaml.safe_dump({"data": {"init_args": {"n_valid": 9}}})
+    trained = main(["fit", *made_small("burgers_series"), "--config", "ensemble"])
+    best = trained.trainer.checkpoint_callback.best_model_path
+    small = [*made_small("burgers_series"), "--config", enough]
+    main(["validate", *small, "--config", "calibrate", "--ckpt_path", best])
+    (calibrated,) = tmp_path.rglob("calibrated-best.ckpt")
+    module = ForecastModule.load_from_checkpoint(calibrated)
+    assert module.n_forecasts == 8
+    assert module.bands.factor.isfinite().all()
+
+
 @pytest.mark.parametrize("network", ["unet", "cnextunet"])
 def test_a_network_that_needs_another_package_names_it(network, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
