@@ -36,6 +36,7 @@ CONTENT = {
     "layers": "bases, spectral\nconvolution, kernels",
     "autoregressive": "rollout",
     "unrolling": "of training",
+    "conformal": "calibrated bands",
     "wavenumbers": "power of modes",
 }
 

@@ -15,7 +15,7 @@ from fno_lightning import (
     viz,
 )
 from fno_lightning.autoregressive import rollout
-from fno_lightning.callbacks import ErrorTable, OneStepErrors, ResolutionErrors, RolloutEvaluation
+from fno_lightning.callbacks import ConformalCalibration, ErrorTable, OneStepErrors, ResolutionErrors, RolloutEvaluation
 from fno_lightning.data import (
     Batch,
     FieldDataModule,
@@ -46,6 +46,7 @@ __all__ = [
     "TFNO",
     "UNO",
     "Batch",
+    "ConformalCalibration",
     "ErrorTable",
     "FFNOModule",
     "FNOModule",

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sys
 from argparse import Namespace
-from collections.abc import Callable, Iterable, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
+from contextlib import contextmanager
 from enum import Enum
 from pathlib import PurePath
 from types import FrameType
@@ -128,6 +129,16 @@ def configured_arguments(owner: HyperparametersMixin, frame: FrameType) -> dict[
     """Return the arguments as a configuration names them, where LightningCLI makes the object, else as they came."""
     configured: dict[str, Any] | None = _given_hyperparameters.get()
     return constructor_arguments(owner, frame) if configured is None else configured
+
+
+@contextmanager
+def unconfigured() -> Iterator[None]:
+    """Make objects whose arguments are those that they get, in the constructor of one that a configuration names."""
+    token = _given_hyperparameters.set(None)
+    try:
+        yield
+    finally:
+        _given_hyperparameters.reset(token)
 
 
 def with_plain_numbers(state: Any) -> Any:

@@ -13,6 +13,7 @@ from lightning.pytorch.callbacks import DeviceStatsMonitor, LearningRateMonitor,
 from fno_lightning.callbacks import ErrorTable, IncrementalModesByGradient
 from fno_lightning.cli import main
 from fno_lightning.config_files import read_config, shipped_configs
+from fno_lightning.modules import ForecastModule, OffRangeError
 from fno_lightning.trainer_options import without_turned_off
 from tests.modules.test_foreign_networks import timm  # noqa: F401 (a fixture)
 
@@ -131,6 +132,19 @@ def test_a_network_grows_beside_a_configuration(tmp_path, monkeypatch):
     assert [c for c in cli.trainer.callbacks if isinstance(c, ErrorTable)]
 
 
+def test_an_ensemble_trains_and_is_calibrated_beside_a_configuration(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    enough = yaml.safe_dump({"data": {"init_args": {"n_valid": 9}}})
+    trained = main(["fit", *made_small("burgers_series"), "--config", "ensemble"])
+    best = trained.trainer.checkpoint_callback.best_model_path
+    small = [*made_small("burgers_series"), "--config", enough]
+    main(["validate", *small, "--config", "calibrate", "--ckpt_path", best])
+    (calibrated,) = tmp_path.rglob("calibrated-best.ckpt")
+    module = ForecastModule.load_from_checkpoint(calibrated)
+    assert module.n_forecasts == 8
+    assert module.bands.factor.isfinite().all()
+
+
 @pytest.mark.parametrize("network", ["unet", "cnextunet"])
 def test_a_network_that_needs_another_package_names_it(network, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
@@ -151,6 +165,15 @@ def test_an_experiment_trains_and_tests(experiment, tmp_path, monkeypatch, capsy
     baseline = "persistence" if trained.datamodule.n_steps_input else "mean"  # a steady problem has no last frame
     assert f"│ {baseline}" in capsys.readouterr().out
     assert list(Path("runs").glob("*/version_*/errors.md"))
+    module = ForecastModule.load_from_checkpoint(best)
+    module.certified_range.off_range = "refuse"
+    batch = next(iter(trained.datamodule.train_dataloader()))
+    assert module.forecast(batch).shape == batch.target.shape
+    requests = list(off_range_requests(module, batch))
+    assert len(requests) >= 3
+    for expected, request, n_steps in requests:
+        with pytest.raises(OffRangeError, match=expected):
+            module.forecast(request, n_steps=n_steps)
 
 
 def test_the_profile_is_a_trace_and_a_table(tmp_path):
@@ -175,6 +198,26 @@ def test_the_profile_is_a_trace_and_a_table(tmp_path):
 def test_a_configuration_holds_only_its_decisions(name):
     assert len(CONFIGS[name].read_text().splitlines()) <= 40
     assert {"base", "trainer", "model", "data"} == set(yaml.safe_load(CONFIGS[name].read_text()))
+
+
+def off_range_requests(module, batch):
+    """Yield forecasts outside the range of a training: what the refusal says, the batch, and the number of steps."""
+    grid = (..., *[slice(None, None, 2)] * module.spec.n_dims)
+    coarse = batch._replace(history=batch.history[grid], constants=batch.constants[grid], target=batch.target[grid])
+    yield "forecast on a grid of", coarse, None
+    if batch.history.shape[1]:
+        yield "steps, but whole trajectories were forecast up to", batch, module.certified_range.n_steps + 1
+    parts = {
+        "scalar": (batch.scalars, "scalars", module.spec.scalars),
+        "constant field": (batch.constants, "constants", module.spec.constant_fields),
+        "field": (batch.history, "history", module.spec.fields if batch.history.shape[1] else ()),
+    }
+    for kind, (values, part, names) in parts.items():
+        axis = 2 if kind == "field" else 1
+        for channel, name in enumerate(names):
+            beyond = values.clone()
+            beyond.select(axis, channel).mul_(10).add_(10 * values.abs().max() + 10)
+            yield f"forecast for the {kind} '{name}'", batch._replace(**{part: beyond}), None
 
 
 OFF = {

@@ -1,5 +1,6 @@
 """Callbacks: errors, pictures, files and rates of a training or a test."""
 
+from fno_lightning.callbacks.conformal_calibration import ConformalCalibration
 from fno_lightning.callbacks.error_table import ErrorTable
 from fno_lightning.callbacks.gradient_norm import GradientNorm
 from fno_lightning.callbacks.hyperparameter_summary import HyperparameterSummary
@@ -15,6 +16,7 @@ from fno_lightning.callbacks.throughput import Throughput
 from fno_lightning.callbacks.trace_report import TraceReport
 
 __all__ = [
+    "ConformalCalibration",
     "ErrorTable",
     "GradientNorm",
     "HyperparameterSummary",

@@ -6,10 +6,9 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 
-from torch import Tensor
-
 from fno_lightning.callbacks.trajectory_errors import TrajectoryErrors
 from fno_lightning.data import Batch, FieldSpec
+from fno_lightning.modules import ForecastDistribution
 from fno_lightning.viz import Forecast
 
 
@@ -28,10 +27,10 @@ class EvenlySpaced:
         self._of_batch = Counter(round(i * last / max(n_forecasts - 1, 1)) for i in range(n_forecasts))
         self._spec = spec
 
-    def update(self, k: int, prediction: Tensor, batch: Batch) -> None:
+    def update(self, k: int, forecast: ForecastDistribution, batch: Batch) -> None:
         """Keep the first forecasts of batch ``k``, if it has some to be drawn."""
-        n_drawn = min(self._of_batch[k], len(prediction))
-        self.forecasts += [_on_cpu(self._spec, prediction, batch, i) for i in range(n_drawn)]
+        n_drawn = min(self._of_batch[k], len(forecast.mean))
+        self.forecasts += [_on_cpu(self._spec, forecast, batch, i) for i in range(n_drawn)]
 
 
 class Worst:
@@ -47,11 +46,11 @@ class Worst:
         self._spec = spec
         self._kept: dict[int, tuple[TrajectoryErrors, Forecast]] = {}
 
-    def update(self, prediction: Tensor, batch: Batch, errors: Sequence[TrajectoryErrors]) -> None:
+    def update(self, forecast: ForecastDistribution, batch: Batch, errors: Sequence[TrajectoryErrors]) -> None:
         """Take forecasts into account.
 
         Args:
-            prediction: Forecasts, ``(batch, time, field, *grid)``.
+            forecast: The forecasts.
             batch: Their trajectories, as long as the forecasts.
             errors: Their errors.
         """
@@ -59,7 +58,7 @@ class Worst:
         chosen = {error.number for error in worst([*kept, *errors], self.n_forecasts)}
         for i, error in enumerate(errors):
             if error.number in chosen:
-                self._kept[error.number] = error, _on_cpu(self._spec, prediction, batch, i)
+                self._kept[error.number] = error, _on_cpu(self._spec, forecast, batch, i)
         self._kept = {number: pair for number, pair in self._kept.items() if number in chosen}
 
     def forecasts(self, numbers: Sequence[int]) -> dict[int, Forecast]:
@@ -85,9 +84,12 @@ def _finite_share(error: TrajectoryErrors) -> float:
     return float(error.means["model"].isfinite().double().mean())
 
 
-def _on_cpu(spec: FieldSpec, prediction: Tensor, batch: Batch, i: int) -> Forecast:
-    reference, forecast, scalars, constants = (
+def _on_cpu(spec: FieldSpec, forecast: ForecastDistribution, batch: Batch, i: int) -> Forecast:
+    reference, prediction, scalars, constants = (
         part[i].cpu().clone()
-        for part in (batch.target, prediction, batch.scalars, batch.constants)  # no views of batches
+        for part in (batch.target, forecast.mean, batch.scalars, batch.constants)  # no views of batches
     )
-    return Forecast(spec, reference, forecast, scalars, constants)
+    band, spread = (
+        None if width is None else width[i].cpu().clone() for width in (forecast.half_width, forecast.spread)
+    )
+    return Forecast(spec, reference, prediction, scalars, constants, band=band, spread=spread)

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from fno_lightning.data import Batch, FieldDataModule, FieldSpec
 from fno_lightning.data.loading import process_count
-from fno_lightning.modules import ForecastModule
+from fno_lightning.modules import ForecastDistribution, ForecastModule
 from fno_lightning.viz.forecast import parameters_text
 
 
@@ -74,8 +74,8 @@ def evaluation_mode(module: torch.nn.Module) -> Iterator[None]:
 
 def forecast_trajectories(
     trainer: Trainer, module: ForecastModule, loader: Iterable[Batch], max_steps: int | None = None
-) -> Iterator[tuple[Batch, Tensor]]:
-    """Yield trajectories, batch by batch on the module's device, with their forecasts ``(batch, time, field, *grid)``.
+) -> Iterator[tuple[Batch, ForecastDistribution]]:
+    """Yield trajectories, batch by batch on the module's device, with their forecasts.
 
     Every batch is filled up to the size of the first, so that a compiled network is compiled once. The network runs in
     the trainer's precision; histories are normalised in their own.
@@ -94,8 +94,11 @@ def forecast_trajectories(
         size = size or n_trajectories
         inputs = Batch(*(_filled_up(part, size) for part in batch))
         with trainer.precision_plugin.forward_context():
-            prediction = module.forecast(inputs, n_steps=n_steps)
-        yield batch, prediction[:n_trajectories].to(batch.target.dtype)
+            if module.has_uncertainty:
+                forecast = module.forecast_distribution(inputs, n_steps=n_steps)
+            else:
+                forecast = ForecastDistribution(module.forecast(inputs, n_steps=n_steps))
+        yield batch, forecast.first(n_trajectories).to(batch.target.dtype)
 
 
 def _filled_up(part: Tensor, size: int) -> Tensor:

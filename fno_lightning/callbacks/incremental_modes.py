@@ -75,6 +75,11 @@ class IncrementalModes(Callback):
                 f"{type(self).__name__} needs whole weights on each device, but {type(trainer.strategy).__name__} "
                 "divides them: use ddp"
             )
+        if stage == "fit" and getattr(pl_module, "ensemble_size", None) is not None:
+            raise ValueError(
+                f"{type(self).__name__} counts the modes of a layer by the axes of its weight, but those of an "
+                "ensemble have one more: leave it or ensemble_size out"
+            )
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Find the spectral layers, and begin with few modes unless a training is resumed."""

@@ -14,6 +14,7 @@ from torch import Tensor
 from fno_lightning.callbacks.forecasting import forecast_module
 from fno_lightning.data import Batch, FieldSpec, write_well_file
 from fno_lightning.files import PathText, expanded_path, unused_path
+from fno_lightning.modules import ForecastDistribution
 from fno_lightning.pdes import Trajectories
 from fno_lightning.runs import run_folder
 from fno_lightning.viz.axes import boundaries
@@ -27,6 +28,10 @@ class PredictionWriter(BasePredictionWriter):
     the predicted frames only, in physical units, one scalar field for each component; its time counts from the first
     frame of the history. Its coordinates are the centres of equal cells between the edges of the domain, along uneven
     axes those of the data; its attribute ``coordinates`` says so.
+
+    Of a module with members (``ensemble_size``, ``mc_dropout``) there is ``<field>_spread`` beside each field, and of a
+    calibrated one (:class:`~fno_lightning.callbacks.ConformalCalibration`) ``<field>_lower`` and ``<field>_upper``, the
+    edges of the band, infinite where nothing is known; the attribute ``bands`` says what it holds.
 
     Forecasts of different weights never lie in one folder, and the end of ``predict`` says where they are.
 
@@ -72,7 +77,7 @@ class PredictionWriter(BasePredictionWriter):
         self,
         trainer: Trainer,
         pl_module: LightningModule,
-        prediction: Tensor,
+        prediction: Tensor | ForecastDistribution,
         batch_indices: Sequence[int] | None,
         batch: Batch,
         batch_idx: int,
@@ -81,23 +86,26 @@ class PredictionWriter(BasePredictionWriter):
         """Write the forecasts of a batch."""
         if self._folder is None:
             return
-        spec = forecast_module(pl_module).spec
-        if batch_indices is None or len(batch_indices) != len(prediction):
+        module = forecast_module(pl_module)
+        spec = module.spec
+        forecast = prediction if isinstance(prediction, ForecastDistribution) else ForecastDistribution(prediction)
+        if batch_indices is None or len(batch_indices) != len(forecast.mean):
             raise ValueError(
                 f"PredictionWriter names files by the indices of the trajectories, but the loader gave {batch_indices} "
-                f"for a batch of {len(prediction)}: predict with a DataLoader over a data set that has indices"
+                f"for a batch of {len(forecast.mean)}: predict with a DataLoader over a data set that has indices"
             )
         has_several = isinstance(trainer.num_predict_batches, list) and len(trainer.num_predict_batches) > 1
         folder = self._folder / f"dataloader_idx_{dataloader_idx}" if has_several else self._folder
         for i, index in enumerate(batch_indices):
             write_well_file(
                 folder / f"forecast_{index:05d}.hdf5",
-                _as_trajectory(spec, batch, prediction, i),
+                _as_trajectory(spec, batch, forecast, i),
                 dataset_name=spec.dataset_name,
                 provenance={
                     "source": f"forecast by {type(pl_module).__name__}, from {spec.source}",
-                    "coordinates": _coordinates_text(spec, prediction.shape[3:]),
-                },
+                    "coordinates": _coordinates_text(spec, forecast.mean.shape[3:]),
+                }
+                | ({} if module.bands is None else {"bands": module.bands.meaning}),
                 must_be_finite=False,
             )
 
@@ -110,15 +118,18 @@ def _coordinates_text(spec: FieldSpec, grid: Sequence[int]) -> str:
     return f"centres of equal cells between the edges of the domain{exception}"
 
 
-def _as_trajectory(spec: FieldSpec, batch: Batch, prediction: Tensor, index: int) -> Trajectories:
+def _as_trajectory(spec: FieldSpec, batch: Batch, forecast: ForecastDistribution, index: int) -> Trajectories:
     """Return one trajectory of a batch."""
-    n_history, n_steps = batch.history.shape[1], prediction.shape[1]
-    grid = prediction.shape[3:]
+
+    def own(part: Tensor) -> Tensor:
+        return part[index : index + 1].to(torch.promote_types(part.dtype, torch.float32)).cpu()
+
+    n_history, n_steps = batch.history.shape[1], forecast.mean.shape[1]
+    grid = forecast.mean.shape[3:]
     axes = spec.axis_names
-    values, constants, scalars = (
-        part[index : index + 1].to(torch.promote_types(part.dtype, torch.float32)).cpu()
-        for part in (prediction, *batch[1:3])
-    )
+    constants, scalars = own(batch.constants), own(batch.scalars)
+    parts = {"": forecast.mean, "_spread": forecast.spread, "_lower": forecast.lower, "_upper": forecast.upper}
+    values = {ending: own(part) for ending, part in parts.items() if part is not None}
     return Trajectories(
         time=(n_history + torch.arange(n_steps)) * (spec.time_step or 1.0),
         coordinates={
@@ -127,6 +138,8 @@ def _as_trajectory(spec: FieldSpec, batch: Batch, prediction: Tensor, index: int
         },
         boundaries=dict(zip(axes, boundaries(spec), strict=True)),
         scalars={name: scalars[:, i] for i, name in enumerate(spec.scalars)},
-        scalar_fields={name: values[:, :, i] for i, name in enumerate(spec.fields)},
+        scalar_fields={
+            name + ending: part[:, :, i] for ending, part in values.items() for i, name in enumerate(spec.fields)
+        },
         constant_fields={name: constants[:, i] for i, name in enumerate(spec.constant_fields)},
     )

@@ -87,7 +87,7 @@ class ResolutionErrors(Callback):
         self._errors = {}
         for resolution, data in self._data.items():
             group = resolution_group(resolution)
-            with module.training_grids.quiet():
+            with module.certified_range.quiet():
                 values = self._evaluate(trainer, module, data, group)
             log_reduced(module, values)
             names = {metric: str(LogName("test", metric, group=group)) for metric in self.metrics}
@@ -102,8 +102,8 @@ class ResolutionErrors(Callback):
     ) -> dict[str, Tensor]:
         errors = ErrorsWithBaselines(self.metrics, module)
         with evaluation_mode(module):
-            for batch, prediction in forecast_trajectories(trainer, module, data.test_dataloader()):
-                errors.update(prediction, batch)
+            for batch, forecast in forecast_trajectories(trainer, module, data.test_dataloader()):
+                errors.update(forecast.mean, batch)
         values: dict[str, Tensor] = {}
         for forecaster, by_metric in errors.compute().items():
             for metric, error in by_metric.items():

@@ -30,6 +30,7 @@ from fno_lightning.callbacks.old_names import rename_monitors, rename_states
 from fno_lightning.callbacks.parameter_table import ParameterTables
 from fno_lightning.callbacks.pictures import Pictures
 from fno_lightning.callbacks.rollout_report import RolloutReport
+from fno_lightning.callbacks.uncertainty_errors import UncertaintyErrors
 from fno_lightning.data.batch import Split
 from fno_lightning.metrics import STANDARD_METRICS, LogName, MetricFactory
 from fno_lightning.metrics.log_name import ROLLOUT, Forecaster, Stage, Window
@@ -46,6 +47,10 @@ class RolloutEvaluation(Callback):
     trajectories that diverged ``val/rollout/diverged``. The same with ``test``. A window is a slice of the predicted
     frames, as in The Well: ``(6, 12)`` averages the 7th to the 12th. Errors of diverged trajectories are infinite;
     training goes on, and a warning says which diverged and at which step.
+
+    Of a module with members (``ensemble_size``, ``mc_dropout``) ``crps`` (fair), ``spread`` and ``spread_skill`` are
+    logged likewise, and of a calibrated one ``coverage``, the share of the points within its bands
+    (:class:`~fno_lightning.callbacks.ConformalCalibration`); the pictures show spread and bands.
 
     Process zero draws some of its trajectories: every field over time beside the reference, spectra, the first metric
     against lead time, and at the end of training and in test an animation of the first field. The pictures are in the
@@ -195,23 +200,27 @@ class RolloutEvaluation(Callback):
         module = forecast_module(pl_module)
         stage: Stage = "val" if split == "valid" else "test"
         report = RolloutReport(module, self._n_worst, self.valid_time_threshold) if split == "test" else None
-        with_baselines = ErrorsWithBaselines(self.metrics, module)
+        with_baselines, of_uncertainty = ErrorsWithBaselines(self.metrics, module), UncertaintyErrors(module)
         n_forecast, n_diverged = (SumMetric().to(module.device) for _ in range(2))
         with evaluation_mode(module):
             data = field_data(trainer, self)
             loader, numbers = data.rollout_dataloader(split), data.own_rollout_batches(split)
             drawn = EvenlySpaced(self.n_pictures, len(loader), module.spec)
-            for k, (batch, prediction) in enumerate(forecast_trajectories(trainer, module, loader, self.max_steps)):
-                with_baselines.update(prediction, batch)
-                n_forecast.update(len(prediction))
-                n_diverged.update(report_divergence(prediction, batch, module.spec, numbers[k]))
-                drawn.update(k, prediction, batch)
+            for k, (batch, forecast) in enumerate(forecast_trajectories(trainer, module, loader, self.max_steps)):
+                with_baselines.update(forecast.mean, batch)
+                of_uncertainty.update(forecast, batch)
+                n_forecast.update(len(batch.target))
+                n_diverged.update(report_divergence(forecast.mean, batch, module.spec, numbers[k]))
+                drawn.update(k, forecast, batch)
                 if report is not None:
-                    report.update(prediction, batch, numbers[k])
+                    report.update(forecast, batch, numbers[k])
         errors = with_baselines.compute()
+        errors["model"] |= of_uncertainty.compute()
         total, diverged = n_forecast.compute(), n_diverged.compute()
         rank_zero_info(f"forecast {total:.0f} {split} trajectories in {time.perf_counter() - begin:.1f} s")
         n_steps = max(len(error) for by_metric in errors.values() for error in by_metric.values())
+        if trainer.state.fn is TrainerFn.FITTING:
+            module.certified_range.add_lead_times(n_steps)
         windows = self._windows_within(n_steps)
         animation = is_last and self._draws_animation
         pictures = self._pictures(trainer, stage)

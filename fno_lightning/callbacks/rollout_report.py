@@ -18,12 +18,12 @@ from fno_lightning.callbacks.parameter_groups import groups_by_parameter
 from fno_lightning.callbacks.parameter_table import ParameterTables
 from fno_lightning.callbacks.pictures import Pictures, file_names
 from fno_lightning.callbacks.trajectory_errors import TrajectoryErrors, errors_of_trajectories
-from fno_lightning.callbacks.trajectory_files import lead_time_rows, trajectory_rows, write_rows
+from fno_lightning.callbacks.trajectory_files import lead_time_rows, rank_rows, trajectory_rows, write_rows
 from fno_lightning.data import Batch
 from fno_lightning.files import atomic_file
-from fno_lightning.metrics import LogName
+from fno_lightning.metrics import LogName, Ranks
 from fno_lightning.metrics.log_name import ROLLOUT, Forecaster, Window
-from fno_lightning.modules import ForecastModule
+from fno_lightning.modules import ForecastDistribution, ForecastModule
 from fno_lightning.runs import run_path
 from fno_lightning.viz import Forecast, parameter_figure
 
@@ -47,20 +47,27 @@ class RolloutReport:
         self._has_drifts = module.n_steps_input > 0 and bool(conserved_quantities(module.spec))
         self._errors: list[TrajectoryErrors] = []
         self._drifts: list[Drift] = []
+        self._ranks = (
+            Ranks(module.spec.n_dims, module.n_forecasts).to(module.device) if module.n_forecasts > 1 else None
+        )
+        self._histogram: Tensor | None = None
 
-    def update(self, prediction: Tensor, batch: Batch, numbers: Sequence[int]) -> None:
-        """Add forecasts ``(batch, time, field, *grid)`` of the trajectories with these numbers in their split."""
-        errors = errors_of_trajectories(prediction, batch, numbers, self._module)
-        self._worst.update(prediction, batch, errors)
+    def update(self, forecast: ForecastDistribution, batch: Batch, numbers: Sequence[int]) -> None:
+        """Add forecasts of the trajectories with these numbers in their split."""
+        errors = errors_of_trajectories(forecast.mean, batch, numbers, self._module)
+        self._worst.update(forecast, batch, errors)
         self._errors += errors
         if self._has_drifts:
-            self._drifts += drifts(prediction, batch, self._module.spec)
+            self._drifts += drifts(forecast.mean, batch, self._module.spec)
+        if self._ranks is not None and forecast.ensemble is not None:
+            self._ranks.update(forecast.ensemble, batch.target)
 
     def finish(self) -> None:
         """Gather the trajectories of all processes, which all must do, in the order of their numbers."""
         by_number = {errors.number: errors for errors in gathered(self._errors)}
         self._errors = [by_number[number] for number in sorted(by_number)]
         self._drifts = gathered(self._drifts)
+        self._histogram = None if self._ranks is None else self._ranks.histogram()
 
     def values(self) -> dict[str, Tensor]:
         """Return the log entries: the mean valid time, in steps, of model and persistence."""
@@ -100,6 +107,8 @@ class RolloutReport:
         }
         if self._drifts:
             rows["conservation.csv"] = drift_rows(self._drifts, self._module.spec)
+        if self._histogram is not None:
+            rows["rank_histogram.csv"] = rank_rows(self._histogram, self._module.spec)
         paths = []
         for name in (*texts, *rows):
             if (path := run_path(trainer, name)) is None:

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from jaxtyping import Float
 from torch import Tensor
 
 from fno_lightning.callbacks.trajectory_errors import TrajectoryErrors
@@ -79,6 +80,20 @@ def trajectory_rows(
             *(errors.valid_time(threshold, field=field) for field in range(len(spec.fields))),
             *(_number(errors.over(*column)) for column in columns.values()),
         ]
+
+
+def rank_rows(histogram: Float[Tensor, "time field rank"], spec: FieldSpec) -> Iterator[list[str | int]]:
+    """Yield a header, and the share of each rank of the truth in the ensemble, by lead time and field.
+
+    Args:
+        histogram: Shares, from the truth below all members to the truth above all.
+        spec: Specification of the data set.
+    """
+    yield ["step", "field", "rank", "share"]
+    for step, by_field in enumerate(histogram.tolist(), start=1):
+        for field, shares in zip(spec.fields, by_field, strict=True):
+            for rank, share in enumerate(shares):
+                yield [step, field, rank, _number(share)]
 
 
 def write_rows(path: Path, rows: Iterable[Sequence[Any]]) -> None:

@@ -179,6 +179,13 @@ class FieldDataModule(LightningDataModule, ABC):
     def rollout_dataset(self, split: Split) -> Dataset[Batch]:
         """Return full trajectories: the first frames as history, all that follow as target."""
 
+    def beginnings(self, split: Split) -> Dataset[Batch] | None:
+        """Return the trajectories of a split with their histories alone, in the order of :meth:`rollout_dataset`.
+
+        ``None``: they cannot be had without reading whole trajectories, or there is no end of them.
+        """
+        return None
+
     @property
     def equation(self) -> PDE | None:
         """The equation that has made the data; ``None`` where nobody knows it."""

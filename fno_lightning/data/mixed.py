@@ -225,6 +225,12 @@ class MixedDataModule(FieldDataModule):
         """Return the full trajectories of all members."""
         return self._mixed({name: member.rollout_dataset(split) for name, member in self.members.items()})
 
+    def beginnings(self, split: Split) -> Dataset[Batch] | None:
+        """Return the trajectories of all members with their histories alone, if all of them can tell."""
+        found = {name: member.beginnings(split) for name, member in self.members.items()}
+        known = {name: dataset for name, dataset in found.items() if dataset is not None}
+        return self._mixed(known) if len(known) == len(found) else None
+
     def at_resolution(self, resolution: Sequence[int]) -> MixedDataModule:
         """Return the same mixture on another grid."""
         members = {name: member.at_resolution(resolution) for name, member in self.members.items()}

@@ -232,6 +232,11 @@ class WellDataModule(FieldDataModule):
             self._rollout_datasets[split] = self._windows(split, windows)
         return self._rollout_datasets[split]
 
+    def beginnings(self, split: Split) -> WindowDataset | CachedWindowDataset:
+        """Return the trajectories of a split with their histories alone."""
+        windows = whole_trajectories(self._trajectories(split), self.n_steps_input, self.dt_stride)
+        return self._windows(split, [window._replace(n_steps_output=0) for window in windows])
+
     def rollout_batches(self, split: Split) -> list[list[int]]:
         """Return trajectories of equal length in batches of at most ``rollout_batch_size``."""
         groups: dict[int, list[int]] = defaultdict(list)

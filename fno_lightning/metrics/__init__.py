@@ -1,6 +1,18 @@
 """Errors of forecasts: pure functions of a prediction and a target, and their means over samples."""
 
 from fno_lightning.metrics.base import FieldMetric
+from fno_lightning.metrics.ensemble import (
+    CRPS,
+    Coverage,
+    EnsembleMetric,
+    Ranks,
+    Spread,
+    SpreadSkill,
+    coverage,
+    crps,
+    ranks,
+    spread,
+)
 from fno_lightning.metrics.log_name import LogName
 from fno_lightning.metrics.pointwise import (
     MAE,
@@ -21,25 +33,35 @@ from fno_lightning.metrics.standard import STANDARD_METRICS, MetricFactory
 from fno_lightning.wavenumbers import wavenumber_length
 
 __all__ = [
+    "CRPS",
     "MAE",
     "NRMSE",
     "RMSE",
     "STANDARD_METRICS",
     "VRMSE",
+    "Coverage",
+    "EnsembleMetric",
     "FieldMetric",
     "LInfinity",
     "LogName",
     "MetricFactory",
     "Pearson",
+    "Ranks",
     "SpectralError",
+    "Spread",
+    "SpreadSkill",
     "band_edges",
+    "coverage",
+    "crps",
     "l_infinity",
     "mae",
     "nrmse",
     "pearson",
+    "ranks",
     "rmse",
     "shell_power",
     "spectral_error",
+    "spread",
     "vrmse",
     "wavenumber_length",
 ]

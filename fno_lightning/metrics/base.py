@@ -91,7 +91,16 @@ class FieldMetric(Metric):
                 f"axes, got {tuple(prediction.shape)} and {tuple(target.shape)}"
             )
         dtype = torch.promote_types(target.dtype, torch.float32)
-        errors = _for_sums(self.evaluate(prediction.to(dtype), target.to(dtype)))
+        self.add(self.evaluate(prediction.to(dtype), target.to(dtype)), unit)
+
+    def add(self, errors: Float[Tensor, "batch time value"], unit: Float[Tensor, "*batch field"] | None = None) -> None:
+        """Add the errors of samples to the mean.
+
+        Args:
+            errors: Error of each sample, at each lead time, in each field.
+            unit: What the values of each field are multiples of, see :meth:`update`.
+        """
+        errors = _for_sums(errors)
         if unit is not None and self.degree:
             errors = errors * _for_sums(unit).unsqueeze(-2) ** self.degree
         worst = float("-inf" if self.higher_is_better else "inf")

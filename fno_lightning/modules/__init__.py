@@ -2,7 +2,11 @@
 
 from fno_lightning.modules.adapters import LowRankAdapters
 from fno_lightning.modules.base import ForecastModule
+from fno_lightning.modules.certified_range import CertifiedRange, OffRangeError
+from fno_lightning.modules.ensemble import EnsembleNetwork
+from fno_lightning.modules.error_quantile import ErrorQuantileModule
 from fno_lightning.modules.fno import FFNOModule, FNOModule, TFNOModule
+from fno_lightning.modules.forecast_distribution import ForecastDistribution
 from fno_lightning.modules.muon import MuonAdamW
 from fno_lightning.modules.network import NetworkModule
 from fno_lightning.modules.normalization import Normalizer, ZScore
@@ -12,14 +16,19 @@ from fno_lightning.modules.spectral import SpectralModule
 from fno_lightning.modules.uno import UNOModule
 
 __all__ = [
+    "CertifiedRange",
+    "EnsembleNetwork",
+    "ErrorQuantileModule",
     "FFNOModule",
     "FNOModule",
+    "ForecastDistribution",
     "ForecastModule",
     "LowRankAdapters",
     "MultigridPatching",
     "MuonAdamW",
     "NetworkModule",
     "Normalizer",
+    "OffRangeError",
     "SpectralModule",
     "TFNOModule",
     "UNOModule",

@@ -25,6 +25,7 @@ from fno_lightning.arguments import (
     store_hyperparameters,
     with_plain_numbers,
 )
+from fno_lightning.conformal import ConformalBands
 from fno_lightning.data import Batch, FieldDataModule, FieldSpec
 from fno_lightning.data.shuffling import resume_samples
 from fno_lightning.deprecation import renamed_option
@@ -33,6 +34,7 @@ from fno_lightning.losses import Loss, LossSum
 from fno_lightning.metrics import VRMSE, LogName
 from fno_lightning.metrics.log_name import Stage
 from fno_lightning.modules.adapters import LowRankAdapters, adapted_state, merged_state
+from fno_lightning.modules.certified_range import OffRange
 from fno_lightning.modules.checkpointing import ActivationCheckpointing, checkpoint_activations
 from fno_lightning.modules.compatibility import (
     check_axes,
@@ -41,6 +43,8 @@ from fno_lightning.modules.compatibility import (
     require_same_fields,
     require_same_history,
 )
+from fno_lightning.modules.ensemble import EnsembleNetwork
+from fno_lightning.modules.forecast_distribution import ForecastDistribution
 from fno_lightning.modules.initial_weights import (
     NETWORK,
     freeze_parts,
@@ -50,6 +54,7 @@ from fno_lightning.modules.initial_weights import (
 )
 from fno_lightning.modules.lazy_network import SHARDED
 from fno_lightning.modules.loaders import ByLoader, evaluated_loaders
+from fno_lightning.modules.muon import MuonAdamW
 from fno_lightning.modules.normalization import LogScalars, Normalization
 from fno_lightning.modules.optimizers import default_optimizer, set_learning_rate
 from fno_lightning.modules.patching import MultigridPatching
@@ -75,6 +80,7 @@ _RUN_TIME_ARGUMENTS = (
     "refit_normalization",
     "freeze",
     "adapters",
+    "off_range",
 )
 
 
@@ -96,7 +102,8 @@ class ForecastModule(RolloutTraining):
     hyper-parameters and must be plain values; a checkpoint then reloads without data and without
     arguments, and takes and returns physical units. The other arguments (``loss``, ``unrolling``, ``input_noise``,
     ``optimizer``, ``lr_scheduler``, ``lr_interval``, ``lr_frequency``, ``compile``, ``activation_checkpointing``,
-    ``initial_weights``, ``refit_normalization``, ``freeze`` and ``adapters``) are choices of a run and are not stored.
+    ``initial_weights``, ``refit_normalization``, ``freeze``, ``adapters`` and ``off_range``) are choices of a run and
+    are not stored.
 
     Fields are normalised in their own precision, float64 where the data are, and only then cast to that of the weights.
     Fields that do not vary in the train split are predicted as their mean, and left out of means over the fields.
@@ -125,6 +132,11 @@ class ForecastModule(RolloutTraining):
             their fluctuation, such as a pressure.
         patching: Apply the network to patches of the fields and put its output together, for fields that are too large
             for memory as a whole; see :class:`~fno_lightning.modules.MultigridPatching`. ``None``: to whole fields.
+        ensemble_size: Train so many networks at once, as one batched network, each from initial weights of its own
+            (deep ensemble); a forecast is their mean, :meth:`forecast_distribution` has the members. ``None``: one.
+        mc_dropout: Evaluate the network so many times with dropout, each with masks of its own, which stay the same
+            along a rollout; a forecast is their mean. Training, and errors of the next frame, are as without.
+            ``None``: dropout is for training alone.
         loss: Compares normalised prediction and target; ``None``: :class:`~fno_lightning.losses.MSE`.
         unrolling: How far the forecasts of the training go, and which part of them has a gradient:
             :class:`~fno_lightning.unrolling.Unrolled`, :class:`~fno_lightning.unrolling.Pushforward`; ``None``: to the
@@ -151,6 +163,8 @@ class ForecastModule(RolloutTraining):
         freeze: Names of parts of the network that are not trained, e.g. ``lifting`` or ``blocks.0``.
         adapters: Train low-rank updates of the layers over the channels, and nothing else, from ``initial_weights`` on;
             see :class:`~fno_lightning.modules.LowRankAdapters`.
+        off_range: What a forecast outside the grids, parameters, values and lead times of training and calibration does
+            (:class:`~fno_lightning.modules.CertifiedRange`): ``warn``, ``refuse`` or ``ignore``.
         activations: Former name of ``activation_checkpointing`` (``keep``: ``none``; ``recompute``: ``full``).
         steps_per_launch: Former place of ``steps_per_execution``, an argument of
             ``fno_lightning.multistep.MultiStepStrategy``; the command line moves it there.
@@ -178,6 +192,8 @@ class ForecastModule(RolloutTraining):
         log_scalars: LogScalars = True,
         reversible_norm: bool = False,
         patching: MultigridPatching | None = None,
+        ensemble_size: int | None = None,
+        mc_dropout: int | None = None,
         loss: Loss | None = None,
         unrolling: Unrolling | None = None,
         input_noise: float = 0.0,
@@ -191,6 +207,7 @@ class ForecastModule(RolloutTraining):
         refit_normalization: bool = False,
         freeze: Sequence[str] = (),
         adapters: LowRankAdapters | None = None,
+        off_range: OffRange = "warn",
         activations: Literal["auto", "keep", "recompute", "offload"] | None = None,
         steps_per_launch: int | None = None,
         **kwargs: Any,
@@ -204,6 +221,9 @@ class ForecastModule(RolloutTraining):
             log_scalars=log_scalars,
             reversible_norm=reversible_norm,
             patching=patching,
+            ensemble_size=ensemble_size,
+            mc_dropout=mc_dropout,
+            off_range=off_range,
             loss=loss,
             unrolling=unrolling,
             input_noise=input_noise,
@@ -244,6 +264,10 @@ class ForecastModule(RolloutTraining):
         if adapters is not None and freeze:
             raise ValueError("adapters train nothing but themselves: leave freeze out, adapters.parts chooses layers")
         self.adapters = adapters
+        if adapters is not None and self.ensemble_size is not None:
+            raise ValueError(
+                "adapters do not go with ensemble_size, whose members are one network: leave one of them out"
+            )
         self._has_weights = initial_weights is not None
         self._has_started = False
         self._random_state: Mapping[str, Any] | None = None
@@ -293,14 +317,14 @@ class ForecastModule(RolloutTraining):
         """Return the loss and the prediction in physical units, for callbacks."""
         return self._evaluation_step(batch, "test", dataloader_idx)
 
-    def predict_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> Tensor:
-        """Return the forecast of every target frame, in physical units."""
-        return self.forecast(batch)
+    def predict_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> Tensor | ForecastDistribution:
+        """Return the forecast of every target frame, in physical units, with its uncertainty if there is any."""
+        return self.forecast_distribution(batch) if self.has_uncertainty else self.forecast(batch)
 
     def _evaluation_step(self, batch: Batch, stage: Stage, loader: int) -> dict[str, Tensor]:
         losses, errors = (self.val_loss, self.val_vrmse) if stage == "val" else (self.test_loss, self.test_vrmse)
         mean_loss, vrmse = losses.of(loader), errors.of(loader)
-        self.training_grids.check(batch.target.shape[3:])
+        self.certified_range.check_grid(batch.target.shape[3:])
         loss, prediction = self.step(batch)
         prediction = self.normalizer.decode(prediction, batch.member, batch.target.dtype)
         vrmse.update(*(self.normalizer.in_spreads(frames, batch.member) for frames in (prediction, batch.target)))
@@ -373,6 +397,7 @@ class ForecastModule(RolloutTraining):
             self.trainer.strategy.setup_optimizers(self.trainer)
         if self.adapters is not None:
             self._require_adaptable()
+        self._note_trajectories()
         if self.initial_weights is None or self._has_started:
             return
         state, saved, kept_modes = read_weights(self.initial_weights)
@@ -394,6 +419,21 @@ class ForecastModule(RolloutTraining):
             raise ValueError("adapters go with strategies that keep the network whole: use ddp")
         if any(isinstance(callback, WeightAveraging) for callback in self.trainer.callbacks):  # type: ignore[attr-defined]
             raise ValueError("adapters do not go with averaged weights: leave out the callback WeightAveraging")
+
+    def _note_trajectories(self) -> None:
+        """Note what the training sees, which a calibration may not use; bands of other weights are none of these."""
+        if self.bands is not None:
+            rank_zero_warn("training changes the weights: the calibrated bands are dropped, calibrate again afterwards")
+            self.bands = None
+        data = getattr(self.trainer, "datamodule", None)
+        if isinstance(data, FieldDataModule) and self.trainer.is_global_zero and not self.trainer.fast_dev_run:  # type: ignore[attr-defined]
+            beginnings = data.beginnings("train")
+            if beginnings is not None:
+                self.certified_range.add_trajectories(beginnings)
+
+    def on_train_epoch_end(self) -> None:
+        """Gather what the processes have seen of the data."""
+        self.certified_range.gather()
 
     def on_train_start(self) -> None:
         """Let the loss leave out fields that do not vary, of statistics known by now; take up the random numbers."""
@@ -418,7 +458,7 @@ class ForecastModule(RolloutTraining):
 
     def prepare_network(self, network: nn.Module) -> None:
         """Freeze the parts of a new network that are not trained, and choose what it keeps for the backward pass."""
-        freeze_parts(network, self.freeze_parts)
+        freeze_parts(network.members if isinstance(network, EnsembleNetwork) else network, self.freeze_parts)
         if self.adapters is not None:
             self.adapters.add_to(network)
         checkpoint_activations(network, self.activation_checkpointing)
@@ -438,6 +478,11 @@ class ForecastModule(RolloutTraining):
             )
         else:
             optimizer = self.optimizer(trained)
+        if self.ensemble_size is not None and isinstance(optimizer, MuonAdamW):
+            raise ValueError(
+                "MuonAdamW tells matrices by their two axes, but the weights of an ensemble have one more: use AdamW "
+                "with ensemble_size"
+            )
         set_learning_rate(optimizer, self.lr)
         if self.lr_scheduler is None:
             return optimizer
@@ -453,8 +498,10 @@ class ForecastModule(RolloutTraining):
         return {"optimizer": optimizer, "lr_scheduler": schedule}
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Add training grids, modes in use and random state; keep out NumPy's numbers, of optimizers and callbacks."""
+        """Add the range of the training, bands, modes in use and random state; keep out the numbers of NumPy."""
         checkpoint["training_grids"] = self.training_grids.to_plain()
+        checkpoint["certified_range"] = self.certified_range.to_plain()
+        checkpoint["bands"] = None if self.bands is None else self.bands.to_plain()
         checkpoint["random_state"] = random_state()
         if reduced := reduced_modes(self.network):
             checkpoint["kept_modes"] = reduced
@@ -475,6 +522,9 @@ class ForecastModule(RolloutTraining):
         if self.is_built or "kept_modes" in checkpoint:
             restore_modes(self.network, checkpoint.get("kept_modes", {}))
         self.training_grids.add(_training_grids(checkpoint))
+        self.certified_range.add_plain(checkpoint.get("certified_range", {}))
+        bands = checkpoint.get("bands")
+        self.bands = None if bands is None else ConformalBands.from_plain(bands)
         forget_training_lengths(checkpoint)
         is_training = self._trainer is not None and self._trainer.state.fn is TrainerFn.FITTING
         self._has_started |= is_training and checkpoint.get("global_step", 1) > 0  # at 0 it is a tuner's

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from fno_lightning.layers import ChannelMLP, FNOBlock
+from fno_lightning.modules.ensemble import EnsembleNetwork
 
 ActivationCheckpointing: TypeAlias = Literal["auto", "none", "full", "offload"]
 
@@ -24,7 +25,8 @@ def checkpoint_activations(network: nn.Module, mode: ActivationCheckpointing) ->
     Args:
         network: Any network, before it is compiled.
         mode: ``none`` keeps everything; ``auto`` too, except within tiles of points, which are as fast evaluated again;
-            ``full`` keeps only the inputs of each of the :func:`repeated_blocks` and evaluates the block again;
+            ``full`` keeps only the inputs of each of the :func:`repeated_blocks` and evaluates the block again, of an
+            ensemble the input of the network, whose blocks hold the weights of a member while it is evaluated;
             ``offload`` keeps everything in main memory, page-locked if the network is on a CUDA device.
 
     A block that is evaluated again draws the same random numbers and leaves the running statistics of batch norms as
@@ -36,7 +38,7 @@ def checkpoint_activations(network: nn.Module, mode: ActivationCheckpointing) ->
             if isinstance(module, ChannelMLP | FNOBlock):
                 module.tiling = False
     elif mode == "full":
-        for block in repeated_blocks(network):
+        for block in [network] if isinstance(network, EnsembleNetwork) else repeated_blocks(network):
             block.forward = partial(evaluated_again, block, block.forward)
     elif mode == "offload":
         network.forward = partial(_offloaded, network.forward)
@@ -96,12 +98,14 @@ def _is_capturing() -> bool:
     return torch.cuda.is_available() and torch.cuda.is_current_stream_capturing()
 
 
-def _has_dropout(block: nn.Module) -> bool:
-    def probability(module: nn.Module) -> object:
-        return module.p if isinstance(module, nn.modules.dropout._DropoutNd) else getattr(module, "dropout", 0.0)
+def dropout_probability(module: nn.Module) -> float:
+    """Return the probability with which a module itself drops values: PyTorch's own, or an attribute ``dropout``."""
+    p = module.p if isinstance(module, nn.modules.dropout._DropoutNd) else getattr(module, "dropout", 0.0)
+    return float(p) if isinstance(p, int | float) else 0.0
 
-    found = ((module.training, probability(module)) for module in block.modules())
-    return any(training and isinstance(p, int | float) and p > 0 for training, p in found)
+
+def _has_dropout(block: nn.Module) -> bool:
+    return any(module.training and dropout_probability(module) > 0 for module in block.modules())
 
 
 # not compiled, for hooks on saved tensors are no part of a graph; the network that it calls is

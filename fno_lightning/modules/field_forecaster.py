@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from typing import Any, ClassVar, cast
 
 import torch
 from jaxtyping import Float, Int
+from lightning.pytorch.trainer.states import TrainerFn, TrainerStatus
 from lightning.pytorch.utilities import rank_zero_info
-from torch import Tensor
+from torch import Tensor, nn
 
 from fno_lightning.arguments import plain
 from fno_lightning.autoregressive import rollout
+from fno_lightning.conformal import ConformalBands
 from fno_lightning.data import Batch, FieldSpec, Statistics
+from fno_lightning.modules.certified_range import CertifiedRange, OffRange
 from fno_lightning.modules.compatibility import check_axes, complete_inputs
+from fno_lightning.modules.ensemble import EnsembleNetwork, require_several
+from fno_lightning.modules.forecast_distribution import ForecastDistribution
 from fno_lightning.modules.lazy_network import LazyNetworkModule
+from fno_lightning.modules.mc_dropout import require_dropout, same_dropout
 from fno_lightning.modules.normalization import LogScalars, Normalization, Normalizer, require_linear_steady
 from fno_lightning.modules.patching import MultigridPatching
 from fno_lightning.modules.reversible_norm import ReversibleNorm
@@ -34,12 +41,16 @@ class FieldForecaster(LazyNetworkModule):
         log_scalars: Which scalars enter by their logarithm, see :class:`~fno_lightning.modules.Normalizer`.
         reversible_norm: Whether the network sees each sample in units of its own last frame.
         patching: Whether, and into which patches, fields are cut for the network.
+        ensemble_size: Number of networks, of which a forecast is the mean; ``None``: one.
+        mc_dropout: Number of draws of the dropout, of which a forecast is the mean; ``None``: it is turned off.
+        off_range: What a forecast outside the :class:`~fno_lightning.modules.CertifiedRange` does.
         **kwargs: Of Lightning's module.
 
     Raises:
         ValueError: if the points of the data are not even and the class has ``needs_even_axes``; if ``n_steps_input``
             is negative, or 0 when there is nothing else to predict from; if ``bundle`` is not positive, or more than 1
-            without a history; if ``patching`` does not fit the grid.
+            without a history; if ``patching`` does not fit the grid; if ``ensemble_size`` or ``mc_dropout`` is less
+            than 2, or an ensemble is to see patches.
     """
 
     needs_even_axes: ClassVar[bool] = False
@@ -58,6 +69,9 @@ class FieldForecaster(LazyNetworkModule):
         log_scalars: LogScalars,
         reversible_norm: bool,
         patching: MultigridPatching | Mapping[str, Any] | None,
+        ensemble_size: int | None,
+        mc_dropout: int | None,
+        off_range: OffRange,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -84,8 +98,32 @@ class FieldForecaster(LazyNetworkModule):
             require_linear_steady(self.spec, n_steps_input)
         self.patching = None if patching is None else self._with_boundaries(patching)
         self.recompute_patches = True
+        self.ensemble_size = _several("ensemble_size", ensemble_size)
+        self.mc_dropout = _several("mc_dropout", mc_dropout)
+        if self.ensemble_size is not None and self.patching is not None:
+            raise ValueError(
+                "ensemble_size and patching do not go together, for the members would be evaluated patch by patch: "
+                "leave one of them out, or train the members one by one"
+            )
         self.normalizer = Normalizer(self.spec, normalization, log_scalars=log_scalars)
-        self.training_grids = TrainingGrids()
+        self.certified_range = CertifiedRange(self.spec, off_range)
+        self.bands: ConformalBands | None = None
+        """Calibrated bands of these weights, see :class:`~fno_lightning.callbacks.ConformalCalibration`."""
+
+    @property
+    def training_grids(self) -> TrainingGrids:
+        """Grids that the module was trained on."""
+        return self.certified_range.grids
+
+    @property
+    def n_forecasts(self) -> int:
+        """Number of forecasts that :meth:`forecast` is the mean of."""
+        return (self.ensemble_size or 1) * (self.mc_dropout or 1)
+
+    @property
+    def has_uncertainty(self) -> bool:
+        """Whether :meth:`forecast_distribution` says more than :meth:`forecast`."""
+        return self.n_forecasts > 1 or self.bands is not None
 
     def takes_points(self, spec: FieldSpec, axis: int) -> bool:
         """Whether the network is made for the points of an axis that are not even, so that nothing is said of them."""
@@ -143,6 +181,12 @@ class FieldForecaster(LazyNetworkModule):
                 "the fields leave them out"
             )
 
+    def make_network(self) -> nn.Module:
+        """Build the network, or the networks of an ensemble, each with initial weights of its own."""
+        if self.ensemble_size is None:
+            return self.build_network()
+        return EnsembleNetwork([self.build_network() for _ in range(self.ensemble_size)])
+
     def forward(
         self,
         history: Float[Tensor, "batch T_in field *grid"] | None = None,
@@ -154,7 +198,8 @@ class FieldForecaster(LazyNetworkModule):
     ) -> Float[Tensor, "batch T_out field *grid"]:
         """Predict the frames that follow a history, in physical units and the precision that they are given in.
 
-        A grid that the network was not trained on gives a warning, once.
+        Of an ensemble it is the mean. Outside the range that the module was trained and calibrated on it warns, once,
+        or is refused; see :class:`~fno_lightning.modules.CertifiedRange`.
 
         Args:
             history: Past frames, oldest first; ``None`` for a steady problem.
@@ -165,13 +210,10 @@ class FieldForecaster(LazyNetworkModule):
 
         Raises:
             ValueError: if the data have a part that is missing, or with another number of channels; if a scalar that
-                enters by its logarithm is not positive.
+                enters by its logarithm is not positive; if it is outside the range and ``off_range`` is ``refuse``.
         """
-        self.configure_model()
-        inputs = complete_inputs(self.spec, self.n_steps_input, history, constants, scalars)
-        self.normalizer.require_positive(inputs[2])
-        self.training_grids.check(inputs[1].shape[2:])
-        return self.normalizer.decode(self._advance(*inputs, member, n_steps), member, inputs[0].dtype)
+        frames = self._frames(history, constants, scalars, n_steps, member)
+        return frames[0] if len(frames) == 1 else frames.mean(dim=0)
 
     @torch.no_grad()
     def forecast(
@@ -192,15 +234,105 @@ class FieldForecaster(LazyNetworkModule):
             n_steps: Number of frames to predict; ``None``: as many as the target of the batch has, or one.
             member: Number of the data set that each sample is from.
         """
-        if isinstance(history, Batch):
-            n_steps = n_steps or history.target.shape[1]
-            history, constants, scalars, _, member = history
+        with self._evaluating():
+            return cast("Tensor", self(*_inputs(history, constants, scalars, n_steps), member=_member(history, member)))
+
+    @torch.no_grad()
+    def forecast_distribution(
+        self,
+        history: Float[Tensor, "batch T_in field *grid"] | Batch | None = None,
+        constants: Float[Tensor, "batch constant *grid"] | None = None,
+        scalars: Float[Tensor, "batch scalar"] | None = None,
+        n_steps: int | None = None,
+        *,
+        member: Int[Tensor, " batch"] | None = None,
+    ) -> ForecastDistribution:
+        """Predict as :meth:`forecast`, with the forecasts of the members of an ensemble and with calibrated bands.
+
+        Args:
+            history: Past frames; or a whole :class:`~fno_lightning.data.Batch`.
+            constants: Fields without time dependence.
+            scalars: Parameters of the trajectories.
+            n_steps: Number of frames to predict; ``None``: as many as the target of the batch has, or one.
+            member: Number of the data set that each sample is from.
+        """
+        inputs, member = _inputs(history, constants, scalars, n_steps), _member(history, member)
+        with self._evaluating():
+            found = self._distribution(*inputs, member=member)
+        if self.bands is None:
+            return found
+        return found._replace(half_width=self.bands.half_width(self.error_scale(found, member)))
+
+    def _distribution(
+        self,
+        history: Tensor | None,
+        constants: Tensor | None,
+        scalars: Tensor | None,
+        n_steps: int,
+        *,
+        member: Tensor | None,
+    ) -> ForecastDistribution:
+        """Return the forecast with its members, or with a scale of its error, without a band."""
+        if self.n_forecasts == 1:
+            return ForecastDistribution(self(history, constants, scalars, n_steps, member=member))
+        ensemble = self._frames(history, constants, scalars, n_steps, member)
+        return ForecastDistribution(ensemble.mean(dim=0), ensemble)
+
+    def error_scale(
+        self, forecast: ForecastDistribution, member: Int[Tensor, " batch"] | None = None
+    ) -> Float[Tensor, "batch T_out field *grid"]:
+        """Return the scale of the error of a forecast, positive, which calibrated bands are multiples of.
+
+        It is what the network predicts, or the spread of an ensemble, and a thousandth of the field's standard
+        deviation over the train split, so that a point where all members agree has a band; of one network that
+        deviation.
+
+        Args:
+            forecast: The forecast.
+            member: Number of the data set that each sample is from.
+        """
+        unit = self.normalizer.in_physical_units(torch.ones_like(forecast.mean), member)
+        found = forecast.spread if forecast.scale is None else forecast.scale
+        return unit if found is None else found + 1e-3 * unit
+
+    @contextmanager
+    def _evaluating(self) -> Iterator[None]:
         training = self.training
         self.eval()
         try:
-            return cast("Tensor", self(history, constants, scalars, n_steps or 1, member=member))
+            yield
         finally:
             self.train(training)
+
+    def _frames(
+        self,
+        history: Tensor | None,
+        constants: Tensor | None,
+        scalars: Tensor | None,
+        n_steps: int,
+        member: Tensor | None,
+    ) -> Float[Tensor, "ensemble batch T_out field *grid"]:
+        """Predict the frames of each member of an ensemble, of one network those of one."""
+        self.configure_model()
+        inputs = complete_inputs(self.spec, self.n_steps_input, history, constants, scalars)
+        self.normalizer.require_positive(inputs[2])
+        self._check_range(*inputs, n_steps)
+        members = None if member is None else repeated(member, self.n_forecasts)
+        history, constants, scalars = (repeated(part, self.n_forecasts) for part in inputs)
+        frames = self._advance(history, constants, scalars, members, n_steps, draws=self.mc_dropout is not None)
+        frames = self.normalizer.decode(frames, members, inputs[0].dtype)
+        return torch.unflatten(frames, 0, (self.n_forecasts, -1))
+
+    def _check_range(self, history: Tensor, constants: Tensor, scalars: Tensor, n_steps: int) -> None:
+        trainer = self._trainer
+        if (
+            trainer is not None
+            and trainer.state.fn is TrainerFn.FITTING
+            and trainer.state.status is TrainerStatus.RUNNING
+        ):
+            self.certified_range.check_grid(constants.shape[2:])  # the rest is only being found out
+        else:
+            self.certified_range.check(history, constants, scalars, n_steps)
 
     @property
     def _precision(self) -> torch.dtype:
@@ -217,14 +349,26 @@ class FieldForecaster(LazyNetworkModule):
         n_steps: int,
         n_without_gradient: int = 0,
         noise: float = 0.0,
+        *,
+        draws: bool = False,
     ) -> Tensor:
-        """Predict normalised frames, in the precision of the weights, from a history in physical units."""
+        """Predict normalised frames, in the precision of the weights, from a history in physical units.
+
+        With ``draws`` dropout stays on in evaluation, with the same masks at every step.
+        """
         history = self.normalizer.encode(history, member).to(self._precision)
         if noise > 0:
             history = history + self.normalizer.as_frames(noise * torch.randn_like(history), member)
         context = self.normalizer.context(constants, scalars, member, self._precision)
+        if draws:
+            require_dropout(self.network)
+
+        def step(frames: Tensor) -> Tensor:
+            with same_dropout(self.network, frames.device) if draws else nullcontext():
+                return self._next_frames(frames, context, member)
+
         return rollout(
-            lambda frames: self._next_frames(frames, context, member),
+            step,
             history,
             n_steps,
             n_without_gradient=n_without_gradient,
@@ -232,20 +376,22 @@ class FieldForecaster(LazyNetworkModule):
 
     def _next_frames(self, frames: Tensor, context: Tensor, member: Tensor | None) -> Tensor:
         """Apply the network once, to normalised frames ``(batch, T_in, field, *grid)``, for those of a bundle."""
-        if self.reversible_norm:
-            norm = ReversibleNorm.of(frames)
-            output = self._output(norm.encode(frames), norm.planes(frames), context)
+        norm = ReversibleNorm.of(frames) if self.reversible_norm else None
+        output = self._output(frames, context, norm)
+        if norm is not None:
             if self.residual:
                 return frames[:, -1:] + self.normalizer.as_frames(norm.deviation * output.cumsum(dim=1), member)
             return self.normalizer.as_frames(norm.decode(output), member)
-        output = self._output(frames, context)
         if self.residual:
             return frames[:, -1:] + self.normalizer.as_changes(output, member).cumsum(dim=1)
         return self.normalizer.as_frames(output, member)
 
-    def _output(self, frames: Tensor, *context: Tensor) -> Tensor:
+    def _output(self, frames: Tensor, context: Tensor, norm: ReversibleNorm | None) -> Tensor:
         """Apply the network to the frames of a history and what stays the same; return those of a bundle."""
-        x = torch.cat((frames.flatten(1, 2), *context), dim=1)
+        if norm is None:
+            x = torch.cat((frames.flatten(1, 2), context), dim=1)
+        else:
+            x = torch.cat((norm.encode(frames).flatten(1, 2), norm.planes(frames), context), dim=1)
         if self.patching is None:
             output: Tensor = self.network(x)
         else:
@@ -266,3 +412,25 @@ class FieldForecaster(LazyNetworkModule):
             f"the output of the network {type(self.network).__name__} has the {shown}, expected {shape}: one tensor "
             f"(batch, fields of each of {self.bundle} frames, *grid)"
         )
+
+
+def _several(name: str, count: int | None) -> int | None:
+    return None if count is None else require_several(name, plain(count, name))
+
+
+def _inputs(
+    history: Tensor | Batch | None, constants: Tensor | None, scalars: Tensor | None, n_steps: int | None
+) -> tuple[Tensor | None, Tensor | None, Tensor | None, int]:
+    """Return history, constants, scalars and number of steps, of a batch if it is given in the place of a history."""
+    if isinstance(history, Batch):
+        return history.history, history.constants, history.scalars, n_steps or history.target.shape[1]
+    return history, constants, scalars, n_steps or 1
+
+
+def _member(history: Tensor | Batch | None, member: Tensor | None) -> Tensor | None:
+    return history.member if isinstance(history, Batch) else member
+
+
+def repeated(part: Tensor, n: int) -> Tensor:
+    """Return the samples n times, all of them before they come again."""
+    return part if n == 1 else part.expand(n, *part.shape).flatten(0, 1)

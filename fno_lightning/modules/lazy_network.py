@@ -30,6 +30,10 @@ class LazyNetworkModule(L.LightningModule, ABC):
     def build_network(self) -> nn.Module:
         """Return a network ``(batch, in_channels, *grid) -> (batch, out_channels, *grid)``."""
 
+    def make_network(self) -> nn.Module:
+        """Return what :attr:`network` is: a new network, or several of them as one."""
+        return self.build_network()
+
     def prepare_network(self, network: nn.Module) -> None:
         """Change a network that has just been built, in place."""
 
@@ -42,7 +46,7 @@ class LazyNetworkModule(L.LightningModule, ABC):
         """
         if _NETWORK not in self._modules:
             try:
-                network = self.build_network()
+                network = self.make_network()
             except AttributeError as error:  # which Python would take for a missing attribute `network`
                 raise RuntimeError(
                     f"{type(self).__name__}.build_network failed: {error}. A constructor stores what build_network "

@@ -240,6 +240,12 @@ class Normalizer(PreciseBuffers):
         """Return frames as multiples of :meth:`spread`."""
         return frames / over_grid(self.fields.std, frames, self.n_dims, self._of_mixture(member))
 
+    def in_physical_units(
+        self, frames: Float[Tensor, "batch time field *grid"], member: Int[Tensor, " batch"] | None = None
+    ) -> Float[Tensor, "batch time field *grid"]:
+        """Invert :meth:`in_spreads`."""
+        return frames * over_grid(self.fields.std, frames, self.n_dims, self._of_mixture(member))
+
     @property
     def field_varies(self) -> Bool[Tensor, " field"]:
         """Mask of the fields that vary in the train split, of any member."""

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from fno_lightning.data import Batch, FieldSpec, SuperBatches
 from fno_lightning.losses import MSE, Comparison, Loss
 from fno_lightning.modules.balanced_training import BalancedTraining, with_state_of_loss
-from fno_lightning.modules.field_forecaster import FieldForecaster
+from fno_lightning.modules.field_forecaster import FieldForecaster, repeated
 from fno_lightning.modules.normalization import LogScalars, Normalization
 from fno_lightning.modules.patching import MultigridPatching
 from fno_lightning.unrolling import Unrolling
@@ -35,7 +35,8 @@ class RolloutTraining(FieldForecaster):
         loss: Compares normalised prediction and target; ``None``: :class:`~fno_lightning.losses.MSE`.
         unrolling: How far the forecasts of the training go; ``None``: to the end of the target.
         input_noise: Standard deviation of the noise on the histories of the training, in units of each field's.
-        **kwargs: Of Lightning's module.
+        **kwargs: Options of the uncertainty, see :class:`~fno_lightning.modules.ForecastModule`, and of Lightning's
+            module.
 
     Raises:
         ValueError: if ``input_noise`` is negative, or it or ``unrolling`` is given without a history; if the loss needs
@@ -85,19 +86,24 @@ class RolloutTraining(FieldForecaster):
         """Return the loss of a batch and its normalised prediction ``(batch, time, field, *grid)``.
 
         The prediction is that of the whole target, and in training of the frames that ``unrolling`` compares with it.
+        Of an ensemble the loss is the mean over the members, each with forecasts of its own, and the prediction their
+        mean.
         """
         n_steps, n_without_gradient, noise = batch.target.shape[1], 0, 0.0
         if self.training:
-            self.training_grids.add([batch.target.shape[3:]])
+            self.certified_range.add(batch)
             n_steps, n_without_gradient = self._unrolled(n_steps)
             noise = self.input_noise
+        if (size := self.ensemble_size) is not None:
+            batch = Batch(*(repeated(part, size) for part in batch))
         prediction = self._advance(*batch[:3], batch.member, n_steps, n_without_gradient, noise)
         first = n_without_gradient * self.bundle
         if first > 0:
             before = self.normalizer.decode(prediction[:, :first].detach(), batch.member, batch.history.dtype)
             batch = batch._replace(history=torch.cat((batch.history, before), dim=1)[:, -self.n_steps_input :])
         prediction, target = prediction[:, first:n_steps], batch.target[:, first:n_steps]
-        return self._compare(prediction, batch._replace(target=target)), prediction
+        loss = self._compare(prediction, batch._replace(target=target))
+        return loss, prediction if size is None else torch.unflatten(prediction, 0, (size, -1)).mean(dim=0)
 
     def _compare(self, prediction: Tensor, batch: Batch) -> Tensor:
         """Return the loss of normalised predictions of a batch's target."""

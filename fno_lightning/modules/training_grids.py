@@ -1,12 +1,8 @@
-"""The grids that a network was trained on, and the warning where a forecast leaves them."""
+"""The grids that a network was trained on."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
-
-import torch
-from lightning.pytorch.utilities import rank_zero_warn
+from collections.abc import Iterable, Sequence
 
 
 class TrainingGrids:
@@ -18,34 +14,20 @@ class TrainingGrids:
 
     def __init__(self) -> None:
         self.seen: set[tuple[int, ...]] = set()
-        self._warned: set[tuple[int, ...]] = set()
-        self._is_quiet = False
 
     def add(self, grids: Iterable[Sequence[int]]) -> None:
         """Add grids of a training."""
         self.seen |= {tuple(grid) for grid in grids}
 
-    def check(self, grid: Sequence[int]) -> None:
-        """Warn, once for each grid, of a forecast on a grid that is none of the training's."""
-        if torch.compiler.is_compiling() or self._is_quiet or not self.seen:
-            return
-        if (shape := tuple(grid)) in self.seen or shape in self._warned:
-            return
-        self._warned.add(shape)
-        rank_zero_warn(
-            f"forecast on a grid of {_text(shape)} points, but the network was trained on "
+    def departure(self, grid: Sequence[int]) -> str | None:
+        """Say that a grid is none of the training's; ``None``: it is one, or nothing is known of the training."""
+        if not self.seen or tuple(grid) in self.seen:
+            return None
+        return (
+            f"forecast on a grid of {_text(grid)} points, but the network was trained on "
             f"{', '.join(map(_text, sorted(self.seen)))} alone: its error there may be larger, ResolutionErrors "
             "measures it, and data.init_args.train_strides or train_resolutions train on several grids"
         )
-
-    @contextmanager
-    def quiet(self) -> Iterator[None]:
-        """Forecast on other grids without a warning."""
-        before, self._is_quiet = self._is_quiet, True
-        try:
-            yield
-        finally:
-            self._is_quiet = before
 
     def to_plain(self) -> list[list[int]]:
         """Return the grids as plain values, for a checkpoint."""

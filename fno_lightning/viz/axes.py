@@ -70,6 +70,12 @@ class Scale:
         limit = min((size for size in (largest, high - low) if size > 0), default=1.0)
         return cls(-limit, limit, "PuOr_r")
 
+    @classmethod
+    def of_width(cls, width: Array) -> Scale:
+        """Range from zero to the largest width of a band."""
+        high = _range(width)[1]
+        return cls(0.0, high if high > 0 else 1.0, "cividis")
+
     def extension(self, *values: Array) -> str:
         """Return the ends of a colour bar that the values exceed, as Matplotlib names them."""
         finite = np.concatenate([v[np.isfinite(v)] for v in values])

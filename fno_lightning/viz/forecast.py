@@ -28,6 +28,8 @@ class Forecast:
         prediction: Predicted frames, of the same shape.
         scalars: Parameters of the trajectory, ``(scalar,)``.
         constants: Fields without time dependence, ``(constant_field, *grid)``; ``None``: they are not drawn.
+        band: Half of the width of the calibrated band around the prediction, of its shape; ``None``: there is none.
+        spread: Standard deviation of an ensemble, of the shape of the prediction; ``None``: there is none.
         remark: What titles say of the trajectory beside its parameters, e.g. ``worst trajectory``.
     """
 
@@ -37,6 +39,8 @@ class Forecast:
     scalars: Float[Tensor, " scalar"]
     constants: Tensor | None = None
     remark: str = ""
+    band: Tensor | None = None
+    spread: Tensor | None = None
 
     @property
     def is_steady(self) -> bool:
@@ -55,6 +59,16 @@ class Forecast:
         """
         channel = self.spec.fields.index(field)
         return self._plane(self.reference[:, channel]), self._plane(self.prediction[:, channel])
+
+    def width(self, field: str) -> tuple[str, Array] | None:
+        """Return the uncertainty of one field with its name: ``half width`` of the band, or else the ``spread``.
+
+        It is ``(time, *grid)`` as :meth:`frames`; ``None``: nothing is known.
+        """
+        for name, width in (("half width", self.band), ("spread", self.spread)):
+            if width is not None:
+                return name, self._plane(width[:, self.spec.fields.index(field)])
+        return None
 
     def inputs(self) -> dict[str, Array]:
         """Return the fields without time dependence by name, ``(*grid)``; of three dimensions the middle plane."""
