@@ -11,6 +11,7 @@ from fno_lightning.layers.fourier import FourierBasis, HalfFourierBasis
 from fno_lightning.layers.grid import DomainPadding, GridEmbedding
 from fno_lightning.layers.kept_modes import reduced_modes, restore_modes, spectral_layers
 from fno_lightning.layers.local import ConvolutionBranch, DifferentialBranch, LocalName, local_branch
+from fno_lightning.layers.neighbours import KernelMean, NearestPoints, Neighbours, cell_corners
 from fno_lightning.layers.norm import GroupNorm, InstanceNorm, NormName
 from fno_lightning.layers.spectral_conv import BasisName, SpectralConv
 from fno_lightning.layers.spectral_weight import DenseWeight, LowRankWeight, SpectralWeight
@@ -38,8 +39,11 @@ __all__ = [
     "GroupNorm",
     "HalfFourierBasis",
     "InstanceNorm",
+    "KernelMean",
     "LocalName",
     "LowRankWeight",
+    "NearestPoints",
+    "Neighbours",
     "NormName",
     "SkipName",
     "SoftGating",
@@ -49,6 +53,7 @@ __all__ = [
     "SpectralWeight",
     "TensorTrainWeight",
     "TuckerWeight",
+    "cell_corners",
     "local_branch",
     "reduced_modes",
     "restore_modes",

@@ -25,7 +25,7 @@ from fno_lightning.arguments import (
     store_hyperparameters,
     with_plain_numbers,
 )
-from fno_lightning.data import Batch, FieldDataModule, FieldSpec
+from fno_lightning.data import Batch, FieldDataModule, FieldSpec, point_weight
 from fno_lightning.deprecation import renamed_option
 from fno_lightning.layers import reduced_modes, restore_modes
 from fno_lightning.losses import Loss, LossSum
@@ -283,7 +283,8 @@ class ForecastModule(RolloutTraining):
         self.training_grids.check(batch.target.shape[3:])
         loss, prediction = self.step(batch)
         prediction = self.normalizer.decode(prediction, batch.member, batch.target.dtype)
-        vrmse.update(*(self.normalizer.in_spreads(frames, batch.member) for frames in (prediction, batch.target)))
+        frames, target = (self.normalizer.in_spreads(frames, batch.member) for frames in (prediction, batch.target))
+        vrmse.update(frames, target, weight=point_weight(batch.constants, self.spec))
         mean_loss.update(loss, weight=len(batch.target))  # processes and batches may differ in their numbers of samples
         options: Any = {"prog_bar": True, "batch_size": len(batch.target)}
         self.log(f"{stage}/loss", mean_loss, metric_attribute=f"{stage}_loss.{loader}", **options)

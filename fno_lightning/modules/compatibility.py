@@ -32,7 +32,7 @@ def require_same_fields(expected: FieldSpec, given: FieldSpec, owner: str) -> No
     Raises:
         ValueError: if fields, constant fields, scalars or the number of axes differ.
     """
-    for kind in ("fields", "constant_fields", "scalars", "members"):
+    for kind in ("fields", "constant_fields", "scalars", "members", "positions"):
         wanted, found = list(getattr(expected, kind)), list(getattr(given, kind))
         if wanted != found:
             raise ValueError(
@@ -77,15 +77,28 @@ def _differences(expected: FieldSpec, given: FieldSpec) -> Iterator[str]:
 
 
 def check_axes(spec: FieldSpec, module_class: type[Any]) -> None:
-    """Refuse uneven axes for a module with ``needs_even_axes``, and warn of them for others.
+    """Refuse uneven axes for a module with ``needs_even_axes``, and warn of them for others; refuse irregular data.
+
+    Points with positions of their own are for modules with ``takes_points``, which refuse fields on a grid.
 
     Args:
         spec: Description of the data.
         module_class: Class of the module.
 
     Raises:
-        ValueError: if the points along an axis are not even, and the module needs them to be.
+        ValueError: if the points along an axis are not even, and the module needs them to be; if the module is for the
+            other kind of data.
     """
+    if spec.is_irregular and not module_class.takes_points:
+        raise ValueError(
+            f"{spec.dataset_name!r} ({spec.source}) has irregular points, at {list(spec.positions)}, but "
+            f"{module_class.__name__} takes fields on a grid: use GeometryFNOModule, or bring the data to a grid"
+        )
+    if module_class.takes_points and not spec.is_irregular:
+        raise ValueError(
+            f"{module_class.__name__} is for irregular points with positions, but {spec.dataset_name!r} "
+            f"({spec.source}) has fields on a grid {spec.grid_shape}: use FNOModule, or another one for grids"
+        )
     axes = zip(spec.axis_names, spec.coordinates, strict=False)
     uneven = [f"along {axis} {spacing_text(np.array(points))}" for axis, points in axes if points]
     if not uneven:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar, NamedTuple, cast
 
 import torch
 from jaxtyping import Float, Int
@@ -22,6 +22,18 @@ from fno_lightning.modules.reversible_norm import ReversibleNorm
 from fno_lightning.modules.training_grids import TrainingGrids
 
 
+class Context(NamedTuple):
+    """What stays the same during a forecast.
+
+    Attributes:
+        channels: Normalised constant fields, and each scalar as a plane, ``(batch, channel, *grid)``.
+        constants: The constant fields in physical units, ``(batch, constant, *grid)``.
+    """
+
+    channels: Tensor
+    constants: Tensor
+
+
 class FieldForecaster(LazyNetworkModule):
     """The part of a :class:`~fno_lightning.modules.ForecastModule` that forecasts, without its training.
 
@@ -37,13 +49,17 @@ class FieldForecaster(LazyNetworkModule):
         **kwargs: Of Lightning's module.
 
     Raises:
-        ValueError: if the points of the data are not even and the class has ``needs_even_axes``; if ``n_steps_input``
-            is negative, or 0 when there is nothing else to predict from; if ``bundle`` is not positive, or more than 1
-            without a history; if ``patching`` does not fit the grid.
+        ValueError: if the points of the data are not even and the class has ``needs_even_axes``, or irregular and it
+            does not have ``takes_points``; if ``n_steps_input`` is negative, or 0 when there is nothing else to predict
+            from; if ``bundle`` is not positive, or more than 1 without a history; if ``patching`` does not fit the
+            grid.
     """
 
     needs_even_axes: ClassVar[bool] = False
     """Whether data are refused whose points are not evenly spaced; otherwise there is a warning."""
+
+    takes_points: ClassVar[bool] = False
+    """Whether it is for irregular data, points with positions of their own, and not for fields on a grid."""
 
     def __init__(
         self,
@@ -83,7 +99,7 @@ class FieldForecaster(LazyNetworkModule):
         self.patching = None if patching is None else self._with_boundaries(patching)
         self.recompute_patches = True
         self.normalizer = Normalizer(self.spec, normalization, log_scalars=log_scalars)
-        self.training_grids = TrainingGrids()
+        self.training_grids = TrainingGrids(any_size=self.spec.is_irregular)
 
     @property
     def in_channels(self) -> int:
@@ -216,7 +232,7 @@ class FieldForecaster(LazyNetworkModule):
         history = self.normalizer.encode(history, member).to(self._precision)
         if noise > 0:
             history = history + self.normalizer.as_frames(noise * torch.randn_like(history), member)
-        context = self.normalizer.context(constants, scalars, member, self._precision)
+        context = Context(self.normalizer.context(constants, scalars, member, self._precision), constants)
         return rollout(
             lambda frames: self._next_frames(frames, context, member),
             history,
@@ -224,11 +240,11 @@ class FieldForecaster(LazyNetworkModule):
             n_without_gradient=n_without_gradient,
         )
 
-    def _next_frames(self, frames: Tensor, context: Tensor, member: Tensor | None) -> Tensor:
+    def _next_frames(self, frames: Tensor, context: Context, member: Tensor | None) -> Tensor:
         """Apply the network once, to normalised frames ``(batch, T_in, field, *grid)``, for those of a bundle."""
         if self.reversible_norm:
             norm = ReversibleNorm.of(frames)
-            output = self._output(norm.encode(frames), norm.planes(frames), context)
+            output = self._output(norm.encode(frames), context, norm.planes(frames))
             if self.residual:
                 return frames[:, -1:] + self.normalizer.as_frames(norm.deviation * output.cumsum(dim=1), member)
             return self.normalizer.as_frames(norm.decode(output), member)
@@ -237,11 +253,16 @@ class FieldForecaster(LazyNetworkModule):
             return frames[:, -1:] + self.normalizer.as_changes(output, member).cumsum(dim=1)
         return self.normalizer.as_frames(output, member)
 
-    def _output(self, frames: Tensor, *context: Tensor) -> Tensor:
+    def _output(self, frames: Tensor, context: Context, *planes: Tensor) -> Tensor:
         """Apply the network to the frames of a history and what stays the same; return those of a bundle."""
-        x = torch.cat((frames.flatten(1, 2), *context), dim=1)
-        if self.patching is None:
-            output: Tensor = self.network(x)
-        else:
-            output = self.patching(self.network, x, recompute=self.recompute_patches)
-        return torch.unflatten(output, 1, (self.bundle, -1))
+        x = torch.cat((frames.flatten(1, 2), *planes, context.channels), dim=1)
+        return torch.unflatten(self._apply_network(x, context), 1, (self.bundle, -1))
+
+    def _apply_network(self, x: Tensor, context: Context) -> Tensor:
+        """Apply the network to all of its channels, patch by patch if there are patches."""
+        output: Tensor = (
+            self.network(x)
+            if self.patching is None
+            else self.patching(self.network, x, recompute=self.recompute_patches)
+        )
+        return output

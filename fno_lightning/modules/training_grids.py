@@ -14,16 +14,21 @@ class TrainingGrids:
 
     A neural operator takes any grid, but what it learnt on one does not hold on all: errors on grids that it was not
     trained on are often several times as large (arXiv 2510.06646).
+
+    Args:
+        any_size: Whether sizes mean nothing, as the numbers of points of irregular data: then none is kept.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, any_size: bool = False) -> None:
+        self.any_size = any_size
         self.seen: set[tuple[int, ...]] = set()
         self._warned: set[tuple[int, ...]] = set()
         self._is_quiet = False
 
     def add(self, grids: Iterable[Sequence[int]]) -> None:
         """Add grids of a training."""
-        self.seen |= {tuple(grid) for grid in grids}
+        if not self.any_size:
+            self.seen |= {tuple(grid) for grid in grids}
 
     def check(self, grid: Sequence[int]) -> None:
         """Warn, once for each grid, of a forecast on a grid that is none of the training's."""
