@@ -4,6 +4,7 @@ from fno_lightning.data.base import FieldDataModule, NotPreparedError
 from fno_lightning.data.batch import Batch, Split
 from fno_lightning.data.clouds import MeshError, PointCloud, point_positions, point_weight
 from fno_lightning.data.generated import GeneratedDataModule
+from fno_lightning.data.generated_clouds import GeneratedPointCloudDataModule
 from fno_lightning.data.hdf5 import WellFile, WellFormatError, WindowDataset, read_well_file, write_well_file
 from fno_lightning.data.loading import SuperBatches, collate
 from fno_lightning.data.mesh import MeshDataModule
@@ -20,6 +21,7 @@ __all__ = [
     "FieldDataModule",
     "FieldSpec",
     "GeneratedDataModule",
+    "GeneratedPointCloudDataModule",
     "MeshDataModule",
     "MeshError",
     "MixedDataModule",

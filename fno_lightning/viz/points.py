@@ -149,7 +149,7 @@ def _over_time(
             if name == "reference":
                 panel.set_title(forecast.lead_time(step))
             _label_outer(panel)
-        line[0].annotate(name, (-0.35, 0.5), xycoords="axes fraction", rotation=90, va="center", ha="right")
+        line[0].annotate(name, (-0.3, 0.5), xycoords="axes fraction", rotation=90, va="center", ha="right")
         if drawn is not None:
             figure.colorbar(drawn, ax=list(line), extend=scale.extension(frames), aspect=25, pad=0.02)
     set_title(figure, forecast.title(shortened(field)))

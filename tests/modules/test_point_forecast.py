@@ -54,10 +54,8 @@ def test_the_order_of_the_points_does_not_matter():
     module, sample = fitted(data), data.dataset("train")[3]
     order = torch.randperm(SIZES[3], generator=torch.Generator().manual_seed(1))
     scalars = sample.scalars[None]
-    whole, shuffled = (
-        module.forecast(None, constants[None], scalars)
-        for constants in (sample.constants, sample.constants[..., order])
-    )
+    orders = sample.constants, sample.constants[..., order]
+    whole, shuffled = (module.forecast(None, constants[None], scalars) for constants in orders)
     torch.testing.assert_close(whole[..., order], shuffled)
 
 
