@@ -55,9 +55,7 @@ class GeneratedPointCloudDataModule(CloudDataModule):
         require_at_least(1, n_train=n_train, n_valid=n_valid, n_test=n_test)
         require_at_least(0, seed=seed)
         if self.n_steps_input > 0 or self.n_steps_output > 1:
-            raise ValueError(
-                f"{type(problem).__name__} is a steady problem: leave out n_steps_input and n_steps_output"
-            )
+            raise ValueError(f"{type(problem).__name__} is steady: leave out n_steps_input and n_steps_output")
         self.problem = problem
         counts = {"train": n_train, "valid": n_valid, "test": n_test}
         self.n_samples: dict[Split, int] = plain(counts, "counts")

@@ -46,7 +46,8 @@ class BoundaryCurve:
         quotient.diagonal(dim1=1, dim2=2).copy_(derivative(density))
         analytic = density + quotient.sum(dim=2) * weight / (2j * math.pi)
         shares = self.first[:, None] / (self.nodes[:, None] - places[:, :, None])
-        return ((shares * analytic[:, None]).sum(dim=2) / shares.sum(dim=2)).real
+        inside: Tensor = ((shares * analytic[:, None]).sum(dim=2) / shares.sum(dim=2)).real
+        return inside
 
 
 def derivative(values: Tensor) -> Tensor:
@@ -55,5 +56,5 @@ def derivative(values: Tensor) -> Tensor:
     wave = torch.fft.fftfreq(n, 1 / n, device=values.device, dtype=values.real.dtype)
     if n % 2 == 0:
         wave[n // 2] = 0
-    changed = torch.fft.ifft(1j * wave * torch.fft.fft(values))
+    changed: Tensor = torch.fft.ifft(1j * wave * torch.fft.fft(values))
     return changed if values.is_complex() else changed.real
