@@ -27,6 +27,10 @@ class MeshError(ValueError):
     """Error for a mesh that no sample can be made of; names the file."""
 
 
+class NoValuesError(MeshError):
+    """Error for a mesh without values where they were looked for."""
+
+
 def read_mesh(
     path: Path,
     *,
@@ -147,7 +151,7 @@ def _values(
         remedy = (
             f"location={other} takes those of the {other}" if has_other else f"add some, or {path.stem}.npz beside it"
         )
-        raise MeshError(f"{path} has no values in its {location}: {remedy}")
+        raise NoValuesError(f"{path} has no values in its {location}: {remedy}")
     kinds = {name: np.float32 if values.dtype == np.float32 else np.float64 for name, values in found.items()}
     return {name: values.astype(kinds[name]) for name, values in found.items()}  # in this machine's order of bytes
 
