@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -100,7 +101,9 @@ class NearestPoints(nn.Module):
 def _nearest(places: Tensor, points: Tensor, weight: Tensor, n_neighbours: int) -> Tensor:
     """Return the numbers of the nearest points with a weight, the nearest first."""
     n_neighbours = min(n_neighbours, points.shape[1])
-    rows = max(1, DISTANCES_AT_ONCE // (points.shape[0] * points.shape[1]))
+    rows = len(places)
+    if not torch.compiler.is_compiling():  # which would compile anew for each number of parts
+        rows = max(1, DISTANCES_AT_ONCE // (points.shape[0] * points.shape[1]))
     absent = (weight <= 0)[:, None]
     found = []
     for first in range(0, len(places), rows):
@@ -122,5 +125,5 @@ def cell_corners(places: Float[Tensor, "batch place dim"], grid: Sequence[int]) 
     corners = places.new_tensor(list(itertools.product((0, 1), repeat=len(grid))))
     nodes = lower[:, :, None] + corners
     offset = nodes - places[:, :, None]
-    strides = torch.tensor([*itertools.accumulate(grid[:0:-1], int.__mul__, initial=1)][::-1], device=places.device)
+    strides = torch.tensor([math.prod(grid[axis + 1 :]) for axis in range(len(grid))], device=places.device)
     return Neighbours((nodes.long() * strides).sum(dim=-1), (1 - offset.abs()).prod(dim=-1), offset)

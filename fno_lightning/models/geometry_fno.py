@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from fno_lightning.layers import ChannelMLP, KernelMean, NearestPoints, cell_corners
+from fno_lightning.layers import BasisName, ChannelMLP, KernelMean, NearestPoints, cell_corners
 from fno_lightning.models.fno import FNO
 
 
@@ -32,7 +32,9 @@ class GeometryFNO(nn.Module):
         n_layers: Blocks of the FNO.
         n_neighbours: Points that each node of the grid takes a mean over.
         kernel_channels: Hidden channels of the kernels.
-        margin: Part of the box's length that the grid reaches beyond it at either side; a Fourier basis is periodic.
+        margin: Part of the box's length that the grid reaches beyond it at either side.
+        bases: Basis of each axis of the latent grid, ``fourier`` or ``cosine``; ``None``: cosines, for a box that is
+            not periodic.
         **options: Others of :class:`~fno_lightning.models.FNO`.
 
     Raises:
@@ -58,7 +60,8 @@ class GeometryFNO(nn.Module):
         *,
         n_neighbours: int = 8,
         kernel_channels: int = 32,
-        margin: float = 0.1,
+        margin: float = 0.05,
+        bases: Sequence[BasisName] | None = None,
         **options: Any,
     ) -> None:
         super().__init__()
@@ -76,7 +79,8 @@ class GeometryFNO(nn.Module):
         self.lifting = ChannelMLP(in_channels, 2 * hidden_channels, hidden_channels)
         self.nearest = NearestPoints(n_neighbours)
         self.to_grid = KernelMean(hidden_channels, n_dims, kernel_channels)
-        self.fno = FNO(n_modes, hidden_channels + 1, hidden_channels, hidden_channels, n_layers, **options)
+        bases = ["cosine"] * n_dims if bases is None else bases
+        self.fno = FNO(n_modes, hidden_channels + 1, hidden_channels, hidden_channels, n_layers, bases=bases, **options)
         self.to_points = KernelMean(hidden_channels, n_dims, kernel_channels)
         self.projection = ChannelMLP(2 * hidden_channels, 2 * hidden_channels, out_channels)
 

@@ -61,6 +61,12 @@ def _differences(expected: FieldSpec, given: FieldSpec) -> Iterator[str]:
         wanted, found = getattr(expected, kind), getattr(given, kind)
         if wanted and found and wanted != found:
             yield f"was made for {kind} {wanted}, the data {data} have {found}: its forecasts may not hold there"
+    for position, (low, high), (least, most) in zip(given.positions, expected.box, given.box, strict=False):
+        if min(least - low, high - most) < -0.05 * (high - low):
+            yield (
+                f"was made for points from {position} = {low:.4g} to {high:.4g}, those of the data {data} reach from "
+                f"{least:.4g} to {most:.4g}: its forecasts may not hold there"
+            )
     names = given.axes or expected.axes or ("x", "y", "z")
     for number, (wanted_edges, edges) in enumerate(zip(expected.extent, given.extent, strict=False)):
         wanted_length, length = (abs(high - low) for low, high in (wanted_edges, edges))

@@ -25,7 +25,7 @@ class GeometryFNOModule(PointForecastModule):
         n_neighbours: Points that each node of the grid takes a mean over.
         kernel_channels: Hidden channels of the kernels.
         margin: Part of the box's length that the grid reaches beyond it at either side.
-        bases: Basis of each axis of the latent grid, ``fourier`` or ``cosine``; ``None``: Fourier.
+        bases: Basis of each axis of the latent grid, ``fourier`` or ``cosine``; ``None``: cosine.
         norm: Normalisation in the blocks: ``instance_norm``, ``group_norm``, ``layer_norm`` or ``None``.
         domain_padding: Zeros to add at both sides of each axis of the latent grid, as a fraction of its nodes.
         factorization: Low rank of the spectral weights: ``tucker``, ``cp``, ``tt`` (tensor train) or ``None`` (dense).
@@ -47,7 +47,7 @@ class GeometryFNOModule(PointForecastModule):
         *,
         n_neighbours: int = 8,
         kernel_channels: int = 32,
-        margin: float = 0.1,
+        margin: float = 0.05,
         bases: Sequence[BasisName] | None = None,
         norm: NormName | None = None,
         domain_padding: float | Sequence[float] | None = None,

@@ -1,7 +1,9 @@
 """Meshes in files: what is read, what the points weigh, and what is refused."""
 
+import itertools
 import math
 
+import lightning as L
 import numpy as np
 import pytest
 import torch
@@ -9,6 +11,7 @@ import torch
 from fno_lightning.data import MeshDataModule, MeshError
 from fno_lightning.data.clouds import read_mesh
 from fno_lightning.data.clouds.cells import SIMPLICES, cell_measures
+from fno_lightning.modules import GeometryFNOModule
 
 meshio = pytest.importorskip("meshio")
 
@@ -190,3 +193,16 @@ def test_a_missing_meshio_is_named(tmp_path, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "meshio", None)
     with pytest.raises(ImportError, match=r"pip install 'fno_lightning\[mesh\]'"):
         read_mesh(tmp_path / "a.vtu")
+
+
+def test_meshes_train_a_module(tmp_path):
+    for split, number in itertools.product(("train", "valid"), range(2)):
+        (tmp_path / split).mkdir(exist_ok=True)
+        square(tmp_path / split / f"{number}.vtu", values={"u": SQUARE[:, 0] + number, "source": SQUARE[:, 1]})
+    data = MeshDataModule(tmp_path, constant_fields=["source"], batch_size=2)
+    module = GeometryFNOModule(
+        data.spec, n_modes=(2, 2), latent_grid=(4, 4), hidden_channels=4, n_layers=1, n_steps_input=0
+    )
+    trainer = L.Trainer(fast_dev_run=True, accelerator="cpu", enable_progress_bar=False, enable_model_summary=False)
+    trainer.fit(module, data)
+    assert trainer.callback_metrics["val/vrmse"].isfinite()

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from fno_lightning.data import PointCloud, PointCloudDataModule, point_positions, point_weight
+from fno_lightning.data import MixedDataModule, PointCloud, PointCloudDataModule, point_positions, point_weight
 from fno_lightning.field_spec import FieldSpec
 from tests.points import SIZES, cloud, cloud_data, clouds
 
@@ -115,6 +115,11 @@ def test_an_unsound_cloud_is_refused_by_name(parts, message):
 def test_options_that_do_not_fit_are_refused(options, message):
     with pytest.raises(ValueError, match=message):
         cloud_data(**options)
+
+
+def test_a_mixture_refuses_irregular_points():
+    with pytest.raises(ValueError, match="the member 'a' has irregular points"):
+        _ = MixedDataModule({"a": cloud_data(), "b": cloud_data()}).spec
 
 
 def test_clouds_that_differ_in_names_or_are_too_short_are_refused():

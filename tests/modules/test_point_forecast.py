@@ -10,7 +10,7 @@ from fno_lightning.data import Batch, FieldSpec, PointCloud, PointCloudDataModul
 from fno_lightning.losses import H1, RelativeL2
 from fno_lightning.modules import ForecastModule, GeometryFNOModule, MultigridPatching
 from fno_lightning.multistep import MultiStepStrategy
-from tests.points import SIZES, cloud, cloud_data, small_module
+from tests.points import SIZES, cloud, cloud_data, clouds, small_module
 
 MOVING = {"n_frames": 5, "n_steps_input": 2, "time_step": 0.1, "fields": ("height", "depth")}
 
@@ -107,7 +107,8 @@ def test_options_of_trainers_combine(tmp_path, options):
 def test_a_test_reports_and_draws_rollouts_and_predict_writes_them(tmp_path):
     data = cloud_data(**MOVING)
     module = fitted(data)
-    run = trainer(tmp_path, callbacks=[RolloutEvaluation(windows=[(0, 2)]), PredictionWriter(tmp_path / "predicted")])
+    evaluation = RolloutEvaluation(windows=[(0, 2)], n_worst=0)
+    run = trainer(tmp_path, callbacks=[evaluation, PredictionWriter(tmp_path / "predicted")])
     run.test(module, data, verbose=False)
     assert {"test/rollout/vrmse_0-2", "test/rollout/valid_time"} <= set(run.callback_metrics)
     (folder,) = tmp_path.glob("fno_runs/*")
@@ -158,6 +159,14 @@ def test_modes_and_grids_need_an_entry_for_each_coordinate():
     spec = cloud_data().spec
     with pytest.raises(ValueError, match=r"latent_grid \[6\] has 1 entries, but the points .* \['x', 'y'\]"):
         GeometryFNOModule(spec, n_modes=(4, 4), latent_grid=(6,), n_steps_input=0)
+
+
+def test_points_beyond_those_of_the_training_give_a_warning(tmp_path):
+    data = cloud_data()
+    far = [PointCloud(c.positions * torch.tensor([3.0, 1.0]), c.fields, c.constant_fields, c.scalars) for c in clouds()]
+    expected = r"was made for points from x = 0.0\d+ to 0.9\d+, .* from 0.0\d+ to 2.9"
+    with pytest.warns(UserWarning, match=expected):
+        trainer(tmp_path).validate(fitted(data), PointCloudDataModule(far, far, far), verbose=False)
 
 
 def test_points_in_space_are_forecast():
