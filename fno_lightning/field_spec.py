@@ -9,10 +9,17 @@ from typing import Any
 
 from fno_lightning.arguments import plain
 
+POINT_WEIGHT = "point_weight"
+"""Constant field of irregular data: what each point stands for in a mean over the domain; 0 for padding."""
+
 
 @dataclass(frozen=True)
 class FieldSpec:
     """Description of a data set: names of its fields, grid, boundaries, time step.
+
+    Irregular data, point clouds and meshes, have one axis, ``point``, whose length differs from sample to sample. Where
+    the points lie are the constant fields in :attr:`positions`, and what each stands for in a mean over the domain, its
+    part of the area, say, is the constant field ``point_weight``: 0 for the padding of a ragged batch.
 
     The network's channels follow the order of :attr:`fields`, :attr:`constant_fields` and :attr:`scalars`. All values
     are plain, so that a specification travels through the command line and inside a checkpoint (:meth:`to_dict`).
@@ -31,10 +38,14 @@ class FieldSpec:
         time_step: Time between two steps of a trajectory; ``None`` for a steady problem.
         members: Names of the data sets that a mixture is made of; a batch numbers them (``Batch.member``).
         source: Where the data came from, for people to read: a path, a download, a simulation with its solver.
+        positions: Constant fields that are the coordinates of the points of irregular data; empty for data on a grid.
+            ``grid_shape`` is then the largest number of points.
+        box: Lower and upper edge of the domain along each of ``positions``.
 
     Raises:
         ValueError: if ``axes``, ``extent``, ``boundaries`` or ``coordinates`` do not have one entry for each axis of
-            ``grid_shape``.
+            ``grid_shape``; if irregular data have more than one axis, ``positions`` or ``point_weight`` are not among
+            the constant fields, or ``box`` does not have one entry for each of ``positions``.
     """
 
     dataset_name: str
@@ -49,6 +60,8 @@ class FieldSpec:
     members: tuple[str, ...] = ()
     source: str = "unknown"
     coordinates: tuple[tuple[float, ...], ...] = ()
+    positions: tuple[str, ...] = ()
+    box: tuple[tuple[float, float], ...] = ()
 
     def __post_init__(self) -> None:
         n_dims = len(self.grid_shape)
@@ -56,6 +69,22 @@ class FieldSpec:
             n_entries = len(getattr(self, name))
             if n_entries not in (0, n_dims):
                 raise ValueError(f"{name} has {n_entries} entries, but the grid {self.grid_shape} has {n_dims} axes")
+        if len(self.box) != len(self.positions):
+            raise ValueError(f"box has {len(self.box)} entries, but positions are {list(self.positions)}")
+        if self.is_irregular:
+            self._require_points()
+
+    def _require_points(self) -> None:
+        needed = {*self.positions, POINT_WEIGHT}
+        if missing := sorted(needed - set(self.constant_fields)):
+            raise ValueError(f"irregular data have positions and point_weight among constant_fields, missing {missing}")
+        if self.n_dims != 1:
+            raise ValueError(f"irregular data have one axis, the points, but grid_shape is {self.grid_shape}")
+
+    @property
+    def is_irregular(self) -> bool:
+        """Whether the data are points with positions of their own, and not fields on a grid."""
+        return bool(self.positions)
 
     @property
     def n_dims(self) -> int:
@@ -93,8 +122,13 @@ class FieldSpec:
     def to_dict(self) -> dict[str, Any]:
         """Return the specification as plain values, for checkpoints and loggers."""
         values: dict[str, Any] = plain(asdict(self), "spec")
-        if not self.coordinates:  # so that those of even axes are the same values as in earlier versions
-            del values["coordinates"]
+        for name in (
+            "coordinates",
+            "positions",
+            "box",
+        ):  # absent in earlier versions
+            if not values[name]:
+                del values[name]
         return values
 
     @classmethod

@@ -66,8 +66,11 @@ def small_data(name, init_args):
     if "members" in init_args:
         members = {member: small_data(member, options["init_args"]) for member, options in init_args["members"].items()}
         return {"members": {member: {"init_args": options} for member, options in members.items()}, "batch_size": 4}
-    grid = [max(8, n // 4) for n in init_args["pde"]["init_args"]["resolution"]]
     counts = {"n_train": 4} if "n_train" in init_args else {"samples_per_epoch": 8, "n_statistics": 8}
+    if "problem" in init_args:  # of scattered points
+        problem = {"init_args": {"n_points": [20, 40]}}
+        return {"problem": problem, **counts, "n_valid": 1, "n_test": 1, "batch_size": 2}
+    grid = [max(8, n // 4) for n in init_args["pde"]["init_args"]["resolution"]]
     pde = {"init_args": {"resolution": grid} | EQUATIONS.get(name, {})}
     return {"pde": pde, **counts, "n_valid": 1, "n_test": 1, "batch_size": 2}
 
@@ -76,9 +79,10 @@ def made_small(name):
     """Options that train a shipped configuration in a moment."""
     config = read_config(CONFIGS[name])
     modes = [4] * len(config["model"]["init_args"]["n_modes"])
+    latent_grid = {"latent_grid": [8] * len(modes)} if "latent_grid" in config["model"]["init_args"] else {}
     small = {
         "trainer": TRAINER | {"accelerator": "cpu"},
-        "model": {"init_args": {"n_modes": modes, "hidden_channels": 4, "n_layers": 1}},
+        "model": {"init_args": {"n_modes": modes, "hidden_channels": 4, "n_layers": 1, **latent_grid}},
         "data": {"init_args": small_data(name, config["data"]["init_args"])},
     }
     return ["--config", name, "--config", yaml.safe_dump(small)]

@@ -9,8 +9,8 @@ from jaxtyping import Float
 from lightning.pytorch import LightningModule
 from torch import Tensor
 
-from fno_lightning.data import Batch
-from fno_lightning.metrics import FieldMetric, LogName, MetricFactory
+from fno_lightning.data import Batch, point_weight
+from fno_lightning.metrics import STANDARD_METRICS, FieldMetric, LogName, MetricFactory
 from fno_lightning.metrics.log_name import FORECASTERS, Forecaster
 from fno_lightning.modules import ForecastModule
 
@@ -22,6 +22,7 @@ class ErrorsWithBaselines:
     split, everywhere. A steady problem has no history and so no persistence.
 
     Fields are compared as multiples of their spread over the train split, so that errors do not depend on their units.
+    Of irregular data, standard metrics that need a grid are left out.
 
     Args:
         metrics: Metrics by log name.
@@ -36,6 +37,10 @@ class ErrorsWithBaselines:
             forecaster: {name: factory(n_dims).to(module.device) for name, factory in metrics.items()}
             for forecaster in forecasters
         }
+        self._spec = module.spec
+        if module.spec.is_irregular and metrics is STANDARD_METRICS:  # those that were asked for are an error
+            for forecaster, errors in self._errors.items():
+                self._errors[forecaster] = {name: error for name, error in errors.items() if error.weighs_points}
 
     def update(self, prediction: Float[Tensor, "batch time field *grid"], batch: Batch) -> None:
         """Add samples: predictions of the batch's target, or of its first frames."""
@@ -45,11 +50,12 @@ class ErrorsWithBaselines:
         if "persistence" in self._errors:
             forecasts["persistence"] = batch.history[:, -1:]
         unit = self._normalizer.spread(batch.member)
+        weight = point_weight(batch.constants, self._spec)
         target = self._normalizer.in_spreads(target, batch.member)
         for forecaster, errors in self._errors.items():
             forecast = self._normalizer.in_spreads(forecasts[forecaster], batch.member).expand_as(target)
             for error in errors.values():
-                error.update(forecast, target, unit)
+                error.update(forecast, target, unit, weight)
 
     def compute(self) -> dict[Forecaster, dict[str, Float[Tensor, "time field"]]]:
         """Return each error of each forecaster, the mean over the samples of all processes."""

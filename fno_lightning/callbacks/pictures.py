@@ -53,7 +53,10 @@ class Pictures:
         self._logger = logger
 
     def draw_forecasts(self, forecasts: Sequence[Forecast], *, animation: bool) -> None:
-        """Draw each field over time and the spectra of each forecast, and animate its first field."""
+        """Draw each field over time and the spectra of each forecast, and animate its first field.
+
+        Irregular points have neither spectra nor animations.
+        """
         for i, forecast in enumerate(forecasts):
             self._draw_forecast(forecast, str(i), animation=animation)
 
@@ -78,6 +81,8 @@ class Pictures:
         names = file_names(forecast.spec.fields)
         for field, name in names.items():
             self._draw(f"rollout/{name}_{ending}", partial(rollout_figure, forecast, field))
+        if forecast.spec.is_irregular:
+            return
         if max(forecast.spec.grid_shape) > 1:
             self._draw(f"rollout/spectra_{ending}", partial(spectra_figure, forecast))
         if animation and forecast.n_steps > 1:

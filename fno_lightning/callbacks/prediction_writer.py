@@ -12,7 +12,7 @@ from lightning.pytorch.utilities import rank_zero_info
 from torch import Tensor
 
 from fno_lightning.callbacks.forecasting import forecast_module
-from fno_lightning.data import Batch, FieldSpec, write_well_file
+from fno_lightning.data import Batch, FieldSpec, point_weight, write_well_file
 from fno_lightning.files import PathText, expanded_path, unused_path
 from fno_lightning.modules import ForecastDistribution
 from fno_lightning.pdes import Trajectories
@@ -27,7 +27,8 @@ class PredictionWriter(BasePredictionWriter):
     several loaders lie in ``dataloader_idx_0``, ``dataloader_idx_1`` and so on. It has
     the predicted frames only, in physical units, one scalar field for each component; its time counts from the first
     frame of the history. Its coordinates are the centres of equal cells between the edges of the domain, along uneven
-    axes those of the data; its attribute ``coordinates`` says so.
+    axes those of the data; its attribute ``coordinates`` says so. Irregular points have their positions among the
+    fields without time dependence, and padding is left out.
 
     Of a module with members (``ensemble_size``, ``mc_dropout``) there is ``<field>_spread`` beside each field, and of a
     calibrated one (:class:`~fno_lightning.callbacks.ConformalCalibration`) ``<field>_lower`` and ``<field>_upper``, the
@@ -112,6 +113,8 @@ class PredictionWriter(BasePredictionWriter):
 
 def _coordinates_text(spec: FieldSpec, grid: Sequence[int]) -> str:
     """Say where the coordinates are from."""
+    if spec.is_irregular:
+        return f"none of the points' numbers; their positions are the fields {', '.join(spec.positions)}"
     own = zip(spec.axis_names, spec.coordinates, grid, strict=False)
     uneven = [axis for axis, points, n in own if len(points) == n]
     exception = f", along {' and '.join(uneven)} the points of the data" if uneven else ""
@@ -125,11 +128,16 @@ def _as_trajectory(spec: FieldSpec, batch: Batch, forecast: ForecastDistribution
         return part[index : index + 1].to(torch.promote_types(part.dtype, torch.float32)).cpu()
 
     n_history, n_steps = batch.history.shape[1], forecast.mean.shape[1]
-    grid = forecast.mean.shape[3:]
     axes = spec.axis_names
     constants, scalars = own(batch.constants), own(batch.scalars)
     parts = {"": forecast.mean, "_spread": forecast.spread, "_lower": forecast.lower, "_upper": forecast.upper}
     values = {ending: own(part) for ending, part in parts.items() if part is not None}
+    weight = point_weight(constants, spec)
+    if weight is not None:
+        is_point = weight[0] > 0
+        values = {ending: part[..., is_point] for ending, part in values.items()}
+        constants = constants[..., is_point]
+    grid = values[""].shape[3:]
     return Trajectories(
         time=(n_history + torch.arange(n_steps)) * (spec.time_step or 1.0),
         coordinates={

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from fno_lightning.data import Batch
+from fno_lightning.data import Batch, point_weight
 from fno_lightning.metrics import vrmse
 from fno_lightning.metrics.log_name import Forecaster, Window
 from fno_lightning.modules import ForecastModule
@@ -105,4 +105,6 @@ def _vrmse(forecast: Tensor, batch: Batch, module: ForecastModule) -> Tensor:
     forecast, target = (
         module.normalizer.in_spreads(frames, batch.member).to(dtype) for frames in (forecast, batch.target)
     )
-    return vrmse(forecast, target, module.spec.n_dims).nan_to_num(nan=torch.inf, posinf=torch.inf).cpu()
+    weight = point_weight(batch.constants, module.spec)
+    weight = None if weight is None else weight[:, None, None]
+    return vrmse(forecast, target, module.spec.n_dims, weight).nan_to_num(nan=torch.inf, posinf=torch.inf).cpu()

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from fno_lightning.check.file import check_file
+from fno_lightning.check.meshes import check_meshes, mesh_files
 from fno_lightning.check.report import Issue, Severity
 from fno_lightning.check.statistics import check_statistics
 from fno_lightning.data.hdf5 import WellField, WellFile, WellFormatError, read_well_file, split_files
@@ -24,7 +25,7 @@ def check(paths: Sequence[str | Path]) -> list[Issue]:
 
     Args:
         paths: Files in The Well's format, folders of such files, and folders of data sets, which hold
-            ``data/train``, ``data/valid`` and ``data/test``.
+            ``data/train``, ``data/valid`` and ``data/test``; files of meshes, and folders that hold some.
 
     Raises:
         FileNotFoundError: if there is no such path, or a folder holds neither files nor a data set.
@@ -33,6 +34,8 @@ def check(paths: Sequence[str | Path]) -> list[Issue]:
     for path in map(Path, paths):
         if is_data_set(path):
             issues += check_data_set(path)
+        elif meshes := mesh_files(path):
+            issues += check_meshes(meshes)
         elif path.is_dir():
             found, files = check_files(split_files(path))
             issues += [*found, *check_agreement(files), *check_duplicates({path.name: files})]
@@ -50,6 +53,8 @@ def files_at(path: str | Path) -> list[Path]:
     path = Path(path)
     if is_data_set(path):
         return [file for files in split_paths(path).values() for file in files]
+    if meshes := mesh_files(path):
+        return meshes
     if path.is_dir():
         return split_files(path)
     if not path.exists():

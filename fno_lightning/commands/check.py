@@ -50,7 +50,7 @@ def _parser() -> Parser:
         nargs="+",
         metavar="FILES",
         help="files in The Well's format, folders of such files, or folders of data sets, which hold data/train, "
-        "data/valid and data/test",
+        "data/valid and data/test; or files of meshes and folders of them",
     )
     parser.add_argument("--warnings-as-errors", action="store_true", help="exit with status 1 on warnings too")
     return parser

@@ -49,7 +49,7 @@ from fno_lightning.data.statistics import Statistics
 from fno_lightning.data.symmetries import Symmetries
 from fno_lightning.devices import held_dtype
 from fno_lightning.field_spec import FieldSpec
-from fno_lightning.pdes import PDE
+from fno_lightning.pdes import PDE, PointProblem
 
 
 class NotPreparedError(FileNotFoundError):
@@ -362,6 +362,7 @@ def _is_cached_property(cls: type, name: str) -> bool:
 
 _CONVERSIONS = {
     PDE: lambda pde: {"class": type(pde).__name__, **pde.settings},
+    PointProblem: lambda problem: {"class": type(problem).__name__, **problem.settings},
     LightningDataModule: lambda data: data.hparams,
 }
 """Plain values of the objects that data modules take."""

@@ -167,6 +167,8 @@ class MixedDataModule(FieldDataModule):
         specs = {name: member.spec for name, member in self.members.items()}
         first = next(iter(specs.values()))
         for name, spec in specs.items():
+            if spec.is_irregular:
+                raise ValueError(f"the member {name!r} has irregular points: a mixture is of fields on one grid")
             for attribute in ("fields", "grid_shape", "axes", "boundaries", "time_step", "coordinates"):
                 found, expected = getattr(spec, attribute), getattr(first, attribute)
                 if found != expected:

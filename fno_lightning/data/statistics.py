@@ -12,6 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from fno_lightning.data.precision import significant
+from fno_lightning.weighted_means import weighted_mean, weighted_variance
 
 
 class Moments:
@@ -25,17 +26,19 @@ class Moments:
     """
 
     def __init__(self, n_components: int) -> None:
-        self.count = 0
+        self.count: float = 0
         self.mean = torch.zeros(n_components, dtype=torch.float64)
         self._squares = torch.zeros(n_components, dtype=torch.float64)
 
-    def update(self, values: Float[Tensor, "value component"]) -> None:
-        """Add a chunk of values."""
+    def update(self, values: Float[Tensor, "value component"], weight: Float[Tensor, " value"] | None = None) -> None:
+        """Add a chunk of values; each counts once, or as often as its weight says."""
         values = values.double()
-        count = len(values)
+        if weight is not None:
+            weight = weight.double()[:, None]
+        count = len(values) if weight is None else float(weight.sum())
         if count == 0:
             return
-        variance, mean = torch.var_mean(values, dim=0, correction=0)
+        variance, mean = weighted_variance(values, (0,), weight, correction=0), weighted_mean(values, (0,), weight)
         delta = mean - self.mean
         total = self.count + count
         self.mean = self.mean + delta * (count / total)
@@ -45,7 +48,7 @@ class Moments:
     @property
     def std(self) -> Float[Tensor, " component"]:
         """Population standard deviation; zero before any value."""
-        return (self._squares / max(self.count, 1)).sqrt()
+        return (self._squares / (self.count or 1)).sqrt()
 
     @property
     def rms(self) -> Float[Tensor, " component"]:

@@ -12,6 +12,7 @@ from fno_lightning.layers.grid import DomainPadding, GridEmbedding
 from fno_lightning.layers.half_waves import HalfWaveBasis
 from fno_lightning.layers.kept_modes import reduced_modes, restore_modes, spectral_layers
 from fno_lightning.layers.local import ConvolutionBranch, DifferentialBranch, LocalName, local_branch
+from fno_lightning.layers.neighbours import KernelMean, NearestPoints, Neighbours, cell_corners
 from fno_lightning.layers.norm import GroupNorm, InstanceNorm, NormName
 from fno_lightning.layers.spectral_conv import BASES, BasisName, SpectralConv
 from fno_lightning.layers.spectral_weight import DenseWeight, LowRankWeight, SpectralWeight
@@ -42,8 +43,11 @@ __all__ = [
     "HalfFourierBasis",
     "HalfWaveBasis",
     "InstanceNorm",
+    "KernelMean",
     "LocalName",
     "LowRankWeight",
+    "NearestPoints",
+    "Neighbours",
     "NormName",
     "SkipName",
     "SoftGating",
@@ -53,6 +57,7 @@ __all__ = [
     "SpectralWeight",
     "TensorTrainWeight",
     "TuckerWeight",
+    "cell_corners",
     "chebyshev_points",
     "local_branch",
     "reduced_modes",

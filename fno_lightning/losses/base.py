@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from fno_lightning.arguments import plain, require_mapping
 from fno_lightning.field_spec import FieldSpec
 from fno_lightning.pdes.equation import Equation
+from fno_lightning.weighted_means import weighted_mean
 
 Units: TypeAlias = Literal["normalized", "physical"]
 Reduction: TypeAlias = Literal["mean", "sum"]
@@ -28,12 +29,15 @@ class Comparison(NamedTuple):
             time for a steady problem.
         constants: Fields without time dependence in physical units, ``(batch, constant, *grid)``.
         scalars: Parameters, ``(batch, scalar)``.
+        weight: What each point of irregular data weighs in a mean over the domain, ``(batch, point)``, 0 for padding;
+            ``None``: fields on a grid.
     """
 
     in_units: Callable[[str], tuple[Tensor, Tensor]]
     history: Tensor
     constants: Tensor
     scalars: Tensor
+    weight: Tensor | None = None
 
 
 class Loss(nn.Module, ABC):
@@ -42,6 +46,11 @@ class Loss(nn.Module, ABC):
     units: Literal["normalized", "spreads", "physical"] = "normalized"
     """What a module hands over: fields as multiples of their spread over the train split, as the deviation from their
     mean there (``normalized``) or as they are (``spreads``), or in ``physical`` units, float32 or better."""
+
+    @property
+    def weighs_points(self) -> bool:
+        """Whether it respects the weights of points, which irregular data have; others need fields on a grid."""
+        return False
 
     def bind(self, spec: FieldSpec) -> None:
         """Take the description of the data from the module that the loss is given to.
@@ -138,7 +147,17 @@ class FieldLoss(Loss):
     def errors(
         self, prediction: Float[Tensor, "batch time field *grid"], target: Float[Tensor, "batch time field *grid"]
     ) -> Float[Tensor, "batch time field"]:
-        """Return the error of each sample, at each time, in each field."""
+        """Return the error of each sample, at each time, in each field.
+
+        A loss that :attr:`weighs_points` has a third argument for them, ``weight=None``.
+        """
+
+    def compare(self, comparison: Comparison) -> Float[Tensor, ""]:
+        """Return the loss of a module's prediction; see :meth:`Loss.compare`."""
+        if comparison.weight is None:
+            return super().compare(comparison)
+        loss: Tensor = self(*comparison.in_units(self.units), comparison.weight)
+        return loss
 
     def require_same_shape(self, prediction: Tensor, target: Tensor) -> None:
         """Check what is compared.
@@ -153,15 +172,19 @@ class FieldLoss(Loss):
             )
 
     def forward(
-        self, prediction: Float[Tensor, "batch time field *grid"], target: Float[Tensor, "batch time field *grid"]
+        self,
+        prediction: Float[Tensor, "batch time field *grid"],
+        target: Float[Tensor, "batch time field *grid"],
+        weight: Float[Tensor, " batch *grid"] | None = None,
     ) -> Float[Tensor, ""]:
-        """Return the mean error, or the sum.
+        """Return the mean error, or the sum; points weigh alike unless there are weights.
 
         Raises:
             ValueError: if the shapes differ, which would be broadcast, or there is nothing to compare.
         """
         self.require_same_shape(prediction, target)
-        errors = self.errors(prediction, target)
+        weights = () if weight is None else (weight,)
+        errors = self.errors(prediction, target, *weights)
         if not self.is_weighted:
             return errors.mean() if self.reduction == "mean" else errors.sum()
         if self.weight is None:
@@ -196,6 +219,14 @@ def require_floor(name: str, value: float) -> float:
     return value
 
 
-def mean_square(fields: Float[Tensor, "batch time field *grid"]) -> Float[Tensor, "batch time field"]:
+def mean_square(
+    fields: Float[Tensor, "batch time field *grid"], weight: Float[Tensor, " batch *grid"] | None = None
+) -> Float[Tensor, "batch time field"]:
     """Return the mean square over the grid, in float32 or better: in half precision, sums lose what is small."""
-    return fields.to(torch.promote_types(fields.dtype, torch.float32)).square().flatten(3).mean(dim=3)
+    squares = fields.to(torch.promote_types(fields.dtype, torch.float32)).square().flatten(3)
+    return weighted_mean(squares, (3,), by_point(weight))
+
+
+def by_point(weight: Float[Tensor, " batch *grid"] | None) -> Float[Tensor, "batch 1 1 point"] | None:
+    """Shape weights to act on fields ``(batch, time, field, point)``."""
+    return None if weight is None else weight.flatten(1)[:, None, None]

@@ -55,6 +55,11 @@ class ByField(FieldLoss):
         """Names of the fields; none before :meth:`bind`."""
         return self._fields
 
+    @property
+    def weighs_points(self) -> bool:
+        """Whether the losses of all fields do; see :class:`~fno_lightning.losses.Loss`."""
+        return all(loss.weighs_points for loss in (*self._named.values(), self._default) if loss is not None)
+
     def bind(self, spec: FieldSpec) -> None:
         """Find the loss of each field; see :meth:`Loss.bind`."""
         fields = spec.fields
@@ -69,7 +74,10 @@ class ByField(FieldLoss):
             loss.bind(replace(spec, fields=(name,)))
 
     def terms(
-        self, prediction: Float[Tensor, "batch time field *grid"], target: Float[Tensor, "batch time field *grid"]
+        self,
+        prediction: Float[Tensor, "batch time field *grid"],
+        target: Float[Tensor, "batch time field *grid"],
+        weight: Float[Tensor, " batch *grid"] | None = None,
     ) -> list[Float[Tensor, ""]]:
         """Return the loss of each field.
 
@@ -78,12 +86,17 @@ class ByField(FieldLoss):
         """
         if len(self.losses) != prediction.shape[2]:
             raise ValueError("losses by field need the names of the fields: call bind(spec) first")
+        weights = () if weight is None else (weight,)
         return [
-            loss(prediction[:, :, i : i + 1], target[:, :, i : i + 1]) for i, loss in enumerate(members(self.losses))
+            loss(prediction[:, :, i : i + 1], target[:, :, i : i + 1], *weights)
+            for i, loss in enumerate(members(self.losses))
         ]
 
     def errors(
-        self, prediction: Float[Tensor, "batch time field *grid"], target: Float[Tensor, "batch time field *grid"]
+        self,
+        prediction: Float[Tensor, "batch time field *grid"],
+        target: Float[Tensor, "batch time field *grid"],
+        weight: Float[Tensor, " batch *grid"] | None = None,
     ) -> Float[Tensor, "batch time field"]:
         """Return the loss of each field, the same for all samples and times."""
-        return torch.stack(self.terms(prediction, target)).expand(prediction.shape[:3])
+        return torch.stack(self.terms(prediction, target, weight)).expand(prediction.shape[:3])

@@ -53,6 +53,11 @@ class LossSum(Loss):
         """Names of the terms."""
         return self.names
 
+    @property
+    def weighs_points(self) -> bool:
+        """Whether all losses do; see :class:`~fno_lightning.losses.Loss`."""
+        return all(loss.weighs_points for loss in members(self.losses))
+
     def bind(self, spec: FieldSpec) -> None:
         """Hand the description of the data on to every loss; see :meth:`Loss.bind`."""
         for loss in members(self.losses):

@@ -8,7 +8,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from fno_lightning.losses.base import FieldLoss, Reduction, Units, units_of_ratio
+from fno_lightning.losses.base import FieldLoss, Reduction, Units, by_point, units_of_ratio
+from fno_lightning.weighted_means import count, norm_factors
 
 
 class Lp(FieldLoss):
@@ -53,18 +54,30 @@ class Lp(FieldLoss):
         of_ratio = units_of_ratio(units)
         self.units = of_ratio if relative or units == "normalized" else "physical"
 
+    @property
+    def weighs_points(self) -> bool:
+        """Whether it respects the weights of points; see :class:`~fno_lightning.losses.Loss`."""
+        return True
+
     def errors(
-        self, prediction: Float[Tensor, "batch time field *grid"], target: Float[Tensor, "batch time field *grid"]
+        self,
+        prediction: Float[Tensor, "batch time field *grid"],
+        target: Float[Tensor, "batch time field *grid"],
+        weight: Float[Tensor, " batch *grid"] | None = None,
     ) -> Float[Tensor, "batch time field"]:
         """Return the errors in the norm."""
-        error = self._norm(prediction - target)
+        by = by_point(weight)
+        error = self._norm(prediction - target, by)
         if self.relative:
-            return error / (self._norm(target) + self.epsilon)
-        n_points = prediction[0, 0, 0].numel()
+            return error / (self._norm(target, by) + self.epsilon)
+        n_points = prediction[0, 0, 0].numel() if by is None else count(by, (3,))[..., 0]
         absolute: Tensor = error / n_points ** (1 / self.p)
         return absolute
 
-    def _norm(self, fields: Tensor) -> Tensor:
+    def _norm(self, fields: Tensor, weight: Tensor | None) -> Tensor:
         dtype = torch.promote_types(fields.dtype, torch.float32)
-        norm: Tensor = torch.linalg.vector_norm(fields.flatten(3), self.p, dim=3, dtype=dtype)
+        points = fields.flatten(3)
+        if weight is not None:
+            points = points * norm_factors(weight, (3,), self.p).to(dtype)
+        norm: Tensor = torch.linalg.vector_norm(points, self.p, dim=3, dtype=dtype)
         return norm

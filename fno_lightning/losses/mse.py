@@ -13,15 +13,28 @@ class MSE(FieldLoss):
         weights: Weight of each field, by its name, see :class:`~fno_lightning.losses.FieldLoss`.
     """
 
+    @property
+    def weighs_points(self) -> bool:
+        """Whether it respects the weights of points; see :class:`~fno_lightning.losses.Loss`."""
+        return True
+
     def errors(
-        self, prediction: Float[Tensor, "batch time field *grid"], target: Float[Tensor, "batch time field *grid"]
+        self,
+        prediction: Float[Tensor, "batch time field *grid"],
+        target: Float[Tensor, "batch time field *grid"],
+        weight: Float[Tensor, "batch *grid"] | None = None,
     ) -> Float[Tensor, "batch time field"]:
         """Return the mean square error over the grid."""
-        return mean_square(prediction - target)
+        return mean_square(prediction - target, weight)
 
     def forward(
-        self, prediction: Float[Tensor, "batch time field *grid"], target: Float[Tensor, "batch time field *grid"]
+        self,
+        prediction: Float[Tensor, "batch time field *grid"],
+        target: Float[Tensor, "batch time field *grid"],
+        weight: Float[Tensor, "batch *grid"] | None = None,
     ) -> Float[Tensor, ""]:
         """Return the mean square error."""
         self.require_same_shape(prediction, target)
-        return super().forward(prediction, target) if self.is_weighted else (prediction - target).square().mean()
+        if self.is_weighted or weight is not None:
+            return super().forward(prediction, target, weight)
+        return (prediction - target).square().mean()

@@ -7,6 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from fno_lightning.losses.base import FieldLoss, Units, units_of_ratio
+from fno_lightning.weighted_means import norm_factors
 
 
 class RelativeL2(FieldLoss):
@@ -33,15 +34,25 @@ class RelativeL2(FieldLoss):
         self.epsilon = epsilon
         self.units = units_of_ratio(units)
 
+    @property
+    def weighs_points(self) -> bool:
+        """Whether it respects the weights of points; see :class:`~fno_lightning.losses.Loss`."""
+        return True
+
     def errors(
-        self, prediction: Float[Tensor, "batch time field *grid"], target: Float[Tensor, "batch time field *grid"]
+        self,
+        prediction: Float[Tensor, "batch time field *grid"],
+        target: Float[Tensor, "batch time field *grid"],
+        weight: Float[Tensor, "batch *grid"] | None = None,
     ) -> Float[Tensor, "batch time field"]:
         """Return the relative errors."""
-        return _norm(prediction - target) / (_norm(target) + self.epsilon)
+        return _norm(prediction - target, weight) / (_norm(target, weight) + self.epsilon)
 
 
-def _norm(fields: Tensor) -> Tensor:
+def _norm(fields: Tensor, weight: Tensor | None) -> Tensor:
     """Norm over the grid; its sum of squares would overflow in float16."""
     dtype = torch.promote_types(fields.dtype, torch.float32)
+    if weight is not None:
+        fields = fields * norm_factors(weight[:, None, None], range(3, fields.ndim), p=2).to(dtype)
     norm: Tensor = torch.linalg.vector_norm(fields, dim=tuple(range(3, fields.ndim)), dtype=dtype)
     return norm

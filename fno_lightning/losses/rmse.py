@@ -8,7 +8,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from fno_lightning.losses.base import FieldLoss, mean_square, require_floor
+from fno_lightning.losses.base import FieldLoss, by_point, mean_square, require_floor
+from fno_lightning.weighted_means import weighted_mean, weighted_variance
 
 
 class RMSE(FieldLoss):
@@ -31,11 +32,19 @@ class RMSE(FieldLoss):
         super().__init__(weights)
         self.epsilon = require_floor("epsilon", epsilon)
 
+    @property
+    def weighs_points(self) -> bool:
+        """Whether it respects the weights of points; see :class:`~fno_lightning.losses.Loss`."""
+        return True
+
     def errors(
-        self, prediction: Float[Tensor, "batch time field *grid"], target: Float[Tensor, "batch time field *grid"]
+        self,
+        prediction: Float[Tensor, "batch time field *grid"],
+        target: Float[Tensor, "batch time field *grid"],
+        weight: Float[Tensor, " batch *grid"] | None = None,
     ) -> Float[Tensor, "batch time field"]:
         """Return the root mean square errors."""
-        return (mean_square(prediction - target) + self.epsilon**2).sqrt() - self.epsilon
+        return (mean_square(prediction - target, weight) + self.epsilon**2).sqrt() - self.epsilon
 
 
 class VRMSE(RMSE):
@@ -65,10 +74,13 @@ class VRMSE(RMSE):
         self.smallest = require_floor("smallest", smallest)
 
     def errors(
-        self, prediction: Float[Tensor, "batch time field *grid"], target: Float[Tensor, "batch time field *grid"]
+        self,
+        prediction: Float[Tensor, "batch time field *grid"],
+        target: Float[Tensor, "batch time field *grid"],
+        weight: Float[Tensor, " batch *grid"] | None = None,
     ) -> Float[Tensor, "batch time field"]:
         """Return the errors in units of the targets' deviations."""
-        return super().errors(prediction, target) / (spatial_variance(target) + self.smallest**2).sqrt()
+        return super().errors(prediction, target, weight) / (spatial_variance(target, weight) + self.smallest**2).sqrt()
 
 
 class MeanFluctuation(VRMSE):
@@ -102,19 +114,26 @@ class MeanFluctuation(VRMSE):
         self.mean_weight = mean_weight
 
     def errors(
-        self, prediction: Float[Tensor, "batch time field *grid"], target: Float[Tensor, "batch time field *grid"]
+        self,
+        prediction: Float[Tensor, "batch time field *grid"],
+        target: Float[Tensor, "batch time field *grid"],
+        weight: Float[Tensor, " batch *grid"] | None = None,
     ) -> Float[Tensor, "batch time field"]:
         """Return the sums of both errors."""
         error = prediction - target
         error = error.to(torch.promote_types(error.dtype, torch.float32)).flatten(3)
-        fluctuation, mean = torch.var_mean(error, dim=3, correction=0)  # the difference of squares would cancel
+        by = by_point(weight)
+        mean = weighted_mean(error, (3,), by)
+        fluctuation = weighted_variance(error, (3,), by, correction=0)  # the difference of squares would cancel
         floor = self.epsilon**2
         parts = (fluctuation + floor).sqrt() + self.mean_weight * (mean.square() + floor).sqrt()
         parts = parts - (1 + self.mean_weight) * self.epsilon
-        return parts / (spatial_variance(target) + self.smallest**2).sqrt()
+        return parts / (spatial_variance(target, weight) + self.smallest**2).sqrt()
 
 
-def spatial_variance(fields: Float[Tensor, "batch time field *grid"]) -> Float[Tensor, "batch time field"]:
+def spatial_variance(
+    fields: Float[Tensor, "batch time field *grid"], weight: Float[Tensor, " batch *grid"] | None = None
+) -> Float[Tensor, "batch time field"]:
     """Return the unbiased variance over the grid, 0 on a single point, in float32 or better."""
     points = fields.to(torch.promote_types(fields.dtype, torch.float32)).flatten(3)
-    return points.var(dim=3, correction=1 if points.shape[3] > 1 else 0)
+    return weighted_variance(points, (3,), by_point(weight), correction=1 if points.shape[3] > 1 else 0)

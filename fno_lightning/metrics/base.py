@@ -21,8 +21,8 @@ EPSILON = 1e-7  # The Well's; keeps ratios finite where the target is constant o
 class ErrorFunction(Protocol):
     """Error of fields ``(..., *grid)``, one value for each field: ``(...)``."""
 
-    def __call__(self, prediction: Tensor, target: Tensor, n_dims: int) -> Tensor:
-        """Compare a prediction with a target; the last ``n_dims`` axes are the grid."""
+    def __call__(self, prediction: Tensor, target: Tensor, n_dims: int, weight: Tensor | None = None) -> Tensor:
+        """Compare a prediction with a target; the last ``n_dims`` axes are the grid, whose points may have weights."""
 
 
 class FieldMetric(Metric):
@@ -46,13 +46,16 @@ class FieldMetric(Metric):
     Attributes:
         function: The error of a field, as a static method.
         degree: Power of the fields' unit that the error has: 0 for a ratio, 1 for a difference.
+        weighs_points: Whether the error respects weights of the points, which irregular data have.
 
     Raises:
-        ValueError: from ``update``, if prediction and target differ in shape or do not have ``n_dims`` grid axes.
+        ValueError: from ``update``, if prediction and target differ in shape or do not have ``n_dims`` grid axes, or
+            there are weights and it does not know them.
     """
 
     function: ClassVar[ErrorFunction]
     degree: int = 0
+    weighs_points: ClassVar[bool] = False
     higher_is_better = False
     is_differentiable = False
     full_state_update = True  # states grow with the longest trajectory, so they cannot be merged by adding
@@ -72,11 +75,22 @@ class FieldMetric(Metric):
         """Return the error of each sample, at each lead time, in each field."""
         return self.function(prediction, target, self.n_dims)
 
+    def _evaluate(self, prediction: Tensor, target: Tensor, weight: Tensor | None) -> Tensor:
+        if weight is None:
+            return self.evaluate(prediction, target)
+        if not self.weighs_points:
+            raise ValueError(
+                f"{type(self).__name__} compares fields on grids, but the points have weights, as irregular data do: "
+                "leave this metric out"
+            )
+        return self.function(prediction, target, self.n_dims, weight[:, None, None])
+
     def update(
         self,
         prediction: Float[Tensor, "batch time field *grid"],
         target: Float[Tensor, "batch time field *grid"],
         unit: Float[Tensor, "*batch field"] | None = None,
+        weight: Float[Tensor, " batch *grid"] | None = None,
     ) -> None:
         """Add samples to the mean; half precision is evaluated in float32.
 
@@ -84,6 +98,7 @@ class FieldMetric(Metric):
             prediction: Predicted fields.
             target: The fields themselves.
             unit: What the values of each field, perhaps of each sample, are multiples of; ``None``: physical units.
+            weight: What each point of each sample weighs in a mean over the domain, 0 for padding; ``None``: alike.
         """
         if prediction.shape != target.shape or target.ndim != 3 + self.n_dims:
             raise ValueError(
@@ -91,7 +106,7 @@ class FieldMetric(Metric):
                 f"axes, got {tuple(prediction.shape)} and {tuple(target.shape)}"
             )
         dtype = torch.promote_types(target.dtype, torch.float32)
-        self.add(self.evaluate(prediction.to(dtype), target.to(dtype)), unit)
+        self.add(self._evaluate(prediction.to(dtype), target.to(dtype), weight), unit)
 
     def add(self, errors: Float[Tensor, "batch time value"], unit: Float[Tensor, "*batch field"] | None = None) -> None:
         """Add the errors of samples to the mean.

@@ -113,7 +113,10 @@ class EnsembleMetric(FieldMetric):
         prediction: Float[Tensor, "ensemble batch time field *grid"],
         target: Float[Tensor, "batch time field *grid"],
         unit: Float[Tensor, "*batch field"] | None = None,
+        weight: Float[Tensor, " batch *grid"] | None = None,
     ) -> None:
+        if weight is not None:
+            raise ValueError(f"{type(self).__name__} is of ensembles on grids, whose points all weigh alike")
         if prediction.shape[1:] != target.shape or target.ndim != 3 + self.n_dims:
             raise ValueError(
                 "the ensemble must have the shape (ensemble, batch, time, field, *grid) and the target the same "
@@ -196,6 +199,7 @@ class Ranks(FieldMetric):
         prediction: Float[Tensor, "ensemble batch time field *grid"],
         target: Float[Tensor, "batch time field *grid"],
         unit: Float[Tensor, "*batch field"] | None = None,
+        weight: Float[Tensor, " batch *grid"] | None = None,
     ) -> None:
         self.add(ranks(prediction, target, self.n_dims).flatten(2))
 

@@ -1,8 +1,9 @@
-"""Networks: plain PyTorch modules from ``(batch, channel, *grid)`` to ``(batch, channel, *grid)``."""
+"""Networks: PyTorch modules from ``(batch, channel, *grid)`` to ``(batch, channel, *grid)``, or between points."""
 
 from fno_lightning.models.fno import FNO
+from fno_lightning.models.geometry_fno import GeometryFNO
 from fno_lightning.models.neuralop import convert_neuralop_state_dict, from_neuralop
 from fno_lightning.models.uno import UNO
 from fno_lightning.models.variants import FFNO, TFNO
 
-__all__ = ["FFNO", "FNO", "TFNO", "UNO", "convert_neuralop_state_dict", "from_neuralop"]
+__all__ = ["FFNO", "FNO", "TFNO", "UNO", "GeometryFNO", "convert_neuralop_state_dict", "from_neuralop"]

@@ -7,11 +7,13 @@ from fno_lightning.modules.ensemble import EnsembleNetwork
 from fno_lightning.modules.error_quantile import ErrorQuantileModule
 from fno_lightning.modules.fno import FFNOModule, FNOModule, TFNOModule
 from fno_lightning.modules.forecast_distribution import ForecastDistribution
+from fno_lightning.modules.geometry_fno import GeometryFNOModule
 from fno_lightning.modules.muon import MuonAdamW
 from fno_lightning.modules.network import NetworkModule
 from fno_lightning.modules.normalization import Normalizer, ZScore
 from fno_lightning.modules.optimizers import WarmupCosine
 from fno_lightning.modules.patching import MultigridPatching
+from fno_lightning.modules.point_forecast import PointForecastModule
 from fno_lightning.modules.spectral import SpectralModule
 from fno_lightning.modules.uno import UNOModule
 
@@ -23,12 +25,14 @@ __all__ = [
     "FNOModule",
     "ForecastDistribution",
     "ForecastModule",
+    "GeometryFNOModule",
     "LowRankAdapters",
     "MultigridPatching",
     "MuonAdamW",
     "NetworkModule",
     "Normalizer",
     "OffRangeError",
+    "PointForecastModule",
     "SpectralModule",
     "TFNOModule",
     "UNOModule",

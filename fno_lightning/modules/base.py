@@ -26,7 +26,7 @@ from fno_lightning.arguments import (
     with_plain_numbers,
 )
 from fno_lightning.conformal import ConformalBands
-from fno_lightning.data import Batch, FieldDataModule, FieldSpec
+from fno_lightning.data import Batch, FieldDataModule, FieldSpec, point_weight
 from fno_lightning.data.shuffling import resume_samples
 from fno_lightning.deprecation import renamed_option
 from fno_lightning.layers import reduced_modes, restore_modes
@@ -327,7 +327,8 @@ class ForecastModule(RolloutTraining):
         self.certified_range.check_grid(batch.target.shape[3:])
         loss, prediction = self.step(batch)
         prediction = self.normalizer.decode(prediction, batch.member, batch.target.dtype)
-        vrmse.update(*(self.normalizer.in_spreads(frames, batch.member) for frames in (prediction, batch.target)))
+        frames, target = (self.normalizer.in_spreads(frames, batch.member) for frames in (prediction, batch.target))
+        vrmse.update(frames, target, weight=point_weight(batch.constants, self.spec))
         mean_loss.update(loss, weight=len(batch.target))  # processes and batches may differ in their numbers of samples
         options: Any = {"prog_bar": True, "batch_size": len(batch.target)}
         self.log(f"{stage}/loss", mean_loss, metric_attribute=f"{stage}_loss.{loader}", **options)

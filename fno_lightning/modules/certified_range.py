@@ -53,7 +53,7 @@ class CertifiedRange:
     def __init__(self, spec: FieldSpec, off_range: OffRange = "warn") -> None:
         if off_range not in get_args(OffRange):
             raise ValueError(f"off_range is {off_range!r}, expected 'warn', 'refuse' or 'ignore'")
-        self.grids = TrainingGrids()
+        self.grids = TrainingGrids(any_size=spec.is_irregular)
         self.off_range: OffRange = off_range
         self.n_steps: int | None = None
         self.trajectories: set[str] = set()

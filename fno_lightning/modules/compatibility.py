@@ -32,7 +32,7 @@ def require_same_fields(expected: FieldSpec, given: FieldSpec, owner: str) -> No
     Raises:
         ValueError: if fields, constant fields, scalars or the number of axes differ.
     """
-    for kind in ("fields", "constant_fields", "scalars", "members"):
+    for kind in ("fields", "constant_fields", "scalars", "members", "positions"):
         wanted, found = list(getattr(expected, kind)), list(getattr(given, kind))
         if wanted != found:
             raise ValueError(
@@ -61,6 +61,12 @@ def _differences(expected: FieldSpec, given: FieldSpec) -> Iterator[str]:
         wanted, found = getattr(expected, kind), getattr(given, kind)
         if wanted and found and wanted != found:
             yield f"was made for {kind} {wanted}, the data {data} have {found}: its forecasts may not hold there"
+    for position, (low, high), (least, most) in zip(given.positions, expected.box, given.box, strict=False):
+        if min(least - low, high - most) < -0.05 * (high - low):
+            yield (
+                f"was made for points from {position} = {low:.4g} to {high:.4g}, those of the data {data} reach from "
+                f"{least:.4g} to {most:.4g}: its forecasts may not hold there"
+            )
     names = given.axes or expected.axes or ("x", "y", "z")
     for number, (wanted_edges, edges) in enumerate(zip(expected.extent, given.extent, strict=False)):
         wanted_length, length = (abs(high - low) for low, high in (wanted_edges, edges))
@@ -77,27 +83,38 @@ def _differences(expected: FieldSpec, given: FieldSpec) -> Iterator[str]:
 
 
 def check_axes(spec: FieldSpec, module: Any) -> None:
-    """Refuse uneven axes for a module with ``needs_even_axes``, and warn of them for others.
+    """Refuse uneven axes for a module with ``needs_even_axes``, and warn of them for others; refuse irregular data.
 
     Args:
         spec: Description of the data.
-        module: The module; axes whose points it takes (``takes_points``) are left out.
+        module: The module; axes whose points suit it (``suits_axis``) are left out.
 
     Raises:
-        ValueError: if the points along an axis are not even, and the module needs them to be.
+        ValueError: if the points along an axis are not even, and the module needs them to be; if the module is for the
+            other kind of data.
     """
+    name = type(module).__name__
+    if spec.is_irregular and not module.takes_points:
+        raise ValueError(
+            f"{spec.dataset_name!r} ({spec.source}) has irregular points, at {list(spec.positions)}, but {name} takes "
+            "fields on a grid: use GeometryFNOModule, or bring the data to a grid"
+        )
+    if module.takes_points and not spec.is_irregular:
+        raise ValueError(
+            f"{name} is for irregular points with positions, but {spec.dataset_name!r} ({spec.source}) has fields on a "
+            f"grid {spec.grid_shape}: use FNOModule, or another one for grids"
+        )
     axes = enumerate(zip(spec.axis_names, spec.coordinates, strict=False))
     uneven = [
-        f"along {name} {spacing_text(np.array(points))}"
-        for axis, (name, points) in axes
-        if points and not module.takes_points(spec, axis)
+        f"along {axis_name} {spacing_text(np.array(points))}"
+        for axis, (axis_name, points) in axes
+        if points and not module.suits_axis(spec, axis)
     ]
     if not uneven:
         return
     found = f"the points of {spec.dataset_name!r} ({spec.source}) are not even, {' and '.join(uneven)}"
     resample = "bring the fields to even ones with resample='uniform' (--data.init_args.resample uniform)"
     remedy = ", ".join(filter(None, [module.remedy_for_uneven_axes, resample]))
-    name = type(module).__name__
     if module.needs_even_axes:
         raise ValueError(
             f"{found}, but {name} expands fields in bases that need even points: {remedy}, or take a "

@@ -121,7 +121,7 @@ class ErrorQuantileModule(ForecastModule):
     ) -> tuple[Tensor, Tensor]:
         """Return normalised frames of the base, and bounds of their errors in the same units."""
         bounds = []
-        context = self.normalizer.context(constants, scalars, member, self._precision)
+        context = self._context(constants, scalars, member)
 
         def step(frames: Tensor) -> Tensor:
             with torch.no_grad():

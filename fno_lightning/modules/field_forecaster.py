@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar, NamedTuple, cast
 
 import torch
 from jaxtyping import Float, Int
@@ -29,6 +29,18 @@ from fno_lightning.modules.reversible_norm import ReversibleNorm
 from fno_lightning.modules.training_grids import TrainingGrids
 
 
+class Context(NamedTuple):
+    """What stays the same during a forecast.
+
+    Attributes:
+        channels: Normalised constant fields, and each scalar as a plane, ``(batch, channel, *grid)``.
+        constants: The constant fields in physical units, ``(batch, constant, *grid)``.
+    """
+
+    channels: Tensor
+    constants: Tensor
+
+
 class FieldForecaster(LazyNetworkModule):
     """The part of a :class:`~fno_lightning.modules.ForecastModule` that forecasts, without its training.
 
@@ -47,16 +59,19 @@ class FieldForecaster(LazyNetworkModule):
         **kwargs: Of Lightning's module.
 
     Raises:
-        ValueError: if the points of the data are not even and the class has ``needs_even_axes``; if ``n_steps_input``
-            is negative, or 0 when there is nothing else to predict from; if ``bundle`` is not positive, or more than 1
-            without a history; if ``patching`` does not fit the grid; if ``ensemble_size`` or ``mc_dropout`` is less
-            than 2, or an ensemble is to see patches.
+        ValueError: if the points of the data are not even and the class has ``needs_even_axes``, or irregular and it
+            does not have ``takes_points``; if ``n_steps_input`` is negative, or 0 when there is nothing else to predict
+            from; if ``bundle`` is not positive, or more than 1 without a history; if ``patching`` does not fit the
+            grid; if ``ensemble_size`` or ``mc_dropout`` is less than 2, or an ensemble is to see patches.
     """
 
     needs_even_axes: ClassVar[bool] = False
     """Whether data are refused whose points are not evenly spaced; otherwise there is a warning."""
     remedy_for_uneven_axes: ClassVar[str] = ""
     """What else than resampling helps then, for the message."""
+
+    takes_points: ClassVar[bool] = False
+    """Whether it is for irregular data, points with positions of their own, and not for fields on a grid."""
 
     def __init__(
         self,
@@ -125,7 +140,7 @@ class FieldForecaster(LazyNetworkModule):
         """Whether :meth:`forecast_distribution` says more than :meth:`forecast`."""
         return self.n_forecasts > 1 or self.bands is not None
 
-    def takes_points(self, spec: FieldSpec, axis: int) -> bool:
+    def suits_axis(self, spec: FieldSpec, axis: int) -> bool:
         """Whether the network is made for the points of an axis that are not even, so that nothing is said of them."""
         return False
 
@@ -359,7 +374,7 @@ class FieldForecaster(LazyNetworkModule):
         history = self.normalizer.encode(history, member).to(self._precision)
         if noise > 0:
             history = history + self.normalizer.as_frames(noise * torch.randn_like(history), member)
-        context = self.normalizer.context(constants, scalars, member, self._precision)
+        context = self._context(constants, scalars, member)
         if draws:
             require_dropout(self.network)
 
@@ -374,7 +389,7 @@ class FieldForecaster(LazyNetworkModule):
             n_without_gradient=n_without_gradient,
         )
 
-    def _next_frames(self, frames: Tensor, context: Tensor, member: Tensor | None) -> Tensor:
+    def _next_frames(self, frames: Tensor, context: Context, member: Tensor | None) -> Tensor:
         """Apply the network once, to normalised frames ``(batch, T_in, field, *grid)``, for those of a bundle."""
         norm = ReversibleNorm.of(frames) if self.reversible_norm else None
         output = self._output(frames, context, norm)
@@ -386,18 +401,27 @@ class FieldForecaster(LazyNetworkModule):
             return frames[:, -1:] + self.normalizer.as_changes(output, member).cumsum(dim=1)
         return self.normalizer.as_frames(output, member)
 
-    def _output(self, frames: Tensor, context: Tensor, norm: ReversibleNorm | None) -> Tensor:
+    def _context(self, constants: Tensor, scalars: Tensor, member: Tensor | None) -> Context:
+        return Context(self.normalizer.context(constants, scalars, member, self._precision), constants)
+
+    def _output(self, frames: Tensor, context: Context, norm: ReversibleNorm | None) -> Tensor:
         """Apply the network to the frames of a history and what stays the same; return those of a bundle."""
         if norm is None:
-            x = torch.cat((frames.flatten(1, 2), context), dim=1)
+            x = torch.cat((frames.flatten(1, 2), context.channels), dim=1)
         else:
-            x = torch.cat((norm.encode(frames).flatten(1, 2), norm.planes(frames), context), dim=1)
-        if self.patching is None:
-            output: Tensor = self.network(x)
-        else:
-            output = self.patching(self.network, x, recompute=self.recompute_patches)
+            x = torch.cat((norm.encode(frames).flatten(1, 2), norm.planes(frames), context.channels), dim=1)
+        output = self._apply_network(x, context)
         self._require_shape(output, (len(x), self.out_channels, *x.shape[2:]))
         return torch.unflatten(output, 1, (self.bundle, -1))
+
+    def _apply_network(self, x: Tensor, context: Context) -> Tensor:
+        """Apply the network to all of its channels, patch by patch if there are patches."""
+        output: Tensor = (
+            self.network(x)
+            if self.patching is None
+            else self.patching(self.network, x, recompute=self.recompute_patches)
+        )
+        return output
 
     def _require_shape(self, output: object, shape: tuple[int, ...]) -> None:
         """Check the output of the network: fewer channels would be repeated where it is decoded.

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from fno_lightning.data import Batch, FieldSpec, SuperBatches
+from fno_lightning.data import Batch, FieldSpec, SuperBatches, point_weight
 from fno_lightning.losses import MSE, Comparison, Loss
 from fno_lightning.modules.balanced_training import BalancedTraining, with_state_of_loss
 from fno_lightning.modules.field_forecaster import FieldForecaster, repeated
@@ -77,6 +77,11 @@ class RolloutTraining(FieldForecaster):
         self.loss: Loss | nn.Module = loss or MSE()
         if isinstance(self.loss, Loss):  # and not a module of torch, which compares as well
             self.loss.bind(self.spec)
+        if self.spec.is_irregular and not (isinstance(self.loss, Loss) and self.loss.weighs_points):
+            raise ValueError(
+                f"{type(self.loss).__name__} compares fields on grids, but {self.spec.dataset_name!r} has irregular "
+                "points, whose weights a loss must respect: use MSE, RMSE, VRMSE, MeanFluctuation, RelativeL2 or Lp"
+            )
         self.balanced_training = BalancedTraining()
         self.unrolling = unrolling
         self.input_noise = input_noise
@@ -120,7 +125,8 @@ class RolloutTraining(FieldForecaster):
             return frames, target
 
         if isinstance(self.loss, Loss):
-            return self.loss.compare(Comparison(in_units, batch.history, batch.constants, batch.scalars))
+            weight = point_weight(batch.constants, self.spec)
+            return self.loss.compare(Comparison(in_units, batch.history, batch.constants, batch.scalars, weight))
         loss: Tensor = self.loss(*in_units("normalized"))
         return loss
 

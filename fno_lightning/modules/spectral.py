@@ -47,7 +47,7 @@ class SpectralModule(ForecastModule):
         self.n_modes = _one_for_each_axis(plain(n_modes, "n_modes"), self.spec)
         self.bases = self._bases()
 
-    def takes_points(self, spec: FieldSpec, axis: int) -> bool:
+    def suits_axis(self, spec: FieldSpec, axis: int) -> bool:
         """Whether the basis of an axis is made for its uneven points."""
         basis = _chebyshev(spec, axis)
         asked = self._asked_bases

@@ -10,14 +10,19 @@ class TrainingGrids:
 
     A neural operator takes any grid, but what it learnt on one does not hold on all: errors on grids that it was not
     trained on are often several times as large (arXiv 2510.06646).
+
+    Args:
+        any_size: Whether sizes mean nothing, as the numbers of points of irregular data: then none is kept.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, any_size: bool = False) -> None:
+        self.any_size = any_size
         self.seen: set[tuple[int, ...]] = set()
 
     def add(self, grids: Iterable[Sequence[int]]) -> None:
         """Add grids of a training."""
-        self.seen |= {tuple(grid) for grid in grids}
+        if not self.any_size:
+            self.seen |= {tuple(grid) for grid in grids}
 
     def departure(self, grid: Sequence[int]) -> str | None:
         """Say that a grid is none of the training's; ``None``: it is one, or nothing is known of the training."""

@@ -27,11 +27,13 @@ from fno_lightning.pdes.kuramoto_sivashinsky import KuramotoSivashinsky
 from fno_lightning.pdes.linear import LinearPDE
 from fno_lightning.pdes.navier_stokes import NavierStokes
 from fno_lightning.pdes.nonlinear_poisson import NonlinearPoisson
+from fno_lightning.pdes.point_problem import PointProblem, PointSolution
 from fno_lightning.pdes.poisson import Poisson
 from fno_lightning.pdes.pseudo_spectral import PseudoSpectralPDE
 from fno_lightning.pdes.shallow_water import ShallowWater
 from fno_lightning.pdes.shear_flow import ShearFlow
 from fno_lightning.pdes.solvers import Budget, RadiativeCooling, harmonic_faces, solve_diffusion
+from fno_lightning.pdes.star_shaped_poisson import StarShapedPoisson
 from fno_lightning.pdes.steady import SteadyPDE
 from fno_lightning.pdes.turbulent_radiative_layer import TurbulentRadiativeLayer2D
 
@@ -58,12 +60,15 @@ __all__ = [
     "NavierStokes",
     "NonlinearPoisson",
     "Permeability",
+    "PointProblem",
+    "PointSolution",
     "Poisson",
     "PseudoSpectralPDE",
     "RadiativeCooling",
     "Residual",
     "ShallowWater",
     "ShearFlow",
+    "StarShapedPoisson",
     "SteadyPDE",
     "ThresholdedFourier",
     "ThresholdedGaussian",

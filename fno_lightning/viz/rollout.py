@@ -22,6 +22,7 @@ from fno_lightning.viz.axes import (
     shortened,
 )
 from fno_lightning.viz.forecast import Forecast
+from fno_lightning.viz.points import points_figure
 
 
 @mpl.rc_context(STYLE)
@@ -66,8 +67,11 @@ def rollout_figure(forecast: Forecast, field: str) -> Figure:
     dots in the row of errors where the reference is outside; and a panel below has reference, prediction and band, or
     twice the spread, along the first axis at the last lead time with a band.
 
-    A steady problem in more than one dimension: a row with inputs, reference, prediction and error.
+    A steady problem in more than one dimension: a row with inputs, reference, prediction and error. Irregular points:
+    see :func:`~fno_lightning.viz.points.points_figure`.
     """
+    if forecast.spec.is_irregular:
+        return points_figure(forecast, field)
     if forecast.is_steady and forecast.spec.n_dims > 1:
         return steady_figure(forecast, field)
     if forecast.spec.n_dims > 1:

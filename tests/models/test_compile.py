@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 from torch._dynamo.testing import CompileCounterWithBackend
 
-from fno_lightning.models import FNO
+from fno_lightning.models import FNO, GeometryFNO
 from fno_lightning.modules.checkpointing import checkpoint_activations
 
 pytestmark = pytest.mark.usefixtures("compiler")
@@ -82,3 +82,15 @@ def test_recomputed_blocks_compile_to_one_graph():
     compiled.compile(backend="aot_eager", fullgraph=True)
     x = torch.randn(2, 3, 12, 10)
     torch.testing.assert_close(gradients(compiled, x), gradients(eager, x), rtol=1e-4, atol=1e-6)
+
+
+def test_an_operator_on_points_is_one_graph_for_every_number_of_points():
+    torch.manual_seed(0)
+    eager = GeometryFNO((4, 4), 3, 2, latent_grid=(6, 6), hidden_channels=8, n_layers=1)
+    compiled = copy.deepcopy(eager)
+    counter = CompileCounterWithBackend("eager")
+    compiled.compile(backend=counter, fullgraph=True)
+    for n_points in (20, 33, 41):
+        inputs = torch.randn(2, 3, n_points), torch.rand(2, n_points, 2), torch.ones(2, n_points)
+        torch.testing.assert_close(compiled(*inputs), eager(*inputs))
+    assert counter.frame_count <= 2  # one shape, then any
