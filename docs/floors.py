@@ -31,12 +31,13 @@ CONTENT = {
     "check": "validator of data",
     "viz": "figures",
     "data": "Batch, FieldSpec, data modules\ncache, simulation, hdf5",
-    "models": "FNO, TFNO, FFNO, UNO",
+    "models": "FNO, TFNO, FFNO,\nUNO, SFNO",
     "pdes": "equations\ninputs, solvers",
     "layers": "bases, spectral\nconvolution, kernels",
     "autoregressive": "rollout",
     "unrolling": "of training",
     "wavenumbers": "power of modes",
+    "sphere": "harmonics, latitudes",
 }
 
 

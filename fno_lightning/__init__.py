@@ -27,12 +27,13 @@ from fno_lightning.data import (
     WellDataModule,
     write_well_file,
 )
-from fno_lightning.models import FFNO, FNO, TFNO, UNO, from_neuralop
+from fno_lightning.models import FFNO, FNO, SFNO, TFNO, UNO, from_neuralop
 from fno_lightning.modules import (
     FFNOModule,
     FNOModule,
     ForecastModule,
     NetworkModule,
+    SFNOModule,
     TFNOModule,
     UNOModule,
     WarmupCosine,
@@ -43,6 +44,7 @@ from fno_lightning.version import __version__
 __all__ = [
     "FFNO",
     "FNO",
+    "SFNO",
     "TFNO",
     "UNO",
     "Batch",
@@ -61,6 +63,7 @@ __all__ = [
     "OneStepErrors",
     "ResolutionErrors",
     "RolloutEvaluation",
+    "SFNOModule",
     "Statistics",
     "TFNOModule",
     "UNOModule",

@@ -8,12 +8,15 @@ from fno_lightning.layers.cosine import CosineBasis
 from fno_lightning.layers.cp_weight import CPWeight
 from fno_lightning.layers.fno_block import FNOBlock
 from fno_lightning.layers.fourier import FourierBasis, HalfFourierBasis
-from fno_lightning.layers.grid import DomainPadding, GridEmbedding
+from fno_lightning.layers.grid import DomainPadding, GridEmbedding, HeightEmbedding
 from fno_lightning.layers.kept_modes import reduced_modes, restore_modes, spectral_layers
+from fno_lightning.layers.legendre import LegendreBasis
 from fno_lightning.layers.local import ConvolutionBranch, DifferentialBranch, LocalName, local_branch
 from fno_lightning.layers.norm import GroupNorm, InstanceNorm, NormName
 from fno_lightning.layers.spectral_conv import BasisName, SpectralConv
 from fno_lightning.layers.spectral_weight import DenseWeight, LowRankWeight, SpectralWeight
+from fno_lightning.layers.spherical_conv import DegreeWeight, SphericalConv
+from fno_lightning.layers.spherical_transform import SphericalTransform
 from fno_lightning.layers.tensor_train_weight import TensorTrainWeight
 from fno_lightning.layers.transform import SpectralTransform
 from fno_lightning.layers.tucker_weight import TuckerWeight
@@ -28,6 +31,7 @@ __all__ = [
     "ConditioningName",
     "ConvolutionBranch",
     "CosineBasis",
+    "DegreeWeight",
     "DenseWeight",
     "DifferentialBranch",
     "DomainPadding",
@@ -37,7 +41,9 @@ __all__ = [
     "GridEmbedding",
     "GroupNorm",
     "HalfFourierBasis",
+    "HeightEmbedding",
     "InstanceNorm",
+    "LegendreBasis",
     "LocalName",
     "LowRankWeight",
     "NormName",
@@ -47,6 +53,8 @@ __all__ = [
     "SpectralModulation",
     "SpectralTransform",
     "SpectralWeight",
+    "SphericalConv",
+    "SphericalTransform",
     "TensorTrainWeight",
     "TuckerWeight",
     "local_branch",

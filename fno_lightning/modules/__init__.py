@@ -7,6 +7,7 @@ from fno_lightning.modules.network import NetworkModule
 from fno_lightning.modules.normalization import Normalizer, ZScore
 from fno_lightning.modules.optimizers import WarmupCosine
 from fno_lightning.modules.patching import MultigridPatching
+from fno_lightning.modules.sfno import SFNOModule
 from fno_lightning.modules.uno import UNOModule
 
 __all__ = [
@@ -17,6 +18,7 @@ __all__ = [
     "MuonAdamW",
     "NetworkModule",
     "Normalizer",
+    "SFNOModule",
     "TFNOModule",
     "UNOModule",
     "WarmupCosine",
