@@ -41,6 +41,7 @@ EQUATIONS = {
         "n_frames": 14,
         "frame_interval": 0.2,
     },
+    "planetswe": {"degree": 2, "truncation": 10, "warm_up": 1.0, "n_frames": 12},
     "poisson": {"resolution": [32, 32]},
     "shallow_water": {"coriolis_parameters": [5.0], "n_frames": 12, "scale": 0.6, "hyperviscosity": 1e-5},
     "shear_flow": {

@@ -4,8 +4,7 @@ import pytest
 import torch
 from scipy.special import sph_harm_y
 
-from fno_lightning import FieldSpec
-from fno_lightning.sphere import area_weights, associated_legendre, colatitudes, ladder, latitudes_of
+from fno_lightning.sphere import area_weights, associated_legendre, colatitudes, ladder
 
 KINDS = ["equiangular", "equiangular_poles", "gauss_legendre"]
 
@@ -58,38 +57,6 @@ def test_weights_are_those_of_torch_harmonics():
         ("equiangular_poles", quadrature.clenshaw_curtiss_weights),
     ):
         torch.testing.assert_close(area_weights(kind, 17) * 2, torch.as_tensor(theirs(17)[1]).double().flip(0))
-
-
-def on_sphere(latitudes, **options):
-    """Describe data whose first axis has these coordinates, as read from a file."""
-    points = torch.as_tensor(latitudes, dtype=torch.float64)
-    half = float(points[-1] - points[0]) / (len(points) - 1) / 2
-    extent = ((float(points[0]) - half, float(points[-1]) + half), (0.0, 2 * math.pi))
-    boundaries = (("open", "open"), ("periodic", "periodic"))
-    described = {"axes": ("theta", "phi"), "extent": extent, "boundaries": boundaries} | options
-    return FieldSpec("planet", ("height",), (len(points), 16), **described)
-
-
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("n_points", [8, 31, 256])
-def test_coordinates_tell_the_kind_of_latitudes(kind, n_points):
-    angles = colatitudes(kind, n_points)
-    for points in (angles, angles.flip(0), math.pi / 2 - angles, angles.rad2deg(), 90 - angles.rad2deg()):
-        assert latitudes_of(on_sphere(points)) == kind
-
-
-@pytest.mark.parametrize(
-    ("spec", "message"),
-    [
-        (on_sphere(colatitudes("equiangular", 16)[::2]), "none of"),
-        (on_sphere(colatitudes("equiangular", 16), boundaries=(("periodic", "periodic"),) * 2), "boundaries"),
-        (on_sphere(colatitudes("equiangular", 16), extent=()), "do not say"),
-        (FieldSpec("rod", ("height",), (16,)), "two axes"),
-    ],
-)
-def test_what_is_no_sphere_is_refused(spec, message):
-    with pytest.raises(ValueError, match=message):
-        latitudes_of(spec)
 
 
 def test_too_few_latitudes_are_refused():
