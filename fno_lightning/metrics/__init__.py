@@ -17,6 +17,7 @@ from fno_lightning.metrics.pointwise import (
     vrmse,
 )
 from fno_lightning.metrics.spectral import SpectralError, band_edges, shell_power, spectral_error
+from fno_lightning.metrics.spherical import SphericalVRMSE, spherical_vrmse
 from fno_lightning.metrics.standard import STANDARD_METRICS, MetricFactory
 from fno_lightning.wavenumbers import wavenumber_length
 
@@ -32,6 +33,7 @@ __all__ = [
     "MetricFactory",
     "Pearson",
     "SpectralError",
+    "SphericalVRMSE",
     "band_edges",
     "l_infinity",
     "mae",
@@ -40,6 +42,7 @@ __all__ = [
     "rmse",
     "shell_power",
     "spectral_error",
+    "spherical_vrmse",
     "vrmse",
     "wavenumber_length",
 ]

@@ -118,8 +118,8 @@ class SphericalShallowWater(EvolutionPDE):
         highest = min(self.simulated_truncation, N_DRAWN - 1) - math.ceil(2 * WIDTH)
         if self.degree > max(1, highest):
             raise ValueError(
-                f"degree is {self.degree}, but with the truncation {self.simulated_truncation} initial states have their "
-                f"energy about degree {highest} at most"
+                f"degree is {self.degree}, but with the truncation {self.simulated_truncation} initial states have "
+                f"their energy about degree {highest} at most"
             )
 
     @property
@@ -209,8 +209,8 @@ class SphericalShallowWater(EvolutionPDE):
     def _require(self, kept: Tensor, seeds: Sequence[int], fault: str) -> None:
         if broken := broken_seeds(kept, seeds):
             raise FloatingPointError(
-                f"{type(self).__name__}: the simulation of seeds {broken} {fault}; nothing of it is kept. Choose a finer "
-                "grid (or truncation), a lower speed or a shorter damping_time"
+                f"{type(self).__name__}: the simulation of seeds {broken} {fault}; nothing of it is kept. Choose a "
+                "finer grid (or truncation), a lower speed or a shorter damping_time"
             )
 
 

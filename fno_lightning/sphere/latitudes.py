@@ -14,6 +14,7 @@ LatitudeName = Literal["equiangular", "equiangular_poles", "gauss_legendre"]
 """Kind of a row of n colatitudes: ``equiangular``, (j + 1/2) π / n, the centres of equal cells; ``equiangular_poles``,
 j π / (n - 1), with both poles; ``gauss_legendre``, the angles of the zeros of the Legendre polynomial of degree n."""
 
+
 def colatitudes(kind: LatitudeName, n_points: int) -> Float[Tensor, " point"]:
     """Return the angles from the north pole, rising, in radians, float64.
 

@@ -45,7 +45,9 @@ def test_what_is_no_sphere_is_refused(spec, message):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_latitudes_come_from_the_data_and_lie_in_the_checkpoint(kind, tmp_path):
-    module = SFNOModule(on_sphere(colatitudes(kind, 12)), n_modes=[4, 6], hidden_channels=4, n_layers=1, n_steps_input=2)
+    module = SFNOModule(
+        on_sphere(colatitudes(kind, 12)), n_modes=[4, 6], hidden_channels=4, n_layers=1, n_steps_input=2
+    )
     history = torch.randn(1, 2, 2, 12, 24)
     expected = module.forecast(history, n_steps=3)
     assert module.latitudes == kind
@@ -72,4 +74,8 @@ def test_given_latitudes_need_no_coordinates():
 
 def test_a_sphere_has_no_patches():
     with pytest.raises(ValueError, match="patching cuts a plane"):
-        SFNOModule(on_sphere(colatitudes("equiangular", 12)), n_modes=[4, 6], patching=MultigridPatching(n_patches=[1, 2], halo=2))
+        SFNOModule(
+            on_sphere(colatitudes("equiangular", 12)),
+            n_modes=[4, 6],
+            patching=MultigridPatching(n_patches=[1, 2], halo=2),
+        )

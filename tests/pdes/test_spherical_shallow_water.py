@@ -218,7 +218,8 @@ def test_bad_arguments_are_refused(options, message):
 
 
 @pytest.mark.parametrize(
-    ("options", "message"), [({"mean_depth": 20.0}, "falls dry"), ({"damping_time": 1e6, "speed": 60.0}, "not resolved")]
+    ("options", "message"),
+    [({"mean_depth": 20.0}, "falls dry"), ({"damping_time": 1e6, "speed": 60.0}, "not resolved")],
 )
 def test_what_is_not_physical_or_not_resolved_is_refused(options, message):
     with pytest.raises(FloatingPointError, match=message):

@@ -48,7 +48,9 @@ class RotatingLayer:
         state[:, 2] = self.rate(state)[:, 1] * self.sphere.inverse_laplacian
         return state
 
-    def kinetic_energy(self, east: Float[Tensor, "*fields"], north: Float[Tensor, "*fields"]) -> Float[Tensor, "*fields"]:
+    def kinetic_energy(
+        self, east: Float[Tensor, "*fields"], north: Float[Tensor, "*fields"]
+    ) -> Float[Tensor, "*fields"]:
         """Return half the square of winds that are given times the sine of the colatitude."""
         return 0.5 * (east.square() + north.square()) / (1 - self.sphere.height.square())
 
@@ -63,7 +65,9 @@ class RotatingLayer:
             rest: Mean of the geopotential.
         """
         change = damping * state
-        east, north = self.sphere.wind(torch.stack([state[:, 0], change[:, 0]]), torch.stack([state[:, 1], change[:, 1]]))
+        east, north = self.sphere.wind(
+            torch.stack([state[:, 0], change[:, 0]]), torch.stack([state[:, 1], change[:, 1]])
+        )
         depth, lost_depth = self.sphere.synthesis(torch.stack([state[:, 2], change[:, 2]]))
         kinetic = self.kinetic_energy(east[0], north[0])
         work = (east[0] * east[1] + north[0] * north[1]) / (1 - self.sphere.height.square())

@@ -22,9 +22,9 @@ class Sphere:
 
     .. math:: x = \sum_{m=-T}^{T} \sum_{l=|m|}^{T} x_l^m \, \bar P_l^{|m|}(\cos\theta) \, e^{i m \varphi}
 
-    with :func:`~fno_lightning.sphere.associated_legendre`. The grid has Gauss-Legendre latitudes, and enough points that
-    products of two fields are free of aliasing errors. Winds are pairs of an eastward and a northward component, times
-    the sine of the colatitude, so that they are smooth at the poles.
+    with :func:`~fno_lightning.sphere.associated_legendre`. The grid has Gauss-Legendre latitudes, and so many points
+    that products of two fields are free of aliasing errors. Winds are pairs of an eastward and a northward component,
+    times the sine of the colatitude, so that they are smooth at the poles.
 
     Args:
         truncation: T, the highest degree.
@@ -71,7 +71,7 @@ class Sphere:
     def wind(
         self, vorticity: Complex[Tensor, "*spectrum"], divergence: Complex[Tensor, "*spectrum"]
     ) -> tuple[Float[Tensor, "*fields"], Float[Tensor, "*fields"]]:
-        """Return the wind with this vorticity and divergence, eastward and northward times the sine of the colatitude."""
+        """Return the wind of a vorticity and divergence, eastward and northward, times the sine of the colatitude."""
         potentials = torch.stack([vorticity, divergence]) * self.inverse_laplacian
         along, across = _by_order(self._order * potentials, self._functions), _by_order(potentials, self._slopes)
         east, north = along[1] - across[0], along[0] + across[1]
@@ -151,19 +151,22 @@ class Sphere:
 
     def _waves(self, fields: Tensor) -> Tensor:
         """Return the coefficients of the longitudes."""
-        return torch.fft.rfft(fields, dim=-1, norm="forward")[..., : self.truncation + 1]
+        waves: Tensor = torch.fft.rfft(fields, dim=-1, norm="forward")
+        return waves[..., : self.truncation + 1]
 
     def _at_longitudes(self, waves: Tensor, n_points: int) -> Tensor:
         """Return values at equal distances: of more that resolve all waves, every so many."""
         stride = math.ceil((2 * self.truncation + 1) / n_points)
-        return torch.fft.irfft(waves, n=stride * n_points, dim=-1, norm="forward")[..., ::stride]
+        values: Tensor = torch.fft.irfft(waves, n=stride * n_points, dim=-1, norm="forward")
+        return values[..., ::stride]
 
     def _field(self, waves: Tensor) -> Tensor:
-        return torch.fft.irfft(waves, n=self.grid[1], dim=-1, norm="forward")
+        field: Tensor = torch.fft.irfft(waves, n=self.grid[1], dim=-1, norm="forward")
+        return field
 
 
 def _by_order(waves: Complex[Tensor, "*rows order"], matrices: Float[Tensor, "order row column"]) -> Tensor:
     """Multiply ``(..., row, order)`` by the matrix of each order, as real and imaginary parts."""
     parts = torch.view_as_real(waves).movedim(-3, -1).movedim(-3, 0)  # (order, ..., part, row)
-    products = (parts.flatten(1, -2) @ matrices).unflatten(1, parts.shape[1:-1])
+    products = torch.unflatten(parts.flatten(1, -2) @ matrices, 1, parts.shape[1:-1])
     return torch.view_as_complex(products.movedim(0, -1).movedim(-3, -1).contiguous())
