@@ -31,13 +31,14 @@ CONTENT = {
     "check": "validator of data",
     "viz": "figures",
     "data": "Batch, FieldSpec, data modules\ncache, simulation, hdf5",
-    "models": "FNO, TFNO, FFNO, UNO",
+    "models": "FNO, TFNO, FFNO,\nUNO, SFNO",
     "pdes": "equations\ninputs, solvers",
     "layers": "bases, spectral\nconvolution, kernels",
     "autoregressive": "rollout",
     "unrolling": "of training",
     "conformal": "calibrated bands",
     "wavenumbers": "power of modes",
+    "sphere": "harmonics, latitudes",
 }
 
 

@@ -31,13 +31,14 @@ from fno_lightning.data import (
     WellDataModule,
     write_well_file,
 )
-from fno_lightning.models import FFNO, FNO, TFNO, UNO, GeometryFNO, from_neuralop
+from fno_lightning.models import FFNO, FNO, SFNO, TFNO, UNO, GeometryFNO, from_neuralop
 from fno_lightning.modules import (
     FFNOModule,
     FNOModule,
     ForecastModule,
     GeometryFNOModule,
     NetworkModule,
+    SFNOModule,
     TFNOModule,
     UNOModule,
     WarmupCosine,
@@ -48,6 +49,7 @@ from fno_lightning.version import __version__
 __all__ = [
     "FFNO",
     "FNO",
+    "SFNO",
     "TFNO",
     "UNO",
     "Batch",
@@ -73,6 +75,7 @@ __all__ = [
     "PointCloudDataModule",
     "ResolutionErrors",
     "RolloutEvaluation",
+    "SFNOModule",
     "Statistics",
     "TFNOModule",
     "UNOModule",

@@ -45,6 +45,7 @@ EQUATIONS = {
         "n_frames": 14,
         "frame_interval": 0.2,
     },
+    "planetswe": {"degree": 2, "truncation": 10, "warm_up": 1.0, "n_frames": 12},
     "poisson": {"resolution": [32, 32]},
     "poisson_physics_informed": {"resolution": [16, 16]},
     "shallow_water": {"coriolis_parameters": [5.0], "n_frames": 12, "scale": 0.6, "hyperviscosity": 1e-5},

@@ -8,14 +8,17 @@ from fno_lightning.layers.conditioning import ConditioningName, FiLM, SpectralMo
 from fno_lightning.layers.cp_weight import CPWeight
 from fno_lightning.layers.fno_block import FNOBlock
 from fno_lightning.layers.fourier import FourierBasis, HalfFourierBasis
-from fno_lightning.layers.grid import DomainPadding, GridEmbedding
+from fno_lightning.layers.grid import DomainPadding, GridEmbedding, HeightEmbedding
 from fno_lightning.layers.half_waves import HalfWaveBasis
 from fno_lightning.layers.kept_modes import reduced_modes, restore_modes, spectral_layers
+from fno_lightning.layers.legendre import LegendreBasis
 from fno_lightning.layers.local import ConvolutionBranch, DifferentialBranch, LocalName, local_branch
 from fno_lightning.layers.neighbours import KernelMean, NearestPoints, Neighbours, cell_corners
 from fno_lightning.layers.norm import GroupNorm, InstanceNorm, NormName
 from fno_lightning.layers.spectral_conv import BASES, BasisName, SpectralConv
 from fno_lightning.layers.spectral_weight import DenseWeight, LowRankWeight, SpectralWeight
+from fno_lightning.layers.spherical_conv import DegreeWeight, SphericalConv
+from fno_lightning.layers.spherical_transform import SphericalTransform
 from fno_lightning.layers.tensor_train_weight import TensorTrainWeight
 from fno_lightning.layers.transform import SpectralTransform
 from fno_lightning.layers.tucker_weight import TuckerWeight
@@ -32,6 +35,7 @@ __all__ = [
     "ChebyshevPoints",
     "ConditioningName",
     "ConvolutionBranch",
+    "DegreeWeight",
     "DenseWeight",
     "DifferentialBranch",
     "DomainPadding",
@@ -42,8 +46,10 @@ __all__ = [
     "GroupNorm",
     "HalfFourierBasis",
     "HalfWaveBasis",
+    "HeightEmbedding",
     "InstanceNorm",
     "KernelMean",
+    "LegendreBasis",
     "LocalName",
     "LowRankWeight",
     "NearestPoints",
@@ -55,6 +61,8 @@ __all__ = [
     "SpectralModulation",
     "SpectralTransform",
     "SpectralWeight",
+    "SphericalConv",
+    "SphericalTransform",
     "TensorTrainWeight",
     "TuckerWeight",
     "cell_corners",

@@ -9,6 +9,9 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from fno_lightning.layers.legendre import LegendreBasis, legendre_matrices
+from fno_lightning.sphere import LatitudeName
+
 
 class GridEmbedding(nn.Module):
     """Append the position as one channel for each axis, from 0 at the first point to 1, excluded; channels last."""
@@ -20,6 +23,28 @@ class GridEmbedding(nn.Module):
         axes = [torch.arange(n, device=x.device, dtype=dtype) / n for n in grid]
         position = torch.stack(torch.meshgrid(*axes, indexing="ij"), dim=-1).to(x.dtype)
         return torch.cat([x, position.expand(batch, *position.shape)], dim=-1)
+
+
+class HeightEmbedding(nn.Module):
+    """Append the sine of the latitude, the height above the equator, to a field on the sphere; channels last.
+
+    It is smooth at the poles, and knows no longitude: a rotation about the axis leaves it as it is.
+
+    Args:
+        latitudes: Kind of the points along the first axis.
+    """
+
+    def __init__(self, latitudes: LatitudeName) -> None:
+        super().__init__()
+        self.basis = LegendreBasis(latitudes)
+
+    def forward(
+        self, x: Float[Tensor, "batch latitude longitude channel"]
+    ) -> Float[Tensor, "batch latitude longitude channel_and_height"]:
+        """Append the height after the channels."""
+        functions = legendre_matrices(self.basis, "syntheses", x.shape[1], 2, 1, x)
+        height = functions[0, 1] / 3**0.5  # of degree 1 and order 0
+        return torch.cat([x, height[:, None, None].expand(*x.shape[:-1], 1)], dim=-1)
 
 
 class DomainPadding(nn.Module):

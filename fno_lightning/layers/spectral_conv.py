@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from jaxtyping import Float
@@ -73,6 +73,8 @@ class SpectralConv(nn.Module):
     torch.Size([5, 6, 3, 5, 2])
     """
 
+    transform_class: ClassVar[type[SpectralTransform]] = SpectralTransform
+
     gain: Tensor | None
     kept_modes: tuple[int, ...]
     """Modes of each axis that are used; all, unless :meth:`keep_modes` has changed that."""
@@ -99,12 +101,12 @@ class SpectralConv(nn.Module):
         self.n_modes = tuple(n_modes)
         self.kept_modes = self.n_modes
         self.filter_order = filter_order
-        self.transform = SpectralTransform(axes, n_coefficients)
+        self.transform = self.transform_class(axes, n_coefficients)
         self.weight = weight(in_channels, out_channels, n_coefficients, is_complex=self.transform.is_complex)
         self.modulation = SpectralModulation(n_conditions, in_channels, n_coefficients) if n_conditions else None
         std = math.sqrt(2 / (in_channels + out_channels))
         self.bias = nn.Parameter(std * torch.randn(out_channels)) if bias else None
-        gain = None if filter_order is None else exponential_filter(axes, n_coefficients, filter_order)
+        gain = None if filter_order is None else self._filter(n_coefficients, filter_order)
         self.register_buffer("gain", gain, persistent=False)
 
     def forward(
@@ -146,7 +148,7 @@ class SpectralConv(nn.Module):
         bases = self.transform.bases
         self.transform.keep([basis.n_coefficients(n) for basis, n in zip(bases, n_modes, strict=True)])
         if self.gain is not None and self.filter_order is not None:
-            gain = exponential_filter(bases, self.transform.n_kept, self.filter_order)
+            gain = self._filter(self.transform.n_kept, self.filter_order)
             self.gain.zero_()[self.transform.kept] = gain.to(self.gain)
 
     @torch.no_grad()
@@ -171,6 +173,10 @@ class SpectralConv(nn.Module):
         by_mode = factor.grad.movedim(dim, 0)[kept].flatten(1).float().square().sum(dim=1)
         waves = (torch.arange(n_kept, device=by_mode.device) - self.transform.bases[axis].longest(n_kept)).abs()
         return by_mode.new_zeros(int(waves.max()) + 1).index_add(0, waves, by_mode)
+
+    def _filter(self, n_coefficients: Sequence[int], order: int) -> Float[Tensor, "*mode"]:
+        """Return the factor of each of so many modes."""
+        return exponential_filter(self.transform.bases, n_coefficients, order)
 
     def _add_to_mean_(
         self, coefficients: Float[Tensor, "batch part *mode channel"], bias: Float[Tensor, " channel"]

@@ -91,13 +91,13 @@ class SpectralTransform:
         for axis in self._order:
             basis, n_coefficients = self.bases[axis], resolved[axis].stop - resolved[axis].start
             n_parts = field.shape[1] if basis.is_complex else 1
-            matrix = _matrix(analysis_matrix, basis, grid[axis], n_coefficients, n_parts, field)
+            matrix = transform_matrix(analysis_matrix, basis, grid[axis], n_coefficients, n_parts, field)
             if basis.is_complex:
                 columns = field.movedim(1, axis + 2).flatten(axis + 1, axis + 2)
-                rows = torch.unflatten(_contract(matrix, columns, axis + 1), axis + 1, (2, n_coefficients))
+                rows = torch.unflatten(contract(matrix, columns, axis + 1), axis + 1, (2, n_coefficients))
                 field = rows.movedim(axis + 1, 1)
             else:
-                field = _contract(matrix, field, axis + 2)
+                field = contract(matrix, field, axis + 2)
         return field
 
     def synthesis(
@@ -115,13 +115,13 @@ class SpectralTransform:
             basis = self.bases[axis]
             n_complex -= basis.is_complex
             n_parts = 2 if basis.is_complex and n_complex > 0 else 1
-            matrix = _matrix(synthesis_matrix, basis, grid[axis], n_coefficients[axis], n_parts, field)
+            matrix = transform_matrix(synthesis_matrix, basis, grid[axis], n_coefficients[axis], n_parts, field)
             if basis.is_complex:
                 columns = field.movedim(1, axis + 1).flatten(axis + 1, axis + 2)
-                rows = torch.unflatten(_contract(matrix, columns, axis + 1), axis + 1, (grid[axis], n_parts))
+                rows = torch.unflatten(contract(matrix, columns, axis + 1), axis + 1, (grid[axis], n_parts))
                 field = rows.movedim(axis + 2, 1)
             else:
-                field = _contract(matrix, field, axis + 2)
+                field = contract(matrix, field, axis + 2)
         return field.squeeze(1)
 
     def _by_fft(self, values: Tensor, n_coefficients: int) -> bool:
@@ -156,7 +156,10 @@ def synthesis_matrix(
 _Build = Callable[[Basis, int, int, int, torch.device], Tensor]
 
 
-def _matrix(build: _Build, basis: Basis, n_points: int, n_coefficients: int, n_parts: int, like: Tensor) -> Tensor:
+def transform_matrix(
+    build: _Build, basis: Basis, n_points: int, n_coefficients: int, n_parts: int, like: Tensor
+) -> Float[Tensor, "row column"]:
+    """Return :func:`analysis_matrix` or :func:`synthesis_matrix` on the device and in the type of a field."""
     if torch.compiler.is_compiling():
         return build(basis, n_points, n_coefficients, n_parts, like.device).to(like.dtype)
     return _cached_matrix(build, basis, n_points, n_coefficients, n_parts, like.dtype, like.device)
@@ -176,6 +179,7 @@ def _cached_matrix(
         return build(basis, n_points, n_coefficients, n_parts, torch.device("cpu")).to(device, dtype)
 
 
-def _contract(matrix: Float[Tensor, "row column"], field: Tensor, dim: int) -> Tensor:
+def contract(matrix: Float[Tensor, "row column"], field: Tensor, dim: int) -> Tensor:
+    """Multiply an axis of a field, not the last, by a matrix."""
     trailing = field.shape[dim + 1 :]
     return torch.unflatten(matrix @ field.flatten(dim + 1), -1, trailing)

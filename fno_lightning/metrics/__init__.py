@@ -29,6 +29,7 @@ from fno_lightning.metrics.pointwise import (
     vrmse,
 )
 from fno_lightning.metrics.spectral import SpectralError, band_edges, shell_power, spectral_error
+from fno_lightning.metrics.spherical import SphericalVRMSE, spherical_vrmse
 from fno_lightning.metrics.standard import STANDARD_METRICS, MetricFactory
 from fno_lightning.wavenumbers import wavenumber_length
 
@@ -48,6 +49,7 @@ __all__ = [
     "Pearson",
     "Ranks",
     "SpectralError",
+    "SphericalVRMSE",
     "Spread",
     "SpreadSkill",
     "band_edges",
@@ -61,6 +63,7 @@ __all__ = [
     "rmse",
     "shell_power",
     "spectral_error",
+    "spherical_vrmse",
     "spread",
     "vrmse",
     "wavenumber_length",

@@ -21,15 +21,18 @@ from fno_lightning.layers import (
     FiLM,
     FNOBlock,
     GridEmbedding,
+    HeightEmbedding,
     LocalName,
     NormName,
     SkipName,
     SpectralConv,
     SpectralWeight,
+    SphericalConv,
     TensorTrainWeight,
     TuckerWeight,
     local_branch,
 )
+from fno_lightning.sphere import LatitudeName
 
 
 class FNO(nn.Module):
@@ -78,12 +81,17 @@ class FNO(nn.Module):
             scale the coefficients of its modes (``spectral``, :class:`~fno_lightning.layers.SpectralModulation`). Their
             values are read at the first point.
         n_conditions: Number of these planes; ``planes`` does not need it.
+        latitudes: Convolve on the sphere, :class:`~fno_lightning.layers.SphericalConv`: kind of the points along the
+            first axis, ``equiangular`` (centres of equal cells), ``equiangular_poles`` (with both poles) or
+            ``gauss_legendre``; the second axis is the longitude, a whole circle. The position is then the sine of the
+            latitude. ``None``: not a sphere.
+        by_order: On the sphere, give each order of a degree a matrix of its own.
 
     Raises:
         ValueError: if ``n_modes`` is empty, if it or ``hidden_channels`` is not positive, if ``bases`` or
             ``domain_padding`` do not have one entry for each axis, if ``local_kernel_size`` is even, if
-            ``conditioning`` lacks planes or does not go with ``by_axis``, or, in the forward pass, if the input has
-            another number of dimensions or of channels.
+            ``conditioning`` lacks planes or does not go with ``by_axis``, if an option does not go with ``latitudes``,
+            or, in the forward pass, if the input has another number of dimensions or of channels.
 
     Good values: ``n_modes`` a quarter of the points of each axis at most, ``hidden_channels`` 32 to 128.
     Reference: Li et al. 2021, arXiv:2010.08895.
@@ -123,6 +131,8 @@ class FNO(nn.Module):
         filter_order: int | None = None,
         conditioning: ConditioningName = "planes",
         n_conditions: int = 0,
+        latitudes: LatitudeName | None = None,
+        by_order: bool = False,
     ) -> None:
         super().__init__()
         if hidden_channels < 1:
@@ -130,9 +140,20 @@ class FNO(nn.Module):
         self.n_dims = len(n_modes)
         self.in_channels = in_channels
         self.out_channels = out_channels
-        self.embedding = GridEmbedding() if positional_embedding == "grid" else None
+        _check_sphere(
+            latitudes,
+            len(n_modes),
+            by_order=by_order,
+            bases=bases,
+            padding=domain_padding,
+            local=local,
+            by_axis=by_axis,
+        )
+        position = HeightEmbedding(latitudes) if latitudes else GridEmbedding()
+        self.embedding = position if positional_embedding == "grid" else None
+        n_positions = 1 if latitudes else self.n_dims
         self.lifting = ChannelMLP(
-            in_channels + (self.n_dims if self.embedding else 0),
+            in_channels + (n_positions if self.embedding else 0),
             int(lifting_channel_ratio * hidden_channels),
             hidden_channels,
         )
@@ -149,12 +170,15 @@ class FNO(nn.Module):
         wraps = [basis == "fourier" for basis in bases or ["fourier"] * self.n_dims] if periodic is None else periodic
         self.n_conditions = 0 if conditioning == "planes" else n_conditions
         _check_conditioning(conditioning, n_conditions, in_channels, by_axis=by_axis)
-        modulated = partial(SpectralConv, n_conditions=n_conditions if conditioning == "spectral" else 0)
-        spectral_conv = partial(AxisSpectralConv if by_axis else modulated, filter_order=filter_order)
+        plane = partial(SpectralConv, bases=bases)
+        convolution = partial(SphericalConv, latitudes=latitudes, by_order=by_order) if latitudes else plane
+        modulated = partial(convolution, n_conditions=n_conditions if conditioning == "spectral" else 0)
+        along_axes = partial(AxisSpectralConv, bases=bases)
+        spectral_conv = partial(along_axes if by_axis else modulated, filter_order=filter_order)
         branch = partial(local_branch, channels=hidden_channels, n_modes=n_modes, kernel_size=local_kernel_size)
         self.blocks = nn.ModuleList(
             FNOBlock(
-                spectral_conv(hidden_channels, hidden_channels, n_modes, bases=bases, weight=weight),
+                spectral_conv(hidden_channels, hidden_channels, n_modes, weight=weight),
                 hidden_channels,
                 skip=fno_skip,
                 use_channel_mlp=use_channel_mlp,
@@ -230,6 +254,18 @@ def _check_conditioning(conditioning: ConditioningName, n_conditions: int, in_ch
         )
     if conditioning == "spectral" and by_axis:
         raise ValueError("conditioning=spectral is for convolutions along all axes at once: use film with by_axis")
+
+
+def _check_sphere(latitudes: LatitudeName | None, n_axes: int, *, by_order: bool, **others: object) -> None:
+    if latitudes is None:
+        if by_order:
+            raise ValueError("by_order is for convolutions on the sphere: give latitudes too")
+        return
+    if n_axes != 2:
+        raise ValueError(f"n_modes has {n_axes} entries, but on the sphere (latitudes={latitudes}) there are two axes")
+    if given := [name for name, value in others.items() if value]:
+        names = " and ".join({"padding": "domain_padding"}.get(name, name) for name in given)
+        raise ValueError(f"{names} is for a plane, not for the sphere (latitudes={latitudes}): leave it out")
 
 
 def _domain_padding(fractions: float | Sequence[float] | None, n_dims: int) -> DomainPadding | None:

@@ -1,4 +1,4 @@
-"""Fourier neural operators with other defaults: tensorised, and factorised by axis."""
+"""Fourier neural operators with other defaults: tensorised, factorised by axis, and on the sphere."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from fno_lightning.layers import SkipName
 from fno_lightning.models.fno import FNO
+from fno_lightning.sphere import LatitudeName
 
 
 def _signature_with_defaults(function: Callable[..., object], **defaults: object) -> inspect.Signature:
@@ -74,3 +75,25 @@ class FFNO(FNO):
     __signature__ = _signature_with_defaults(
         FNO, by_axis=True, fno_skip=None, channel_mlp_skip="identity", channel_mlp_expansion=2.0
     )
+
+
+class SFNO(FNO):
+    """Spherical Fourier neural operator: an expansion in spherical harmonics in place of waves on a plane.
+
+    Takes the arguments of :class:`FNO`, of which one has another default. Axes are latitude and longitude. Without
+    ``positional_embedding`` it commutes with rotations about any axis, on fields whose harmonics it keeps and up to the
+    harmonics above them that non-linearities make; with it, about the axis of the poles.
+
+    Args:
+        *args: Positional arguments of :class:`FNO`.
+        latitudes: Kind of the points along the first axis: ``equiangular`` (centres of equal cells),
+            ``equiangular_poles`` (with both poles) or ``gauss_legendre``.
+        **kwargs: The other arguments of :class:`FNO`.
+
+    Reference: Bonev et al. 2023, arXiv:2306.03838.
+    """
+
+    def __init__(self, *args: Any, latitudes: LatitudeName = "equiangular", **kwargs: Any) -> None:
+        super().__init__(*args, latitudes=latitudes, **kwargs)
+
+    __signature__ = _signature_with_defaults(FNO, latitudes="equiangular")

@@ -14,6 +14,7 @@ from fno_lightning.modules.normalization import Normalizer, ZScore
 from fno_lightning.modules.optimizers import WarmupCosine
 from fno_lightning.modules.patching import MultigridPatching
 from fno_lightning.modules.point_forecast import PointForecastModule
+from fno_lightning.modules.sfno import SFNOModule
 from fno_lightning.modules.spectral import SpectralModule
 from fno_lightning.modules.uno import UNOModule
 
@@ -33,6 +34,7 @@ __all__ = [
     "Normalizer",
     "OffRangeError",
     "PointForecastModule",
+    "SFNOModule",
     "SpectralModule",
     "TFNOModule",
     "UNOModule",

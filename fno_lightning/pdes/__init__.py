@@ -33,6 +33,7 @@ from fno_lightning.pdes.pseudo_spectral import PseudoSpectralPDE
 from fno_lightning.pdes.shallow_water import ShallowWater
 from fno_lightning.pdes.shear_flow import ShearFlow
 from fno_lightning.pdes.solvers import Budget, RadiativeCooling, harmonic_faces, solve_diffusion
+from fno_lightning.pdes.spherical_shallow_water import SphericalShallowWater
 from fno_lightning.pdes.star_shaped_poisson import StarShapedPoisson
 from fno_lightning.pdes.steady import SteadyPDE
 from fno_lightning.pdes.turbulent_radiative_layer import TurbulentRadiativeLayer2D
@@ -68,6 +69,7 @@ __all__ = [
     "Residual",
     "ShallowWater",
     "ShearFlow",
+    "SphericalShallowWater",
     "StarShapedPoisson",
     "SteadyPDE",
     "ThresholdedFourier",

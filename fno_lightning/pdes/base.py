@@ -53,6 +53,9 @@ class PDE(Equation):
     dataset_name: ClassVar[str]
     """Name of the data set that the trajectories form, in The Well's spelling where one exists."""
 
+    grid_type: ClassVar[str] = "cartesian"
+    """Kind of the coordinates, as files name it: ``cartesian``, or ``equiangular`` of colatitude and longitude."""
+
     solver: ClassVar[str] = "version 1"
     """Method and its version, to be changed when the same arguments begin to make other data."""
 

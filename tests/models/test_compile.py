@@ -29,6 +29,7 @@ def gradients(network, x):
         {"local": "convolution", "periodic": (True, False)},
         {"conditioning": "film", "n_conditions": 2},
         {"conditioning": "spectral", "n_conditions": 1, "bases": ("fourier", "cosine")},
+        {"latitudes": "gauss_legendre"},
     ],
 )
 def test_one_graph_serves_every_batch_size(settings):
@@ -43,9 +44,10 @@ def test_one_graph_serves_every_batch_size(settings):
     assert counter.frame_count == 2, "one graph for the first batch size, one for all others"
 
 
-def test_one_graph_serves_every_resolution():
+@pytest.mark.parametrize("latitudes", [None, "equiangular"])
+def test_one_graph_serves_every_resolution(latitudes):
     torch.manual_seed(0)
-    eager = FNO((6, 4), 3, 2, 8, 1)
+    eager = FNO((6, 4), 3, 2, 8, 1, latitudes=latitudes)
     compiled = copy.deepcopy(eager)
     counter = CompileCounterWithBackend("aot_eager")
     compiled.compile(backend=counter, fullgraph=True)

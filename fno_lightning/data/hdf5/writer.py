@@ -37,7 +37,7 @@ def write_well_file(
         trajectories: The trajectories; stored in one piece for each field, as float64 where they are float64, or
             integers that float32 does not hold exactly, else as float32.
         dataset_name: Name of the data set that the file is a part of.
-        grid_type: Kind of coordinates, ``cartesian`` or ``spherical``.
+        grid_type: Kind of coordinates, such as ``cartesian``, ``spherical`` or ``equiangular``.
         provenance: Origin of the data, one root attribute each; ``source`` is shown to people.
         must_be_finite: Whether fields that are not finite are refused; forecasts may have diverged.
 

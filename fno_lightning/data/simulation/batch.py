@@ -87,6 +87,7 @@ class SimulationBatch:
                 root / file.path,
                 part,
                 dataset_name=self.pde.dataset_name,
+                grid_type=self.pde.grid_type,
                 provenance={
                     **self.provenance,
                     "parameters": json.dumps(dict(self.parameters)),

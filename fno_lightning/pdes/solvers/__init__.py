@@ -16,6 +16,8 @@ from fno_lightning.pdes.solvers.kirchhoff_transform import (
 )
 from fno_lightning.pdes.solvers.multigrid import face_conductances, harmonic_faces, net_outflow, solve_diffusion
 from fno_lightning.pdes.solvers.periodic_box import PeriodicBox
+from fno_lightning.pdes.solvers.rotating_layer import RotatingLayer
+from fno_lightning.pdes.solvers.sphere import Sphere
 
 __all__ = [
     "ETDRK4",
@@ -25,6 +27,8 @@ __all__ = [
     "EulerSolver",
     "PeriodicBox",
     "RadiativeCooling",
+    "RotatingLayer",
+    "Sphere",
     "VorticityAdvection",
     "cell_centres",
     "cell_spacing",
