@@ -78,13 +78,14 @@ def test_the_bound_learns_a_quantile(trained):
 def test_it_is_trained_and_tested_on_the_command_line(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     base = main(["fit", "--config", CONFIG]).trainer.checkpoint_callback.best_model_path
-    trainer = "{max_epochs: 1, accelerator: cpu, enable_progress_bar: false, logger: false}"
+    trainer = "{max_epochs: 1, accelerator: cpu, enable_progress_bar: false}"
     model = f"{{class_path: fno_lightning.modules.ErrorQuantileModule, init_args: {{base: {base}}}}}"
-    pde = "{class_path: tests.travelling_wave.TravellingWave}"
-    data = f"{{class_path: fno_lightning.data.GeneratedDataModule, init_args: {{pde: {pde}, n_train: 2, n_steps_input:
-    2}}}}" bound = f"{{trainer: {trainer}, model: {model}, data: {data}}}" fitted = main(["fit", "--config", bound])
-    saved = fitted.trainer.checkpoint_callback.best_model_path tested = main(["test", "--config", bound, "--ckpt_path",
-    saved]) assert 0 < tested.trainer.callback_metrics["test/vrmse"] < float("inf")
+    options = "{pde: {class_path: tests.travelling_wave.TravellingWave}, n_train: 2, n_steps_input: 2}"
+    data = f"{{class_path: fno_lightning.data.GeneratedDataModule, init_args: {options}}}"
+    bound = f"{{trainer: {trainer}, model: {model}, data: {data}}}"
+    saved = main(["fit", "--config", bound]).trainer.checkpoint_callback.best_model_path
+    tested = main(["test", "--config", bound, "--ckpt_path", saved])
+    assert 0 < tested.trainer.callback_metrics["test/vrmse"] < float("inf")
 
 
 def test_what_is_no_base_is_refused(trained, tmp_path):
