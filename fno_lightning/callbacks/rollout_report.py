@@ -47,9 +47,7 @@ class RolloutReport:
         self._has_drifts = module.n_steps_input > 0 and bool(conserved_quantities(module.spec))
         self._errors: list[TrajectoryErrors] = []
         self._drifts: list[Drift] = []
-        self._ranks = (
-            Ranks(module.spec.n_dims, module.n_forecasts).to(module.device) if module.n_forecasts > 1 else None
-        )
+        self._ranks = Ranks(module.spec.n_dims).to(module.device) if module.n_forecasts > 1 else None
         self._histogram: Tensor | None = None
 
     def update(self, forecast: ForecastDistribution, batch: Batch, numbers: Sequence[int]) -> None:
@@ -67,7 +65,7 @@ class RolloutReport:
         by_number = {errors.number: errors for errors in gathered(self._errors)}
         self._errors = [by_number[number] for number in sorted(by_number)]
         self._drifts = gathered(self._drifts)
-        self._histogram = None if self._ranks is None else self._ranks.histogram()
+        self._histogram = None if self._ranks is None else self._ranks.histogram(self._module.n_forecasts)
 
     def values(self) -> dict[str, Tensor]:
         """Return the log entries: the mean valid time, in steps, of model and persistence."""

@@ -180,32 +180,19 @@ class Coverage(EnsembleMetric):
         return coverage(ensemble[0], ensemble[1], target, n_dims)
 
 
-class Ranks(FieldMetric):
-    """Rank histogram: mean over samples of :func:`ranks`, ``compute() -> (time, field · rank)``.
+class Ranks(EnsembleMetric):
+    """Rank histogram: mean over samples of :func:`ranks`, which :meth:`histogram` gives the axes of its own."""
 
-    :meth:`histogram` gives the axes their shape.
+    degree = 0
 
-    Args:
-        n_dims: Number of spatial dimensions.
-        n_members: Number of members of the ensemble.
-    """
+    @staticmethod
+    def ensemble_function(ensemble: Tensor, target: Tensor, n_dims: int) -> Tensor:
+        """Return the share of each rank, ``(batch, time, field · rank)``."""
+        return ranks(ensemble, target, n_dims).flatten(2)
 
-    def __init__(self, n_dims: int, n_members: int) -> None:
-        super().__init__(n_dims)
-        self.n_members = n_members
-
-    def update(  # noqa: D102 (that of the class above)
-        self,
-        prediction: Float[Tensor, "ensemble batch time field *grid"],
-        target: Float[Tensor, "batch time field *grid"],
-        unit: Float[Tensor, "*batch field"] | None = None,
-        weight: Float[Tensor, " batch *grid"] | None = None,
-    ) -> None:
-        self.add(ranks(prediction, target, self.n_dims).flatten(2))
-
-    def histogram(self) -> Float[Tensor, "time field rank"]:
+    def histogram(self, n_members: int) -> Float[Tensor, "time field rank"]:
         """Return the share of each rank, from the target below all members to the target above all."""
-        return torch.unflatten(self.compute(), 1, (-1, self.n_members + 1))
+        return torch.unflatten(self.compute(), 1, (-1, n_members + 1))
 
 
 def _grid(n_dims: int) -> tuple[int, ...]:

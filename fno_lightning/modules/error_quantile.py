@@ -17,7 +17,7 @@ from fno_lightning.data import Batch, FieldSpec
 from fno_lightning.files import expanded_path
 from fno_lightning.losses import PointwiseQuantile
 from fno_lightning.modules.base import ForecastModule
-from fno_lightning.modules.compatibility import complete_inputs, require_same_fields, require_same_history
+from fno_lightning.modules.compatibility import require_same_fields, require_same_history
 from fno_lightning.modules.forecast_distribution import ForecastDistribution
 from fno_lightning.modules.reversible_norm import ReversibleNorm
 
@@ -133,31 +133,11 @@ class ErrorQuantileModule(ForecastModule):
         forecast = rollout(step, self.normalizer.encode(history, member).to(self._precision), n_steps)
         return forecast, torch.cat(bounds, dim=1)[:, :n_steps]
 
-    def _frames(
-        self,
-        history: Tensor | None,
-        constants: Tensor | None,
-        scalars: Tensor | None,
-        n_steps: int,
-        member: Tensor | None,
-    ) -> Tensor:
-        return self._distribution(history, constants, scalars, n_steps, member=member).mean[None]
-
-    def _distribution(
-        self,
-        history: Tensor | None,
-        constants: Tensor | None,
-        scalars: Tensor | None,
-        n_steps: int,
-        *,
-        member: Tensor | None,
+    def _predict(
+        self, history: Tensor, constants: Tensor, scalars: Tensor, n_steps: int, member: Tensor | None
     ) -> ForecastDistribution:
-        self.configure_model()
-        inputs = complete_inputs(self.spec, self.n_steps_input, history, constants, scalars)
-        self.normalizer.require_positive(inputs[2])
-        self._check_range(*inputs, n_steps)
-        forecast, bound = self._forecast_and_bound(*inputs, member, n_steps)
-        mean = self.normalizer.decode(forecast, member, inputs[0].dtype)
+        forecast, bound = self._forecast_and_bound(history, constants, scalars, member, n_steps)
+        mean = self.normalizer.decode(forecast, member, history.dtype)
         return ForecastDistribution(mean, scale=self.normalizer.in_physical_units(bound, member).to(mean))
 
 

@@ -227,8 +227,7 @@ class FieldForecaster(LazyNetworkModule):
             ValueError: if the data have a part that is missing, or with another number of channels; if a scalar that
                 enters by its logarithm is not positive; if it is outside the range and ``off_range`` is ``refuse``.
         """
-        frames = self._frames(history, constants, scalars, n_steps, member)
-        return frames[0] if len(frames) == 1 else frames.mean(dim=0)
+        return self._distribution(history, constants, scalars, n_steps, member).mean
 
     @torch.no_grad()
     def forecast(
@@ -273,7 +272,7 @@ class FieldForecaster(LazyNetworkModule):
         """
         inputs, member = _inputs(history, constants, scalars, n_steps), _member(history, member)
         with self._evaluating():
-            found = self._distribution(*inputs, member=member)
+            found = self._distribution(*inputs, member)
         if self.bands is None:
             return found
         return found._replace(half_width=self.bands.half_width(self.error_scale(found, member)))
@@ -284,13 +283,28 @@ class FieldForecaster(LazyNetworkModule):
         constants: Tensor | None,
         scalars: Tensor | None,
         n_steps: int,
-        *,
         member: Tensor | None,
     ) -> ForecastDistribution:
-        """Return the forecast with its members, or with a scale of its error, without a band."""
-        if self.n_forecasts == 1:
-            return ForecastDistribution(self(history, constants, scalars, n_steps, member=member))
-        ensemble = self._frames(history, constants, scalars, n_steps, member)
+        """Check and complete the inputs, and return their forecast without a band."""
+        self.configure_model()
+        inputs = complete_inputs(self.spec, self.n_steps_input, history, constants, scalars)
+        self.normalizer.require_positive(inputs[2])
+        self._check_range(*inputs, n_steps)
+        return self._predict(*inputs, n_steps, member)
+
+    def _predict(
+        self, history: Tensor, constants: Tensor, scalars: Tensor, n_steps: int, member: Tensor | None
+    ) -> ForecastDistribution:
+        """Return the forecast of complete inputs, and those of the members where there are several."""
+        n, dtype = self.n_forecasts, history.dtype
+        members = None if member is None else repeated(member, n)
+        history, constants, scalars = (repeated(part, n) for part in (history, constants, scalars))
+        draws = self.mc_dropout is not None
+        frames = self._advance(history, constants, scalars, members, n_steps, draws=draws)
+        frames = self.normalizer.decode(frames, members, dtype)
+        if n == 1:
+            return ForecastDistribution(frames)
+        ensemble = torch.unflatten(frames, 0, (n, -1))
         return ForecastDistribution(ensemble.mean(dim=0), ensemble)
 
     def error_scale(
@@ -319,33 +333,11 @@ class FieldForecaster(LazyNetworkModule):
         finally:
             self.train(training)
 
-    def _frames(
-        self,
-        history: Tensor | None,
-        constants: Tensor | None,
-        scalars: Tensor | None,
-        n_steps: int,
-        member: Tensor | None,
-    ) -> Float[Tensor, "ensemble batch T_out field *grid"]:
-        """Predict the frames of each member of an ensemble, of one network those of one."""
-        self.configure_model()
-        inputs = complete_inputs(self.spec, self.n_steps_input, history, constants, scalars)
-        self.normalizer.require_positive(inputs[2])
-        self._check_range(*inputs, n_steps)
-        members = None if member is None else repeated(member, self.n_forecasts)
-        history, constants, scalars = (repeated(part, self.n_forecasts) for part in inputs)
-        frames = self._advance(history, constants, scalars, members, n_steps, draws=self.mc_dropout is not None)
-        frames = self.normalizer.decode(frames, members, inputs[0].dtype)
-        return torch.unflatten(frames, 0, (self.n_forecasts, -1))
-
     def _check_range(self, history: Tensor, constants: Tensor, scalars: Tensor, n_steps: int) -> None:
-        trainer = self._trainer
-        if (
-            trainer is not None
-            and trainer.state.fn is TrainerFn.FITTING
-            and trainer.state.status is TrainerStatus.RUNNING
-        ):
-            self.certified_range.check_grid(constants.shape[2:])  # the rest is only being found out
+        """Warn of a forecast outside of the range, or refuse it; in an evaluation, which measures the error, its grid."""
+        state = None if self._trainer is None else self._trainer.state
+        if state is not None and state.status is TrainerStatus.RUNNING and state.fn is not TrainerFn.PREDICTING:
+            self.certified_range.check_grid(constants.shape[2:])
         else:
             self.certified_range.check(history, constants, scalars, n_steps)
 

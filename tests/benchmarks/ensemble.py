@@ -26,7 +26,7 @@ import torch
 
 from fno_lightning.callbacks import ConformalCalibration, RolloutEvaluation
 from fno_lightning.data import Batch, FieldSpec, GeneratedDataModule
-from fno_lightning.metrics import VRMSE
+from fno_lightning.metrics import MAE, VRMSE
 from fno_lightning.modules import FNOModule
 from fno_lightning.pdes import Burgers
 from tests.benchmarks.harness import Contestant, interleave, paired_ratios
@@ -92,7 +92,9 @@ def errors(members: int, epochs: int) -> None:
     pde = Burgers(resolution=(128,), viscosities=(0.01,), n_frames=21, frame_interval=0.05, refinement=4)
     options = {"accelerator": "cpu", "logger": False, "enable_checkpointing": False, "num_sanity_val_steps": 0}
     options |= {"enable_progress_bar": False, "enable_model_summary": False}
-    rollouts = RolloutEvaluation(metrics={"vrmse": VRMSE}, windows=[(0, 1), (9, 10), (19, 20)], n_pictures=0)
+    rollouts = RolloutEvaluation(
+        metrics={"vrmse": VRMSE, "mae": MAE}, windows=[(0, 1), (9, 10), (19, 20)], n_pictures=0
+    )
     rollouts.writes_report = False
     with tempfile.TemporaryDirectory() as folder:
         data = GeneratedDataModule(
@@ -110,7 +112,14 @@ def errors(members: int, epochs: int) -> None:
                 found = {name.removeprefix("test/rollout/"): float(v) for name, v in trainer.callback_metrics.items()}
                 held = trajectories_held(module, data, share)
                 print(f"{size or 1} network(s), {module.bands.meaning}: held by {held}")
-                print({name: float(f"{v:.4g}") for name, v in found.items() if "velocity" not in name}, flush=True)
+                print(
+                    {
+                        name: float(f"{v:.4g}")
+                        for name, v in found.items()
+                        if "velocity" not in name and "mean" not in name
+                    },
+                    flush=True,
+                )
 
 
 def trajectories_held(module: FNOModule, data: GeneratedDataModule, share: float | None) -> str:

@@ -80,10 +80,10 @@ def test_ranks_count_the_members_below_and_share_out_ties():
         first, last = (members < t).sum(), (members <= t).sum()
         expected[(*index[:-1], slice(first, last + 1))] += 1 / (last - first + 1) / target.shape[-1]
     np.testing.assert_allclose(metrics.ranks(ensemble, target, 1), expected, atol=1e-12)
-    histogram = metrics.Ranks(n_dims=1, n_members=4)
+    histogram = metrics.Ranks(n_dims=1)
     for part, of_part in zip(ensemble.split(2, dim=1), target.split(2), strict=True):
         histogram.update(part, of_part)
-    np.testing.assert_allclose(histogram.histogram(), expected.mean(axis=0), atol=1e-12)
+    np.testing.assert_allclose(histogram.histogram(4), expected.mean(axis=0), atol=1e-12)
 
 
 def test_the_ranks_of_a_reliable_ensemble_are_equally_frequent():
