@@ -59,7 +59,7 @@ from fno_lightning.modules.normalization import LogScalars, Normalization
 from fno_lightning.modules.optimizers import default_optimizer, set_learning_rate
 from fno_lightning.modules.patching import MultigridPatching
 from fno_lightning.modules.precision import require_precision
-from fno_lightning.modules.random_state import random_state, restore_random_state, restore_seed
+from fno_lightning.modules.random_numbers import random_state, restore_random_state, restore_seed
 from fno_lightning.modules.rollout_training import RolloutTraining
 from fno_lightning.modules.schedules import Interval, forget_training_lengths, lightning_schedule
 from fno_lightning.unrolling import Unrolling
