@@ -94,7 +94,7 @@ def flow(tmp_path_factory):
     """Options of the data that networks of other libraries train on, with which AViT's patches of 16 x 16 points go."""
     init_args = small_data("trl2d", read_config(CONFIGS["trl2d"])["data"]["init_args"])
     init_args["pde"]["init_args"]["resolution"] = [16, 32]
-    return init_args | {"base_path": str(tmp_path_factory.mktemp("flow"))}
+    return init_args | {"base_path": str(tmp_path_factory.mktemp("flow")), "n_steps_output": 4}
 
 
 OTHER_NETWORKS = [name for name in CONFIGS if name.startswith(("neuralop_", "well_", "physicsnemo_")) or "unet" in name]
@@ -107,8 +107,8 @@ def test_another_network_trains_beside_a_configuration(network, flow, tmp_path, 
     monkeypatch.chdir(tmp_path)
     if network.startswith("physicsnemo"):
         pytest.importorskip("physicsnemo")
-    data = yaml.safe_dump({"data": {"init_args": flow}})
-    options = ["--trainer.fast_dev_run=true", "--trainer.accelerator=cpu"]
+    data = yaml.safe_dump({"data": {"init_args": flow}, "model": {"init_args": {"unrolling": None}}})
+    options = ["--trainer.fast_dev_run=true", "--trainer.accelerator=cpu", "--trainer.callbacks=null"]
     cli = main(["fit", "--config", "trl2d", "--config", network, "--config", data, *options])
     class_path = read_config(CONFIGS[network])["model"]["init_args"]["network"]["class_path"]
     assert type(cli.model.named_network).__name__ == class_path.rpartition(".")[2]

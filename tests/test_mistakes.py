@@ -89,7 +89,7 @@ def test_the_parser_knows_all_commands():
         (["cofigs"], "there is no command cofigs, did you mean configs?"),
         (["fit"], "--model and --data must be given, here or in a file, such as --config trl2d"),
         (["generate"], "--data must be given, here or in a file"),
-        (["convert"], "--weights must be given"),
+        (["convert"], "--weights, --output must be given"),
         (
             ["convert", "--weights=a", "--output=b"],
             "weights: a is no file, nor has it model.safetensors",

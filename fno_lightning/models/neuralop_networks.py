@@ -17,7 +17,7 @@ def _neuralop(name: str, **arguments: Any) -> nn.Module:
     return network
 
 
-class SFNO(nn.Module):
+class NeuralopSFNO(nn.Module):
     """neuralop's spherical FNO (arXiv:2306.03838), whose own constructor has no signature to reload it by.
 
     The axes of the grid are latitude and longitude; the points are taken as equiangular.
@@ -46,7 +46,7 @@ class SFNO(nn.Module):
         return output
 
 
-class CODANO(nn.Module):
+class NeuralopCODANO(nn.Module):
     """neuralop's codomain attention operator (arXiv:2403.12553), each input channel a variable of its own.
 
     It has as many variables at its end as at its start; a linear layer over the channels turns them into the output.
@@ -89,7 +89,7 @@ class CODANO(nn.Module):
         return output.movedim(-1, 1)
 
 
-class GINO(nn.Module):
+class NeuralopGINO(nn.Module):
     """neuralop's geometry-informed operator (arXiv:2309.00583) on the points of a grid, which it sees as a cloud.
 
     Kernel integrals over neighbours lead from the points to a coarser latent grid, where Fourier layers act, and back.
@@ -136,7 +136,7 @@ class GINO(nn.Module):
         return torch.unflatten(output.mT, 2, x.shape[2:])
 
 
-class FNOGNO(nn.Module):
+class NeuralopFNOGNO(nn.Module):
     """neuralop's FNO with a kernel integral over neighbours as its last layer, on the points of a grid.
 
     Args:

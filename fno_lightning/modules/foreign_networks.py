@@ -34,7 +34,7 @@ def require_signature(network_class: type[nn.Module], class_path: str) -> None:
         ValueError: if it is a ``functools.partialmethod``, as that of neuralop's SFNO.
     """
     if isinstance(inspect.getattr_static(network_class, "__init__"), partialmethod):
-        wrapped = {"neuralop.models.SFNO": "fno_lightning.models.neuralop_networks.SFNO"}.get(class_path)
+        wrapped = {"neuralop.models.SFNO": "fno_lightning.models.NeuralopSFNO"}.get(class_path)
         raise ValueError(
             f"network.class_path {class_path!r} has a constructor without a signature, by which no checkpoint can be "
             f"read: {f'name {wrapped}' if wrapped else 'name a subclass with a constructor of its own'}"

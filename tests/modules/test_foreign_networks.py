@@ -32,11 +32,11 @@ NEURALOP = {
     "neuralop.models.FNO": FNO,
     "neuralop.models.TFNO": FNO | {"rank": 0.5},
     "neuralop.models.UNO": UNO,
-    "fno_lightning.models.neuralop_networks.SFNO": FNO,
+    "fno_lightning.models.NeuralopSFNO": FNO,
     "neuralop.models.LocalNO": FNO,
-    "fno_lightning.models.neuralop_networks.CODANO": CODANO,
-    "fno_lightning.models.neuralop_networks.GINO": {"latent_grid": [4, 8], **GINO_KERNELS, **POINTS},
-    "fno_lightning.models.neuralop_networks.FNOGNO": {"radius": 0.15, **FNOGNO_KERNEL, **POINTS},
+    "fno_lightning.models.NeuralopCODANO": CODANO,
+    "fno_lightning.models.NeuralopGINO": {"latent_grid": [4, 8], **GINO_KERNELS, **POINTS},
+    "fno_lightning.models.NeuralopFNOGNO": {"radius": 0.15, **FNOGNO_KERNEL, **POINTS},
 }
 WELL = {
     "UNetClassic": {"init_features": 2},
@@ -274,7 +274,7 @@ def test_arguments_that_a_network_does_not_take_are_named(data):
 
 
 def test_a_class_that_no_checkpoint_can_be_read_by_names_its_wrapper(data):
-    with pytest.raises(ValueError, match=r"name fno_lightning.models.neuralop_networks.SFNO"):
+    with pytest.raises(ValueError, match=r"name fno_lightning.models.NeuralopSFNO"):
         make(data, "neuralop.models.SFNO", FNO)
 
 
