@@ -27,8 +27,9 @@ from fno_lightning.data import (
     WellDataModule,
     write_well_file,
 )
-from fno_lightning.models import FFNO, FNO, SFNO, TFNO, UNO, from_neuralop
+from fno_lightning.models import CODANO, FFNO, FNO, SFNO, TFNO, UNO, from_neuralop
 from fno_lightning.modules import (
+    CODANOModule,
     FFNOModule,
     FNOModule,
     ForecastModule,
@@ -42,12 +43,14 @@ from fno_lightning.multistep import MultiStepDDPStrategy, MultiStepStrategy
 from fno_lightning.version import __version__
 
 __all__ = [
+    "CODANO",
     "FFNO",
     "FNO",
     "SFNO",
     "TFNO",
     "UNO",
     "Batch",
+    "CODANOModule",
     "ErrorTable",
     "FFNOModule",
     "FNOModule",

@@ -3,6 +3,7 @@
 from fno_lightning.layers.axis_spectral_conv import AxisSpectralConv
 from fno_lightning.layers.basis import Basis
 from fno_lightning.layers.channel_mlp import ChannelLinear, ChannelMLP, SkipName, SoftGating
+from fno_lightning.layers.codomain_attention import CodomainAttention
 from fno_lightning.layers.conditioning import ConditioningName, FiLM, SpectralModulation
 from fno_lightning.layers.cosine import CosineBasis
 from fno_lightning.layers.cp_weight import CPWeight
@@ -28,6 +29,7 @@ __all__ = [
     "CPWeight",
     "ChannelLinear",
     "ChannelMLP",
+    "CodomainAttention",
     "ConditioningName",
     "ConvolutionBranch",
     "CosineBasis",

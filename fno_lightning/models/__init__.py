@@ -1,8 +1,9 @@
 """Networks: plain PyTorch modules from ``(batch, channel, *grid)`` to ``(batch, channel, *grid)``."""
 
+from fno_lightning.models.codano import CODANO
 from fno_lightning.models.fno import FNO
 from fno_lightning.models.neuralop import convert_neuralop_state_dict, from_neuralop
 from fno_lightning.models.uno import UNO
 from fno_lightning.models.variants import FFNO, SFNO, TFNO
 
-__all__ = ["FFNO", "FNO", "SFNO", "TFNO", "UNO", "convert_neuralop_state_dict", "from_neuralop"]
+__all__ = ["CODANO", "FFNO", "FNO", "SFNO", "TFNO", "UNO", "convert_neuralop_state_dict", "from_neuralop"]

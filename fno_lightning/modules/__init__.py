@@ -1,6 +1,7 @@
 """LightningModules that forecast fields."""
 
 from fno_lightning.modules.base import ForecastModule
+from fno_lightning.modules.codano import CODANOModule
 from fno_lightning.modules.fno import FFNOModule, FNOModule, TFNOModule
 from fno_lightning.modules.muon import MuonAdamW
 from fno_lightning.modules.network import NetworkModule
@@ -11,6 +12,7 @@ from fno_lightning.modules.sfno import SFNOModule
 from fno_lightning.modules.uno import UNOModule
 
 __all__ = [
+    "CODANOModule",
     "FFNOModule",
     "FNOModule",
     "ForecastModule",

@@ -354,6 +354,7 @@ class ForecastModule(RolloutTraining):
         if self.initial_weights is None or self._has_started:
             return
         state, saved, kept_modes = read_weights(self.initial_weights)
+        state, saved = self.adapted_weights(state, saved)
         self._require_compatible(saved)
         require_same_options(saved, dict(self.hparams), refit_normalization=self.refit_normalization)
         load_weights(self, state, with_normalization=not self.refit_normalization)
@@ -361,6 +362,12 @@ class ForecastModule(RolloutTraining):
             restore_modes(self.network, kept_modes)
         self._has_started = True
         rank_zero_info(f"starting from the weights in {self.initial_weights}")
+
+    def adapted_weights(
+        self, state: dict[str, Tensor], saved: dict[str, Any]
+    ) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """Return the state of ``initial_weights``, and the options saved with it, as this class takes them over."""
+        return state, saved
 
     def on_train_start(self) -> None:
         """Let the loss leave out fields that do not vary; now the statistics are known, those of a checkpoint too."""
