@@ -31,7 +31,7 @@ CONTENT = {
     "check": "validator of data",
     "viz": "figures",
     "data": "Batch, FieldSpec, data modules\ncache, simulation, hdf5",
-    "models": "FNO, TFNO, FFNO,\nUNO, SFNO",
+    "models": "FNO, TFNO, FFNO,\nUNO, SFNO, CODANO",
     "pdes": "equations\ninputs, solvers",
     "layers": "bases, spectral\nconvolution, kernels",
     "autoregressive": "rollout",

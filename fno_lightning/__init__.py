@@ -31,8 +31,9 @@ from fno_lightning.data import (
     WellDataModule,
     write_well_file,
 )
-from fno_lightning.models import FFNO, FNO, SFNO, TFNO, UNO, GeometryFNO, from_neuralop
+from fno_lightning.models import CODANO, FFNO, FNO, SFNO, TFNO, UNO, GeometryFNO, from_neuralop
 from fno_lightning.modules import (
+    CODANOModule,
     FFNOModule,
     FNOModule,
     ForecastModule,
@@ -47,12 +48,14 @@ from fno_lightning.multistep import MultiStepDDPStrategy, MultiStepStrategy
 from fno_lightning.version import __version__
 
 __all__ = [
+    "CODANO",
     "FFNO",
     "FNO",
     "SFNO",
     "TFNO",
     "UNO",
     "Batch",
+    "CODANOModule",
     "ConformalCalibration",
     "ErrorTable",
     "FFNOModule",

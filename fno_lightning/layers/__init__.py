@@ -4,6 +4,7 @@ from fno_lightning.layers.axis_spectral_conv import AxisSpectralConv
 from fno_lightning.layers.basis import Basis
 from fno_lightning.layers.channel_mlp import ChannelLinear, ChannelMLP, SkipName, SoftGating
 from fno_lightning.layers.chebyshev import ChebyshevBasis, ChebyshevPoints, chebyshev_points
+from fno_lightning.layers.codomain_attention import CodomainAttention
 from fno_lightning.layers.conditioning import ConditioningName, FiLM, SpectralModulation
 from fno_lightning.layers.cp_weight import CPWeight
 from fno_lightning.layers.fno_block import FNOBlock
@@ -33,6 +34,7 @@ __all__ = [
     "ChannelMLP",
     "ChebyshevBasis",
     "ChebyshevPoints",
+    "CodomainAttention",
     "ConditioningName",
     "ConvolutionBranch",
     "DegreeWeight",

@@ -3,6 +3,7 @@
 from fno_lightning.modules.adapters import LowRankAdapters
 from fno_lightning.modules.base import ForecastModule
 from fno_lightning.modules.certified_range import CertifiedRange, OffRangeError
+from fno_lightning.modules.codano import CODANOModule
 from fno_lightning.modules.ensemble import EnsembleNetwork
 from fno_lightning.modules.error_quantile import ErrorQuantileModule
 from fno_lightning.modules.fno import FFNOModule, FNOModule, TFNOModule
@@ -19,6 +20,7 @@ from fno_lightning.modules.spectral import SpectralModule
 from fno_lightning.modules.uno import UNOModule
 
 __all__ = [
+    "CODANOModule",
     "CertifiedRange",
     "EnsembleNetwork",
     "ErrorQuantileModule",

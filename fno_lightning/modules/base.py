@@ -403,6 +403,7 @@ class ForecastModule(RolloutTraining):
             return
         state, saved, kept_modes = read_weights(self.initial_weights)
         state = adapted_state(self.network, state, {}, NETWORK)
+        state, saved = self.adapted_weights(state, saved)
         self._require_compatible(saved)
         require_same_options(saved, dict(self.hparams), refit_normalization=self.refit_normalization)
         load_weights(self, state, with_normalization=not self.refit_normalization)
@@ -435,6 +436,12 @@ class ForecastModule(RolloutTraining):
     def on_train_epoch_end(self) -> None:
         """Gather what the processes have seen of the data."""
         self.certified_range.gather()
+
+    def adapted_weights(
+        self, state: dict[str, Tensor], saved: dict[str, Any]
+    ) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """Return the state of ``initial_weights``, and the options saved with it, as this class takes them over."""
+        return state, saved
 
     def on_train_start(self) -> None:
         """Let the loss leave out fields that do not vary, of statistics known by now; take up the random numbers."""

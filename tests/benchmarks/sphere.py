@@ -43,6 +43,7 @@ def trained(kind: str, data: GeneratedDataModule, seed: int, n_steps: int, rate:
         data.spec,
         hidden_channels=32,
         n_steps_input=data.n_steps_input,
+        residual=True,
         optimizer=lambda parameters: torch.optim.AdamW(parameters, lr=rate, weight_decay=1e-4),
         lr_scheduler=WarmupCosine,
     )

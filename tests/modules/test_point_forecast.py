@@ -95,7 +95,9 @@ def test_options_of_forecasts_combine(tmp_path, options):
     assert run.callback_metrics["val/vrmse"].isfinite()
 
 
-@pytest.mark.parametrize("options", [{"precision": "bf16-mixed"}, {"strategy": MultiStepStrategy(2)}], ids=str)
+@pytest.mark.parametrize(
+    "options", [{"precision": "bf16-mixed"}, {"strategy": MultiStepStrategy(2)}], ids=["bf16", "twice"]
+)
 def test_options_of_trainers_combine(tmp_path, options):
     data = cloud_data(batch_size=2)
     run = trainer(tmp_path, **options)
