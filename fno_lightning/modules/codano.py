@@ -41,8 +41,8 @@ class CODANOModule(SpectralModule):
 
     Raises:
         ValueError: if ``n_modes`` or ``bases`` do not have one entry for each axis of the data, the points of an axis
-            are not those of its basis, or ``patching`` is given; when training starts, if ``initial_weights`` are of other fields and
-            ``refit_normalization`` is off.
+            are not those of its basis, or ``patching`` is given; when training starts, if ``initial_weights`` are of
+            other fields and ``refit_normalization`` is off.
     """
 
     def __init__(
