@@ -52,3 +52,21 @@ class Basis(ABC):
     @abstractmethod
     def synthesis(self, n_points: int, n_coefficients: int, device: torch.device) -> Float[Tensor, "part mode point"]:
         """Return the matrix from the coefficients to the field, float64, indexed like that of the analysis."""
+
+
+class RealBasis(Basis):
+    """Real functions in the order of their wavelengths, one for each mode."""
+
+    is_complex: ClassVar[bool] = False
+
+    def n_coefficients(self, n_modes: int) -> int:
+        """Return one coefficient for each mode."""
+        return n_modes
+
+    def resolved(self, n_coefficients: int, n_points: int) -> slice:
+        """Return the first functions, at most one for each point."""
+        return slice(0, min(n_coefficients, n_points))
+
+    def longest(self, n_coefficients: int) -> int:
+        """Return the first position."""
+        return 0

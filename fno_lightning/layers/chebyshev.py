@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from fno_lightning.layers.basis import Basis
+from fno_lightning.layers.basis import RealBasis
 
 ChebyshevPoints: TypeAlias = Literal["gauss", "lobatto"]
 
@@ -20,7 +20,7 @@ _TOLERANCE = 0.02
 
 
 @dataclass(frozen=True)
-class ChebyshevBasis(Basis):
+class ChebyshevBasis(RealBasis):
     r"""Chebyshev polynomials on the points of their quadrature, in ascending order.
 
     .. math:: T_k(x) = \cos(k \arccos x), \qquad
@@ -42,20 +42,7 @@ class ChebyshevBasis(Basis):
 
     points: ChebyshevPoints
 
-    is_complex: ClassVar[bool] = False
     has_constant: ClassVar[bool] = True
-
-    def n_coefficients(self, n_modes: int) -> int:
-        """Return one coefficient for each mode."""
-        return n_modes
-
-    def resolved(self, n_coefficients: int, n_points: int) -> slice:
-        """Return the lowest degrees, at most one for each point."""
-        return slice(0, min(n_coefficients, n_points))
-
-    def longest(self, n_coefficients: int) -> int:
-        """Return the first position, of degree 0."""
-        return 0
 
     def analysis(self, n_points: int, n_coefficients: int, device: torch.device) -> Float[Tensor, "1 mode point"]:
         """Return the polynomials times the weights of the quadrature, over their sums of squares."""

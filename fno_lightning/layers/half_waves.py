@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from fno_lightning.layers.basis import Basis
+from fno_lightning.layers.basis import RealBasis
 
 Parity: TypeAlias = Literal["even", "odd"]
 
 
 @dataclass(frozen=True)
-class HalfWaveBasis(Basis):
+class HalfWaveBasis(RealBasis):
     r"""Cosines and sines on cell centres, which continue a field evenly or oddly beyond the two ends of an axis.
 
     .. math:: \varphi_k(x_j) = \begin{cases}
@@ -44,24 +44,10 @@ class HalfWaveBasis(Basis):
     lower: Parity
     upper: Parity
 
-    is_complex: ClassVar[bool] = False
-
     @property
     def has_constant(self) -> bool:
         """Whether both ends are even."""
         return (self.lower, self.upper) == ("even", "even")
-
-    def n_coefficients(self, n_modes: int) -> int:
-        """Return one coefficient for each mode."""
-        return n_modes
-
-    def resolved(self, n_coefficients: int, n_points: int) -> slice:
-        """Return the lowest modes, at most one for each point."""
-        return slice(0, min(n_coefficients, n_points))
-
-    def longest(self, n_coefficients: int) -> int:
-        """Return the first position."""
-        return 0
 
     def analysis(self, n_points: int, n_coefficients: int, device: torch.device) -> Float[Tensor, "1 mode point"]:
         """Return the functions over their sums of squares: N / 2, and N for cos 0 and for a sine that alternates."""

@@ -10,12 +10,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from fno_lightning.layers.basis import Basis
+from fno_lightning.layers.basis import RealBasis
 from fno_lightning.sphere import LatitudeName, area_weights, associated_legendre, colatitudes
 
 
 @dataclass(frozen=True)
-class LegendreBasis(Basis):
+class LegendreBasis(RealBasis):
     r"""Normalised associated Legendre functions of one order after the other, on the latitudes of a grid.
 
     .. math:: \varphi_l(\theta_j) = \bar P_l^m(\cos\theta_j), \qquad l = 0, \dots, n - 1
@@ -34,22 +34,13 @@ class LegendreBasis(Basis):
     [[3.0, 1.0, 0.0]]
     """
 
-    is_complex: ClassVar[bool] = False
     has_constant: ClassVar[bool] = True
 
     latitudes: LatitudeName = "equiangular"
 
-    def n_coefficients(self, n_modes: int) -> int:
-        """Return one coefficient for each degree."""
-        return n_modes
-
     def resolved(self, n_coefficients: int, n_points: int) -> slice:
         """Return the lowest degrees, at most one for each point that is not a pole, and the constant."""
         return slice(0, min(n_coefficients, n_points - (self.latitudes == "equiangular_poles")))
-
-    def longest(self, n_coefficients: int) -> int:
-        """Return the first position."""
-        return 0
 
     def analysis(self, n_points: int, n_coefficients: int, device: torch.device) -> Float[Tensor, "1 mode point"]:
         """Return the weighted fit of order 0."""
