@@ -7,9 +7,8 @@ Every training is that of a configuration with another loss and number of sample
 optimizer steps as take ``--seconds`` of one thread at the time of a step of this loss, measured once, in turns with
 steps of the data's (``steps.json`` in the folder). Printed are the relative L2 error on the test split (over all
 frames), the root mean square of the residual there, beside that of the data, steps and milliseconds of a step; mean and
-standard deviation over the seeds. Networks of the fewest samples are refined too: the errors of forecasts that
-PhysicsRefinement fine-tunes, and its CPU seconds for each forecast. Results are kept in the folder, so that an
-interrupted run goes on.
+standard deviation over the seeds; and the errors of forecasts that PhysicsRefinement fine-tunes, with its CPU seconds
+for each forecast. Results are kept in the folder, so that an interrupted run goes on.
 """
 
 from __future__ import annotations
@@ -176,13 +175,12 @@ def result(name: str, kind: str, samples: int, seed: int, options: argparse.Name
         "residual": residuals[0],
         "of data": residuals[1],
     } | errors
-    if samples == min(options.samples):
-        refinement = PhysicsRefinement(**REFINEMENT)
-        trained.trainer.callbacks.append(refinement)
-        begin = time.process_time()
-        found["refined"] = tested(trained)["error"]
-        found["seconds refined"] = (time.process_time() - begin) / len(trained.datamodule.dataset("test"))
-        found["refined residual"] = callback(trained, "MeanResidual").roots()[0]
+    refinement = PhysicsRefinement(**REFINEMENT)
+    trained.trainer.callbacks.append(refinement)
+    begin = time.process_time()
+    found["refined"] = tested(trained)["error"]
+    found["seconds refined"] = (time.process_time() - begin) / len(trained.datamodule.dataset("test"))
+    found["refined residual"] = callback(trained, "MeanResidual").roots()[0]
     file.write_text(json.dumps(found))
     return found
 
