@@ -126,7 +126,7 @@ def test_bands_are_plain_values_in_a_checkpoint(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("coverage", "share", "named"), [(90, None, "coverage"), (0, 0.9, "coverage"), (0.9, 1.2, "share")]
+    ("coverage", "share", "named"), [(90.0, None, "coverage"), (0.0, 0.9, "coverage"), (0.9, 1.2, "share")]
 )
 def test_what_is_no_share_is_refused(coverage, share, named):
     with pytest.raises(ValueError, match=f"{named} is"):

@@ -334,7 +334,7 @@ class FieldForecaster(LazyNetworkModule):
             self.train(training)
 
     def _check_range(self, history: Tensor, constants: Tensor, scalars: Tensor, n_steps: int) -> None:
-        """Warn of a forecast outside of the range, or refuse it; in an evaluation, which measures errors, its grid."""
+        """Warn of a forecast outside the range, or refuse it; in an evaluation, which measures the error, its grid."""
         state = None if self._trainer is None else self._trainer.state
         if state is not None and state.status is TrainerStatus.RUNNING and state.fn is not TrainerFn.PREDICTING:
             self.certified_range.check_grid(constants.shape[2:])

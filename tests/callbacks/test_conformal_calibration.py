@@ -30,7 +30,7 @@ def fno(data, **options):
 @pytest.mark.parametrize("share", [None, 0.9])
 @pytest.mark.parametrize("options", [{}, {"ensemble_size": 3}, {"mc_dropout": 3, "channel_mlp_dropout": 0.2}])
 def test_the_calibration_trajectories_are_covered_as_asked(options, share, tmp_path, make_trainer):
-    data = waves(tmp_path)
+    data = waves(tmp_path, n_valid=10)  # in two full batches, on whose size draws of dropout depend
     data.prepare_data()
     module = fno(data, **options)
     module.fit_normalization(data.statistics)
@@ -41,11 +41,11 @@ def test_the_calibration_trajectories_are_covered_as_asked(options, share, tmp_p
         width = found.half_width * (1 + 1e-5)  # a trajectory that decides on a factor lies on the edge of its band
         inside.append(((found.mean - batch.target).abs() <= width).double().mean(dim=-1))
     inside = torch.cat(inside)
-    assert inside.shape == (12, 6, 2)
+    assert inside.shape == (10, 6, 2)
     if share is None:
         assert (inside.mean(dim=0) >= 0.8).all()
     else:
-        assert ((inside >= share).sum(dim=0) == 11).all()  # ⌈13 · 0.8⌉ of 12
+        assert ((inside >= share).sum(dim=0) == 9).all()  # ⌈11 · 0.8⌉ of 10
     assert module.certified_range.n_steps == 6
 
 
