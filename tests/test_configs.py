@@ -116,7 +116,7 @@ def test_another_network_trains_beside_a_configuration(network, flow, tmp_path, 
 
 def test_fine_tuning_by_adapters_beside_a_configuration(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    small = [*made_small("poisson"), "--trainer.logger=false"]
+    small = made_small("poisson")
     pretrained = main(["fit", *small]).trainer.checkpoint_callback.best_model_path
     options = ["--config", "adapters", f"--model.init_args.initial_weights={pretrained}"]
     tuned = main(["fit", *small, *options]).model
