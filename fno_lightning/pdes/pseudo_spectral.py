@@ -15,7 +15,7 @@ from fno_lightning.pdes.base import PDE
 from fno_lightning.pdes.collocation import exponential_residual
 from fno_lightning.pdes.evolution import EvolutionPDE, Frame
 from fno_lightning.pdes.requirements import broken_seeds, require_at_least
-from fno_lightning.pdes.solvers import ETDRK4, Budget, BudgetAccount, PeriodicBox
+from fno_lightning.pdes.solvers import Budget, BudgetAccount, EqualSteps, PeriodicBox
 
 STEPS_BETWEEN_TAILS = 10
 """Time steps between two evaluations of the spectral tail."""
@@ -214,10 +214,8 @@ class _Run:
     ) -> None:
         self.spectrum = spectrum
         self._budget: Callable[[Tensor], Budget] = lambda state: pde.budget(state, box, parameters)
-        self._longest_step = pde.longest_step(parameters)
-        self._linear = pde.linear(box, parameters)
-        self._nonlinear = pde.nonlinear(box, parameters)
-        self._steppers: dict[float, ETDRK4] = {}
+        linear, nonlinear = pde.linear(box, parameters), pde.nonlinear(box, parameters)
+        self._steps = EqualSteps(linear, nonlinear, pde.longest_step(parameters))
         self._n_steps = 0
         self._tail: Callable[[Tensor], Tensor] | None = box.tail if pde.max_tail < math.inf else None
         self.account = BudgetAccount(self._budget(spectrum))
@@ -225,15 +223,8 @@ class _Run:
 
     def advance(self, duration: float) -> None:
         """Advance by equal steps, none longer than allowed."""
-        n_steps = math.ceil(duration / self._longest_step - 1e-9)
-        if n_steps < 1:
-            return
-        dt = duration / n_steps
-        if dt not in self._steppers:
-            self._steppers[dt] = ETDRK4(self._linear, self._nonlinear, dt)
-        stepper = self._steppers[dt]
-        for _ in range(n_steps):
-            self.spectrum = stepper.step(self.spectrum)
+        for spectrum, dt in self._steps.states(self.spectrum, duration):
+            self.spectrum = spectrum
             self._check(dt)
 
     def _check(self, dt: float) -> None:

@@ -19,7 +19,7 @@ from fno_lightning.pdes.requirements import (
     require_positive,
     require_resolution,
 )
-from fno_lightning.pdes.solvers import ETDRK4, BudgetAccount, RotatingLayer, Sphere
+from fno_lightning.pdes.solvers import BudgetAccount, EqualSteps, RotatingLayer, Sphere
 from fno_lightning.sphere import colatitudes
 
 RADIUS = 6.37122e6
@@ -224,8 +224,7 @@ class _Run:
         self._layer = layer
         self._rest = GRAVITY * pde.mean_depth / RADIUS
         flow = math.sqrt(self._rest) + FASTEST_FLOW * pde.speed * METRES_PER_SECOND
-        self._longest_step = COURANT_NUMBER / (layer.sphere.truncation * flow)
-        self._steppers: dict[float, ETDRK4] = {}
+        self._steps = EqualSteps(self._damping, layer.rate, COURANT_NUMBER / (layer.sphere.truncation * flow))
         self.account = BudgetAccount(self._budget())
 
     def _budget(self) -> Any:
@@ -233,10 +232,6 @@ class _Run:
 
     def advance(self, duration: float) -> None:
         """Advance by equal steps, none longer than allowed."""
-        n_steps = math.ceil(duration / self._longest_step - 1e-9)
-        for _ in range(n_steps):
-            dt = duration / n_steps
-            if dt not in self._steppers:
-                self._steppers[dt] = ETDRK4(self._damping, self._layer.rate, dt)
-            self.state = self._steppers[dt].step(self.state)
+        for state, dt in self._steps.states(self.state, duration):
+            self.state = state
             self.account.add(self._budget(), dt)

@@ -4,7 +4,7 @@ from fno_lightning.pdes.solvers.advection import VorticityAdvection, steepening
 from fno_lightning.pdes.solvers.budget import Budget, BudgetAccount
 from fno_lightning.pdes.solvers.cells import cell_centres, cell_spacing
 from fno_lightning.pdes.solvers.cooling import RadiativeCooling
-from fno_lightning.pdes.solvers.etdrk4 import ETDRK4
+from fno_lightning.pdes.solvers.etdrk4 import ETDRK4, EqualSteps
 from fno_lightning.pdes.solvers.euler import EulerSolver
 from fno_lightning.pdes.solvers.kirchhoff_transform import (
     BoundaryValues,
@@ -24,6 +24,7 @@ __all__ = [
     "BoundaryValues",
     "Budget",
     "BudgetAccount",
+    "EqualSteps",
     "EulerSolver",
     "PeriodicBox",
     "RadiativeCooling",

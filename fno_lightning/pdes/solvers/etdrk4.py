@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor
@@ -53,6 +53,30 @@ class ETDRK4:
         n_c = self.nonlinear(c)
         end = (self._exp * u).addcmul_(self._first, n_u)
         return end.addcmul_(self._middle, n_a + n_b).addcmul_(self._last, n_c)
+
+
+class EqualSteps:
+    """Steps of :class:`ETDRK4` that divide a duration equally, none longer than allowed.
+
+    Args:
+        linear: L.
+        nonlinear: N.
+        longest: Upper bound of Δt.
+    """
+
+    def __init__(self, linear: Tensor, nonlinear: Callable[[Tensor], Tensor], longest: float) -> None:
+        self._linear, self._nonlinear, self._longest = linear, nonlinear, longest
+        self._steppers: dict[float, ETDRK4] = {}
+
+    def states(self, u: Tensor, duration: float) -> Iterator[tuple[Tensor, float]]:
+        """Yield u after each step, and Δt; nothing if the duration is 0."""
+        n_steps = math.ceil(duration / self._longest - 1e-9)
+        for _ in range(n_steps):
+            dt = duration / n_steps
+            if dt not in self._steppers:
+                self._steppers[dt] = ETDRK4(self._linear, self._nonlinear, dt)
+            u = self._steppers[dt].step(u)
+            yield u, dt
 
 
 class _Means:
