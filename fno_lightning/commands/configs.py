@@ -24,8 +24,9 @@ def main(args: Sequence[str]) -> int:
     names = _parser().parse_args(args).names
     console = Console(soft_wrap=True, highlight=False)
     if not names:
+        width = 2 + max(map(len, shipped_configs()))
         for name, path in shipped_configs().items():
-            console.print(f"{name:<24}{summary(path)}", markup=False)
+            console.print(f"{name:<{width}}{summary(path)}", markup=False)
     for target in _copies([shipped_config(name) for name in names]):
         console.print(f"wrote {target}")
     return 0

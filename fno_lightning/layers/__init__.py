@@ -1,7 +1,7 @@
 """Layers of neural operators: channels last, any number of spatial dimensions."""
 
 from fno_lightning.layers.axis_spectral_conv import AxisSpectralConv
-from fno_lightning.layers.basis import Basis
+from fno_lightning.layers.basis import Basis, RealBasis
 from fno_lightning.layers.channel_mlp import ChannelLinear, ChannelMLP, SkipName, SoftGating
 from fno_lightning.layers.chebyshev import ChebyshevBasis, ChebyshevPoints, chebyshev_points
 from fno_lightning.layers.codomain_attention import CodomainAttention
@@ -57,6 +57,7 @@ __all__ = [
     "NearestPoints",
     "Neighbours",
     "NormName",
+    "RealBasis",
     "SkipName",
     "SoftGating",
     "SpectralConv",

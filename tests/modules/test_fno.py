@@ -10,6 +10,10 @@ from fno_lightning.models import FNO, TFNO
 from fno_lightning.modules import FFNOModule, FNOModule, TFNOModule
 
 
+OF_SPHERE = {"latitudes", "by_order"}
+"""Options of the network that are those of SFNOModule."""
+
+
 def module_of(kind, make_data, **options):
     module = kind(make_data().spec, n_modes=(4,), hidden_channels=4, n_layers=1, n_steps_input=2, **options)
     module.configure_model()
@@ -21,7 +25,7 @@ def test_every_option_of_the_network_is_one_of_the_module_and_a_hyper_parameter(
     module = module_of(kind, make_data)
     network = inspect.signature(kind.network_class).parameters
     of_data = {"periodic", "n_conditions"}
-    options = network.keys() - {"in_channels", "out_channels"} - of_data
+    options = network.keys() - {"in_channels", "out_channels"} - of_data - OF_SPHERE
     assert module.network_arguments.keys() == options | of_data
     assert options <= module.hparams.keys()
     defaults = options - {"n_modes", "hidden_channels", "n_layers"}
@@ -80,7 +84,7 @@ def test_help_explains_every_option(name, capsys):
         main(["fit", "--model.help", name])
     shown = capsys.readouterr().out
     of_data = {"in_channels", "out_channels", "periodic", "n_conditions"}
-    for option in (set(inspect.signature(FNO).parameters) - of_data) | {"freeze", "loss"}:
+    for option in (set(inspect.signature(FNO).parameters) - of_data - OF_SPHERE) | {"freeze", "loss"}:
         assert f"--model.init_args.{option} " in shown or f"--model.{option} " in shown, option
     assert "See :class:" not in shown
 
