@@ -248,10 +248,10 @@ def test_state_that_training_changes_outside_the_state_dict_is_noticed(data, mak
     ],
 )
 def test_what_to_install_for_a_network(class_path, hidden, message, data, monkeypatch):
-    monkeypatch.setitem(sys.modules, hidden, None)
     package = class_path.rpartition(".")[0]
     for loaded in [name for name in sys.modules if f"{name}.".startswith((f"{package}.", f"{hidden}."))]:
         monkeypatch.delitem(sys.modules, loaded)
+    monkeypatch.setitem(sys.modules, hidden, None)
     if hidden == "torch_harmonics":  # without which neuralop leaves the class out
         monkeypatch.setitem(sys.modules, package, types.ModuleType(package))
     with pytest.raises(ValueError, match=message):
