@@ -9,7 +9,6 @@ from fno_lightning.cli import main
 from fno_lightning.models import FNO, TFNO
 from fno_lightning.modules import FFNOModule, FNOModule, TFNOModule
 
-
 OF_SPHERE = {"latitudes", "by_order"}
 """Options of the network that are those of SFNOModule."""
 
