@@ -10,7 +10,7 @@ PEERS := $(VENV)/.peers-installed
 
 LOWEST := .venv-lowest
 
-.PHONY: help install demo test check format lint type layers lowest wheel bench bench-gpu race tensorboard clean
+.PHONY: help install demo test test-long check format lint type layers lowest wheel bench bench-gpu race tensorboard clean
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' | awk -F'|' '{printf "  %-12s %s\n", $$1, $$2}'
@@ -28,10 +28,13 @@ demo: $(STAMP) ## Simulate a small data set if none is there, train on it, test,
 	$(FNO) fit --config trl2d
 	$(FNO) test --config trl2d --ckpt_path "$$(ls -t runs/trl2d/version_*/checkpoints/best.ckpt | head -n 1)"
 
-test: $(STAMP) ## Run the tests
-	$(BIN)/python -m pytest -n auto --dist worksteal
+test: $(STAMP) ## Run the tests, but for the long ones
+	$(BIN)/python -m pytest -n auto --dist worksteal -m "not long"
 
-check: $(STAMP) lint type layers test ## Everything that must hold at every commit
+test-long: $(STAMP) ## Run the long tests: several processes, programs, compilation, each network and configuration
+	$(BIN)/python -m pytest -n auto --dist worksteal -m long
+
+check: $(STAMP) lint type layers test test-long ## Everything that must hold at every commit
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

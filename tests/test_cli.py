@@ -371,6 +371,7 @@ def test_a_misspelt_option_is_named(here, capsys):
     assert "hiden_channels" in capsys.readouterr().err
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("program", [["-m", "fno_lightning"], ["script"]])
 def test_a_users_module_in_the_current_directory_is_found(program, here):
     Path("my_models.py").write_text(USER_MODULE)
@@ -409,6 +410,7 @@ def test_a_loaded_checkpoint_predicts_without_data(here):
     assert module.forecast(torch.zeros(1, 2, 2, 16), scalars=torch.ones(1, 1), n_steps=4).shape == (1, 4, 2, 16)
 
 
+@pytest.mark.long
 def test_two_processes_share_the_work(here):
     options = ["--trainer.devices=2", "--trainer.strategy=ddp", "--trainer.max_epochs=2"]
     finished = subprocess.run(
@@ -422,6 +424,7 @@ def test_two_processes_share_the_work(here):
     assert Path(BEST).is_file()
 
 
+@pytest.mark.long
 def test_a_test_shows_the_other_best_checkpoint_beside_the_one_that_is_asked_for(here, capsys):
     """The rows of both are what a test of each alone logs."""
     callbacks = [

@@ -338,6 +338,7 @@ def test_runs_that_failed_are_made_again_when_asked_to(race):
     assert {run.contestant for run in retried.made} == {"b"}
 
 
+@pytest.mark.long
 def test_the_report_shows_the_table_the_pictures_and_what_failed(race):
     one = race()
     entrants = one.prepare()

@@ -101,6 +101,7 @@ def test_from_any_step(train, tmp_path):
     resumed_is_the_same(train, tmp_path)
 
 
+@pytest.mark.long
 def test_with_workers_that_read_ahead(train, tmp_path):
     resumed_is_the_same(train, tmp_path, data={"num_workers": 1})
 

@@ -49,6 +49,7 @@ def test_the_calibration_trajectories_are_covered_as_asked(options, share, tmp_p
     assert module.certified_range.n_steps == 6
 
 
+@pytest.mark.long
 def test_a_calibrated_checkpoint_measures_its_coverage_and_writes_bands(tmp_path, make_trainer):
     data = waves(tmp_path)
     module = fno(data, ensemble_size=3)
@@ -174,6 +175,7 @@ def test_bands_where_forecasts_diverge_are_infinite_and_said_so(make_trainer):
     assert module.bands.n_steps == 4
 
 
+@pytest.mark.long
 def test_everything_is_reached_from_yaml(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     options = "{model: {init_args: {ensemble_size: 2}}, data: {init_args: {n_valid: 5}}}"

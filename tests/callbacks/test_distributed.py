@@ -48,6 +48,7 @@ def work(rank, port, folder):
     }
 
 
+@pytest.mark.long
 @pytest.mark.filterwarnings("ignore:Using `DistributedSampler` with the dataloaders")
 def test_processes_log_what_a_single_one_does(tmp_path):
     results = results_of(work, str(tmp_path))

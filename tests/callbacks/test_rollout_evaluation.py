@@ -86,6 +86,7 @@ def test_a_steady_problem_has_no_persistence(make_trainer, tmp_path):
     assert not any("persistence" in name for name in errors)
 
 
+@pytest.mark.long
 def test_divergence_is_reported_and_stops_nothing(make_trainer, caplog):
     data = WaveData()
     callback = RolloutEvaluation(metrics={"vrmse": VRMSE, "pearson": Pearson}, n_pictures=2, animation=False)

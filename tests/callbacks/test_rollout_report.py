@@ -114,6 +114,7 @@ def test_diverged_trajectories_are_the_worst_and_end_their_valid_time(make_train
     assert {"height_worst_speed=1.2.png", "velocity_x_worst_speed=1.2.png", "errors_by_speed.png"} <= pictures
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("n_worst", "expected"), [(0, set()), (2, {"height_worst", "height_worst_1"})])
 def test_as_many_of_the_worst_are_drawn_as_are_asked_for(make_trainer, tmp_path, n_worst, expected):
     data = WaveData((8,), n_rollout=3)

@@ -82,6 +82,7 @@ def test_errors_are_told_in_a_line(monkeypatch):
         run()
 
 
+@pytest.mark.long
 def test_generate_and_check_are_programs():
     """In processes of their own, as a user runs them."""
     root = Path(__file__).parents[2]

@@ -185,6 +185,7 @@ def test_an_interrupted_simulation_continues(make):
     assert [(speed, len(seeds)) for speed, seeds in module.simulation.pde.calls] == [(0.5, 1), (1.0, 5)]
 
 
+@pytest.mark.long
 def test_a_killed_simulation_leaves_no_partial_file_and_continues(make, tmp_path):
     """A real process is killed in the middle of writing its third file."""
     script = f"""

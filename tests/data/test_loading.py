@@ -116,6 +116,7 @@ def work(rank, port):
     return train_and_test(make_trainer, num_workers=rank)
 
 
+@pytest.mark.long
 def test_two_processes_train_on_a_small_split_and_evaluate_every_sample_once(make_trainer):
     expected = sum(k**2 for k in range(7)) / 7
     sizes, validated, tested = train_and_test(make_trainer)

@@ -322,7 +322,7 @@ def test_the_command_line_trains_tests_and_predicts_on_resampled_fields(uneven, 
         main(["fit", "--config", "own.yaml"])
     cli = main(["fit", "--config", "own.yaml", *resample])
     cli.trainer.save_checkpoint("some.ckpt")
-    with pytest.warns(UserWarning, match=r"'viscosity' of 0\.5, but the network was trained on 0\.1 to 0\.2"):
+    with pytest.warns(UserWarning, match=r"forecast for the \w+ '\w+' of .*, but the network was trained on"):
         main(["predict", "--config", "own.yaml", *resample, "--ckpt_path", "some.ckpt"])
     spec = cli.datamodule.spec
     with h5py.File(tmp_path / "out" / "forecast_00000.hdf5") as file:

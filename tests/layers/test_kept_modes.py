@@ -147,6 +147,7 @@ def test_numbers_of_modes_that_a_layer_does_not_have_are_refused(n_modes):
         SpectralConv(1, 1, (8, 6)).keep_modes(n_modes)
 
 
+@pytest.mark.long
 def test_a_compiled_network_follows(compiler):
     network = FNO((8, 8), 1, 1, hidden_channels=4, n_layers=1)
     compiled = torch.compile(network, backend="eager")

@@ -68,6 +68,7 @@ def test_the_truth_has_a_smaller_residual_than_standing_still(tmp_path):
     assert loss.of_data(still) < 1e-4 * loss.compare(still)
 
 
+@pytest.mark.long
 def test_a_training_by_the_equation_alone_lowers_the_error_against_data(tmp_path, make_trainer):
     torch.manual_seed(0)
     data = burgers(tmp_path, n_steps_output=2)

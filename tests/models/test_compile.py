@@ -17,6 +17,7 @@ def gradients(network, x):
     return [parameter.grad.clone() for parameter in network.parameters()]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "settings",
     [
@@ -44,6 +45,7 @@ def test_one_graph_serves_every_batch_size(settings):
     assert counter.frame_count == 2, "one graph for the first batch size, one for all others"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("latitudes", [None, "equiangular"])
 def test_one_graph_serves_every_resolution(latitudes):
     torch.manual_seed(0)

@@ -271,6 +271,7 @@ class Whole(torch.utils.data.Dataset):
         return self.dataset[self.numbers[index]]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", LOSSES)
 @pytest.mark.filterwarnings("ignore:Using `DistributedSampler` with the dataloaders")
 def test_processes_have_the_weights_of_one_with_all_samples(name, data, make_trainer, tmp_path):

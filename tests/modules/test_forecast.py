@@ -143,6 +143,7 @@ class WarmupCosineFor16(WarmupCosine):
         super().__init__(optimizer, total_steps=16)
 
 
+@pytest.mark.long
 def test_training_reduces_the_loss_below_persistence(make_data, make_trainer):
     torch.manual_seed(0)
     data = make_data()

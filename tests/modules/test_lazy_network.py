@@ -223,6 +223,7 @@ def test_parts_are_frozen_by_a_finetuning_callback(data, make_trainer):
     assert all(name.startswith("lifting.") == (name in unchanged) for name in after)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("strategy", ["ddp_spawn", "ddp_fork", "ddp_notebook"])
 def test_the_weights_come_back_from_the_processes_of_a_strategy(data, make_trainer, strategy):
     module = new_module_of(data)

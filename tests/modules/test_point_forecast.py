@@ -106,6 +106,7 @@ def test_options_of_trainers_combine(tmp_path, options):
     assert run.callback_metrics["val/vrmse"].isfinite()
 
 
+@pytest.mark.long
 def test_a_test_reports_and_draws_rollouts_and_predict_writes_them(tmp_path):
     data = cloud_data(**MOVING)
     module = fitted(data)

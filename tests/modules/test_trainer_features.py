@@ -204,6 +204,7 @@ def test_a_tuner_with_executions_is_refused_with_what_to_do(make_trainer, data):
             search(Tuner(make_trainer(strategy=MultiStepStrategy(3))))
 
 
+@pytest.mark.long
 def test_the_batch_size_of_files_is_scaled(make_trainer, data):
     module = FNOModule(data.spec, (4,), 4, n_layers=1, n_steps_input=2)
     found = Tuner(make_trainer()).scale_batch_size(module, data, init_val=2, max_trials=3, steps_per_trial=1)

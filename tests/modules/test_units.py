@@ -109,6 +109,7 @@ PRECISIONS = ["32-true", "64-true", "bf16-mixed", "bf16-true"]
 KINDS = [("zscore", False), ("zscore", True), ("source_norm", False)]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("precision", "normalization", "residual"),
     [*(("32-true", *kind) for kind in KINDS), *((precision, "zscore", True) for precision in PRECISIONS[1:])],
@@ -121,6 +122,7 @@ def test_powers_of_two_change_nothing(results, precision, normalization, residua
     assert best_found == best
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("normalization", "residual"), KINDS)
 @pytest.mark.parametrize("precision", ["32-true", "64-true", "bf16-mixed"])
 def test_units_and_offsets_of_doubles_change_round_off_only(results, precision, normalization, residual):

@@ -192,6 +192,7 @@ def logged(tmp_path, name):
     return [dict(zip(names, row, strict=True)) for row in values]
 
 
+@pytest.mark.long
 def test_logs_are_written_at_the_same_steps(fit, tmp_path):
     def train(steps_per_execution, name):
         logger = CSVLogger(tmp_path, name=name)

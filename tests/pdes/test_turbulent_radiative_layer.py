@@ -109,6 +109,7 @@ def test_precisions_agree(trajectories):
         torch.testing.assert_close(fields(double)[name][:, :3], field[:, :3], rtol=1e-3, atol=1e-3)
 
 
+@pytest.mark.long
 def test_compiled_and_eager_steps_agree():
     """In a process of its own: the type checks of the tests cannot be compiled."""
     script = """

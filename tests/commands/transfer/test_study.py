@@ -63,6 +63,7 @@ def counted(monkeypatch):
     return calls
 
 
+@pytest.mark.long
 def test_a_study_runs_once_and_goes_on_where_it_stopped(make, counted):
     results = make().run()
     kinds = [(result.kind, result.n_examples) for result in results]
@@ -83,6 +84,7 @@ def test_a_study_runs_once_and_goes_on_where_it_stopped(make, counted):
     assert counted == ["fit", "fit", "test"]
 
 
+@pytest.mark.long
 def test_fine_tuning_starts_from_the_pretrained_weights_and_uses_a_part_of_the_data(make, counted):
     make(sizes=(2, 8)).run()
     override = yaml.safe_load(next(Path("study").glob("shifted-fine-tuned-2-*/override.yaml")).read_text())
@@ -137,6 +139,7 @@ def test_classes_in_a_part_of_a_configuration_stay_as_they_are(make, monkeypatch
     json.dumps(found.finetune)
 
 
+@pytest.mark.long
 def test_other_weights_in_the_same_file_are_another_study(make, counted):
     results = make(sizes=(2,)).run()
     checkpoint = Path(json.loads(next(Path("study").glob("pretrain-*/best.json")).read_text()))

@@ -92,6 +92,7 @@ def test_a_steady_problem(tmp_path, random_trajectories, cache):
     assert_same(module_of(tmp_path / "darcy", n_steps_input=0, cache=cache).test_dataloader(), expected)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("context", ["fork", "spawn"])
 def test_workers_share_the_copy_in_memory(data_set, context):
     data = module_of(data_set(), cache="ram")

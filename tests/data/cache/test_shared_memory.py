@@ -89,6 +89,7 @@ def share(folders, filled, opened, leave):
     leave.wait()
 
 
+@pytest.mark.long
 def test_processes_that_start_at_once_fill_it_once(folders):
     filled, opened, leave = SPAWN.Queue(), SPAWN.Queue(), SPAWN.Event()
     processes = [SPAWN.Process(target=share, args=(folders, filled, opened, leave)) for _ in range(3)]
@@ -129,6 +130,7 @@ def stuck(folders, filled):
     SharedFile("a", SIZE).open(fill)
 
 
+@pytest.mark.long
 def test_what_a_killed_process_left_half_filled_is_filled_again(folders):
     filled = SPAWN.Event()
     process = SPAWN.Process(target=stuck, args=(folders, filled))
@@ -142,6 +144,7 @@ def test_what_a_killed_process_left_half_filled_is_filled_again(folders):
     assert files_in(folders) == []
 
 
+@pytest.mark.long
 def test_what_killed_processes_left_is_removed_by_the_next_and_what_is_used_stays(folders):
     filled, opened, leave = SPAWN.Queue(), SPAWN.Queue(), SPAWN.Event()
     process = SPAWN.Process(target=share, args=(folders, filled, opened, leave))

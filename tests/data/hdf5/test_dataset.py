@@ -276,6 +276,7 @@ def test_a_pickled_copy_opens_its_own_files(tmp_path, irregular_file):
     assert torch.equal(copy[0].history, first.history)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("context", ["fork", "spawn"])
 def test_workers_read_the_same_batches(tmp_path, irregular_file, context):
     irregular_file(tmp_path / "irregular.hdf5", chunks=True)

@@ -113,6 +113,7 @@ for _ in range(2):
 """
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("chunked", "cache", "n_workers", "limit"),
     [(False, "none", 0, 40), (True, "ram", 0, 40), (True, "none", 1, 72)],
@@ -173,6 +174,7 @@ print(*check_file(path))
 """
 
 
+@pytest.mark.long
 def test_a_virtual_data_set_without_enough_descriptors_is_not_read_as_zeros(many_files, tmp_path):
     pytest.importorskip("resource")
     many_files(chunked=False)

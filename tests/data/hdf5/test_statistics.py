@@ -194,6 +194,7 @@ def test_a_file_that_cannot_be_read_is_named(data_set):
         _ = module_of(path.parent).statistics
 
 
+@pytest.mark.long
 def test_the_file_is_read_as_utf_8_whatever_the_locale(data_set):
     root = data_set()
     path = root / "stats.yaml"

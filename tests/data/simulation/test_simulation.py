@@ -127,6 +127,7 @@ def test_an_older_equation_may_extend_the_name_of_its_base():
     assert files == ["my_burgers_viscosity_0.1.hdf5"]
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("small_files")
 def test_several_processes_make_the_same_files(tmp_path, caplog):
     caplog.set_level(logging.INFO)
@@ -139,6 +140,7 @@ def test_several_processes_make_the_same_files(tmp_path, caplog):
     assert "simulating 7 trajectories in 5 files, 26.9 kB, in " in caplog.text
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("small_files")
 @pytest.mark.parametrize("n_processes", [1, 2])
 def test_no_sample_that_is_not_finite_is_written(tmp_path, n_processes):
