@@ -10,4 +10,8 @@ def logs_to_tensorboard():
 
 @pytest.fixture(autouse=True)
 def quiet_lightning():
-    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
+    logger = logging.getLogger("lightning.pytorch")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    yield
+    logger.setLevel(level)
