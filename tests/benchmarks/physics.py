@@ -17,21 +17,19 @@ import argparse
 import json
 import sys
 import time
-from itertools import pairwise
 from pathlib import Path
-from statistics import mean, median, pstdev
+from statistics import mean
 from typing import Any
 
 import torch
-import yaml
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 from fno_lightning.callbacks import PhysicsRefinement
 from fno_lightning.cli import FNOCLI
-from fno_lightning.cli import main as command_line
 from fno_lightning.config_files import find_config, read_config
 from fno_lightning.data import Batch
 from fno_lightning.losses import Comparison, EquationResidual
+from tests.benchmarks.equal_time import callback, spread, step_time, train
 
 DATA, EQUATION = "fno_lightning.losses.RelativeL2", "fno_lightning.losses.EquationResidual"
 BALANCED = ("SoftAdapt", "ReLoBRaLo", "InverseGradientNorm")
@@ -44,8 +42,6 @@ NAMES = {
 """Configurations and the losses that they are trained with."""
 REFINEMENT = {"n_iterations": 100, "lr": 1e-3}
 """Of a forecast."""
-N_TIMED, N_ROUNDS = 30, 3
-"""Steps that are timed in a round, and rounds."""
 
 
 def loss_of(kind: str, settings: dict[str, Any]) -> dict[str, Any]:
@@ -59,17 +55,6 @@ def loss_of(kind: str, settings: dict[str, Any]) -> dict[str, Any]:
         return own
     losses = own["init_args"]["losses"]
     return {"class_path": f"fno_lightning.losses.{kind}", "init_args": {"losses": losses}}
-
-
-class StepClock(Callback):
-    """CPU seconds at the end of each training step."""
-
-    def __init__(self) -> None:
-        self.times: list[float] = []
-
-    def on_train_batch_end(self, *_: Any) -> None:
-        """Note the time."""
-        self.times.append(time.process_time())
 
 
 class MeanResidual(Callback):
@@ -100,62 +85,26 @@ class MeanResidual(Callback):
 
 def session(name: str, kind: str, samples: int, seed: int, steps: int, options: argparse.Namespace) -> FNOCLI:
     """Train for a number of steps."""
-    folder = Path(options.folder) / f"{name}-{kind.replace(' ', '-')}-{samples}-{seed}"
-    folder.mkdir(parents=True, exist_ok=True)
     settings = read_config(find_config(name))
     settings["seed_everything"] = seed
     settings["model"]["init_args"]["loss"] = loss_of(kind, settings)
     settings["data"]["init_args"] |= {"base_path": options.data, "n_train": samples}
-    settings["trainer"] = {
-        "max_epochs": -1,
-        "max_steps": steps,
-        "limit_val_batches": 0,
-        "enable_progress_bar": False,
-        "enable_model_summary": False,
-        "enable_checkpointing": False,
-        "logger": False,
-        "default_root_dir": str(folder),
-        "callbacks": [
-            {"class_path": "fno_lightning.callbacks.OneStepErrors"},
-            {"class_path": "tests.benchmarks.physics.StepClock"},
-            {"class_path": "tests.benchmarks.physics.MeanResidual"},
-        ],
-    }
-    config = folder / "config.yaml"
-    config.write_text(yaml.safe_dump(settings))
-    return command_line(["fit", "--config", str(config)])
+    callbacks = [
+        {"class_path": "fno_lightning.callbacks.OneStepErrors"},
+        {"class_path": "tests.benchmarks.physics.MeanResidual"},
+    ]
+    folder = Path(options.folder) / f"{name}-{kind.replace(' ', '-')}-{samples}-{seed}"
+    return train(settings, folder, steps, callbacks)
 
 
-def callback(trained: FNOCLI, name: str) -> Any:
-    """Return the callback of a class of this file, which the command line knows by its path."""
-    (found,) = (c for c in trained.trainer.callbacks if type(c).__name__ == name)
-    return found
-
-
-def step_time(name: str, kind: str, options: argparse.Namespace) -> float:
-    """Return the CPU seconds of a step, measured once.
-
-    Those of a loss other than the data's follow from the ratio of both in the same round, in which other programs slow
-    down both alike: the median over the rounds.
-    """
+def seconds_of_step(name: str, kind: str, options: argparse.Namespace) -> float:
+    """Return the CPU seconds of a step, beside one of the training by data."""
     file = Path(options.folder) / "steps.json"
-    times: dict[str, float] = json.loads(file.read_text()) if file.is_file() else {}
-    if f"{name}, {kind}" not in times:
-        if kind == "data":
-            found = min(timed(name, kind, options) for _ in range(N_ROUNDS))
-        else:
-            ratios = [timed(name, kind, options) / timed(name, "data", options) for _ in range(N_ROUNDS)]
-            found = median(ratios) * step_time(name, "data", options)
-            times |= json.loads(file.read_text())
-        times[f"{name}, {kind}"] = found
-        file.write_text(json.dumps(times))
-    return times[f"{name}, {kind}"]
 
+    def short_training(named: str, steps: int) -> FNOCLI:
+        return session(name, named.removeprefix(f"{name}, "), min(options.samples), 0, steps, options)
 
-def timed(name: str, kind: str, options: argparse.Namespace) -> float:
-    """Return the median CPU seconds of a few steps."""
-    ends = callback(session(name, kind, min(options.samples), 0, N_TIMED, options), "StepClock").times
-    return median(after - before for before, after in pairwise(ends[4:]))
+    return step_time(f"{name}, {kind}", f"{name}, data", file, short_training)
 
 
 def result(name: str, kind: str, samples: int, seed: int, options: argparse.Namespace) -> dict[str, Any]:
@@ -164,7 +113,7 @@ def result(name: str, kind: str, samples: int, seed: int, options: argparse.Name
     file = folder / f"result-{options.seconds:g}.json"
     if file.is_file():
         return dict(json.loads(file.read_text()))
-    steps = round(options.seconds / step_time(name, kind, options))
+    steps = round(options.seconds / seconds_of_step(name, kind, options))
     trained = session(name, kind, samples, seed, steps, options)
     times = callback(trained, "StepClock").times
     errors = tested(trained)
@@ -215,12 +164,6 @@ def table(runs: dict[tuple[str, int, str], list[dict[str, Any]]]) -> str:
         lines += [f"| {name} | | {baseline} | {first[baseline]:.3g} | | | | | |" for baseline in baselines]
         lines.append(f"| {name} | | solutions | 0 | {first['of data']:.2g} | | | | |")
     return "\n".join(lines)
-
-
-def spread(runs: list[dict[str, Any]], key: str, digits: str) -> str:
-    """Return mean and standard deviation of what the runs found, or nothing where they did not look for it."""
-    values = [run[key] for run in runs if key in run]
-    return f"{mean(values):{digits}} ± {pstdev(values):{digits}}" if values else ""
 
 
 def main() -> None:
