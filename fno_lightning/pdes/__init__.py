@@ -29,6 +29,7 @@ from fno_lightning.pdes.navier_stokes import NavierStokes
 from fno_lightning.pdes.nonlinear_poisson import NonlinearPoisson
 from fno_lightning.pdes.point_problem import PointProblem, PointSolution
 from fno_lightning.pdes.poisson import Poisson
+from fno_lightning.pdes.potential_flow import PotentialFlow
 from fno_lightning.pdes.pseudo_spectral import PseudoSpectralPDE
 from fno_lightning.pdes.shallow_water import ShallowWater
 from fno_lightning.pdes.shear_flow import ShearFlow
@@ -64,6 +65,7 @@ __all__ = [
     "PointProblem",
     "PointSolution",
     "Poisson",
+    "PotentialFlow",
     "PseudoSpectralPDE",
     "RadiativeCooling",
     "Residual",
