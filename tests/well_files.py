@@ -11,25 +11,26 @@ from fno_lightning.data import write_well_file
 from fno_lightning.pdes import Trajectories
 
 
+def trajectories_of_every_kind(grid, n_trajectories=2, n_frames=8, seed=0):
+    """Make trajectories with every kind of field that the writer knows."""
+    generator = torch.Generator().manual_seed(seed)
+    axes = "xyz"[: len(grid)]
+    lead = (n_trajectories, n_frames, *grid)
+    return Trajectories(
+        time=torch.arange(n_frames) * 0.25,
+        coordinates={axis: (torch.arange(n) + 0.5) / n for axis, n in zip(axes, grid, strict=True)},
+        boundaries={axis: ("periodic", "periodic") if axis == "x" else ("open", "wall") for axis in axes},
+        scalars={"viscosity": torch.tensor(0.1 * (seed + 1)), "forcing": torch.rand(n_trajectories)},
+        scalar_fields={name: torch.randn(lead, generator=generator) for name in ("pressure", "density")},
+        vector_fields={"velocity": torch.randn(*lead, len(grid), generator=generator)},
+        constant_fields={"mask": torch.randn(n_trajectories, *grid, generator=generator)},
+    )
+
+
 @pytest.fixture
 def random_trajectories():
     """Make trajectories with every kind of field that the writer knows."""
-
-    def make(grid, n_trajectories=2, n_frames=8, seed=0):
-        generator = torch.Generator().manual_seed(seed)
-        axes = "xyz"[: len(grid)]
-        lead = (n_trajectories, n_frames, *grid)
-        return Trajectories(
-            time=torch.arange(n_frames) * 0.25,
-            coordinates={axis: (torch.arange(n) + 0.5) / n for axis, n in zip(axes, grid, strict=True)},
-            boundaries={axis: ("periodic", "periodic") if axis == "x" else ("open", "wall") for axis in axes},
-            scalars={"viscosity": torch.tensor(0.1 * (seed + 1)), "forcing": torch.rand(n_trajectories)},
-            scalar_fields={name: torch.randn(lead, generator=generator) for name in ("pressure", "density")},
-            vector_fields={"velocity": torch.randn(*lead, len(grid), generator=generator)},
-            constant_fields={"mask": torch.randn(n_trajectories, *grid, generator=generator)},
-        )
-
-    return make
+    return trajectories_of_every_kind
 
 
 @pytest.fixture

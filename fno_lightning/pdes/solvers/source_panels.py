@@ -68,7 +68,9 @@ def panel_velocity(
     edges = triangles.roll(-1, dims=1) - triangles
     lengths = torch.linalg.vector_norm(edges, dim=2)
     outward = torch.linalg.cross(edges / lengths[..., None], normals[:, None].expand_as(edges))
-    return torch.cat([_of_rows(rows, triangles, normals, lengths, outward) for rows in torch.split(places, ROWS_AT_ONCE)])
+    return torch.cat(
+        [_of_rows(rows, triangles, normals, lengths, outward) for rows in torch.split(places, ROWS_AT_ONCE)]
+    )
 
 
 def _of_rows(rows: Tensor, triangles: Tensor, normals: Tensor, lengths: Tensor, outward: Tensor) -> Tensor:
