@@ -18,6 +18,9 @@ from fno_lightning.files import expanded_path
 _FOLDERS = (Path(__file__).parent / "configs", Path(__file__).parents[1] / "configs")
 """Folder of the configurations in an installed package and in a checkout."""
 
+MOST_VALUES = 100_000
+"""Values of a configuration; lines of aliases of aliases can stand for any number."""
+
 _BASE = re.compile(r"^base:.*$", re.MULTILINE)
 """Line of a configuration that names the one which it starts from."""
 
@@ -134,7 +137,16 @@ def _text_of(path: Path) -> str:
 
 
 class _UniqueKeys(yaml.SafeLoader):
-    """Loader that refuses a name which is given twice, of which YAML would forget the first."""
+    """Loader that refuses a name which is given twice, of which YAML would forget the first, and too many values."""
+
+    def get_single_node(self) -> yaml.Node | None:
+        """Compose the document."""
+        node: yaml.Node | None = super().get_single_node()
+        if node is not None and _n_values(node, {}) > MOST_VALUES:
+            raise yaml.MarkedYAMLError(
+                problem=f"aliases repeat values more than {MOST_VALUES} times", problem_mark=node.start_mark
+            )
+        return node
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         """Construct a mapping."""
@@ -143,6 +155,16 @@ class _UniqueKeys(yaml.SafeLoader):
             if isinstance(key, yaml.ScalarNode) and names.count(key.value) > 1:
                 raise yaml.MarkedYAMLError(problem=f"{key.value} is given twice", problem_mark=key.start_mark)
         return super().construct_mapping(node, deep)
+
+
+def _n_values(node: yaml.Node, known: dict[int, int]) -> int:
+    """Return the number of values in a node, those of an alias at each place where it stands."""
+    if id(node) not in known:
+        known[id(node)] = 1  # an alias that holds itself ends here, and is refused when it is constructed
+        parts = [part for pair in node.value for part in pair] if isinstance(node, yaml.MappingNode) else node.value
+        if not isinstance(node, yaml.ScalarNode):
+            known[id(node)] = 1 + sum(_n_values(part, known) for part in parts)
+    return known[id(node)]
 
 
 def _options_in(text: str, source: str) -> dict[str, Any]:

@@ -341,12 +341,16 @@ class FieldDataModule(LightningDataModule, ABC):
         )
 
 
+MOST = 10**9
+"""Largest value of an option that counts something: tensors of more would fit into no memory."""
+
+
 def require_at_least(minimum: int, **options: int | None) -> None:
     """Check lower limits of options; ``None`` passes.
 
     Raises:
         TypeError: if an option is no whole number; names it.
-        ValueError: if an option is smaller than ``minimum``; names it.
+        ValueError: if an option is smaller than ``minimum``, or above 10⁹; names it.
     """
     for name, value in options.items():
         number = plain(value, name)
@@ -354,6 +358,8 @@ def require_at_least(minimum: int, **options: int | None) -> None:
             raise TypeError(f"{name} is {value!r}, expected a whole number")
         if number is not None and number < minimum:
             raise ValueError(f"{name} is {value}, expected at least {minimum}")
+        if number is not None and number > MOST:
+            raise ValueError(f"{name} is {value}, expected at most {MOST}")
 
 
 def _is_cached_property(cls: type, name: str) -> bool:

@@ -32,8 +32,8 @@ import torch
 import yaml
 
 from fno_lightning import ForecastModule
+from fno_lightning.__main__ import run as command_line
 from fno_lightning.check import check
-from fno_lightning.cli import main as command_line
 from fno_lightning.data import WellDataModule, write_well_file
 from tests.mutants.hdf5 import DAMAGES, flip_bytes, truncate
 from tests.mutants.outcome import Outcome, outcome
@@ -41,12 +41,18 @@ from tests.mutants.text import damaged_text, damaged_tree
 from tests.wave_config import CONFIG
 from tests.well_files import trajectories_of_every_kind
 
-OPTIONS = """trainer.max_epochs trainer.precision trainer.devices trainer.strategy trainer.callbacks model
-model.init_args.n_modes model.init_args.loss model.init_args.optimizer model.init_args.bundle model.init_args.unrolling
-model.init_args.initial_weights model.init_args.bases data data.init_args.pde data.init_args.n_steps_input
-data.init_args.batch_size data.init_args.base_path ckpt_path config seed_everything""".split()
-OPTION_VALUES = """|0|-1|text|null|[]|{}|[1, a]|1e400|true|fno_lightning.FNO|/dev/null|os.system|{class_path: os.system}|
-{class_path: MSE, init_args: {x: 1}}|\u2603""".replace("\n", "").split("|")
+MODEL = "n_modes loss optimizer bundle unrolling initial_weights bases"
+DATA = "pde n_steps_input batch_size base_path"
+OPTIONS = (
+    *(f"trainer.{name}" for name in ["max_epochs", "precision", "devices", "strategy", "callbacks"]),
+    *(f"model.init_args.{name}" for name in MODEL.split()),
+    *(f"data.init_args.{name}" for name in DATA.split()),
+    *["model", "data", "ckpt_path", "config", "seed_everything"],
+)
+OPTION_VALUES = (
+    *["0", "-1", "text", "null", "[]", "{}", "1e400", "true", "fno_lightning.FNO", "/dev/null", "os.system", "☃"],
+    *("", "[1, a]", "{class_path: os.system}", "{class_path: MSE, init_args: {x: 1}}"),
+)
 FAULTS = ("traceback", "crash", "slow", "memory")
 NAME = "waves"
 
@@ -73,7 +79,9 @@ def read_data_set(root: Path) -> tuple[str, int]:
     """Return a digest of what a data module makes of a data set, and the number of issues that ``check`` finds."""
     warnings.simplefilter("ignore")
     issues = [issue for issue in check([root]) if issue.severity == "error"]
-    data = WellDataModule(base_path=str(root.parent), dataset_name=root.name, n_steps_input=2, batch_size=3, cache="none")
+    data = WellDataModule(
+        base_path=str(root.parent), dataset_name=root.name, n_steps_input=2, batch_size=3, cache="none"
+    )
     data.prepare_data()
     data.setup()
     digest = hashlib.sha256(repr(data.statistics).encode())
@@ -191,9 +199,9 @@ def option_mutant(folder: Path, rng: random.Random) -> tuple[str, Callable[[], A
 
 def run(args: list[str]) -> None:
     """Run the command line as a program does."""
-    sys.argv = ["fno-lightning"]
+    sys.argv = ["fno-lightning", *args]
     warnings.simplefilter("ignore")
-    command_line(args)
+    command_line()
 
 
 MUTANTS: dict[str, Callable[[Path, random.Random], tuple[str, Callable[[], Any]]]] = {
