@@ -116,6 +116,13 @@ def test_with_averaged_weights(train, tmp_path):
         resumed_is_the_same(train, tmp_path, callbacks=[lambda: EMAWeightAveraging(decay=0.9)])
 
 
+def test_with_averaged_weights_and_several_steps_at_once(train, tmp_path):
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "You're using the WeightAveraging callback with a model that overrides")
+        averages = [lambda: EMAWeightAveraging(decay=0.9)]
+        resumed_is_the_same(train, tmp_path, callbacks=averages, strategy=lambda: MultiStepStrategy(3))
+
+
 def test_with_balanced_losses(train, tmp_path):
     resumed_is_the_same(train, tmp_path, loss=lambda: ReLoBRaLo([VRMSE(), Spectrum()]))
 

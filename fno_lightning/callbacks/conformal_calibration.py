@@ -16,6 +16,7 @@ from fno_lightning.callbacks.forecasting import (
     forecast_trajectories,
     gathered,
 )
+from fno_lightning.checkpoints import read_checkpoint
 from fno_lightning.conformal import ConformalScores, require_coverage
 from fno_lightning.data import Batch
 from fno_lightning.data.batch import Split
@@ -129,7 +130,7 @@ class ConformalCalibration(Callback):
         if trainer.ckpt_path is None or not trainer.is_global_zero:
             return
         path = Path(trainer.ckpt_path)
-        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+        checkpoint = read_checkpoint(path)
         calibrated: dict[str, object] = {}
         module.on_save_checkpoint(calibrated)
         with atomic_file(written := unused_path(path.with_name(f"calibrated-{path.name}"))) as temporary:

@@ -12,6 +12,7 @@ import torch
 from lightning.pytorch.utilities import rank_zero_warn
 from torch import Tensor
 
+from fno_lightning.checkpoints import DamagedCheckpointError, read_checkpoint
 from fno_lightning.class_path import current_path, public_path
 from fno_lightning.data import FieldSpec
 from fno_lightning.data.hdf5.points import same_interval, spacing_text
@@ -199,16 +200,18 @@ def readable_checkpoint(file: str | Path | IO[bytes]) -> str | Path | IO[bytes]:
 
     Args:
         file: Path of a checkpoint, or an open file, which is passed on.
+
+    Raises:
+        DamagedCheckpointError: if the file is damaged, or no checkpoint of a module.
     """
     if not isinstance(file, str | Path) or "://" in str(file):
         return file
     file = expanded_path(file, "the checkpoint")
     if not file.is_file():
         return file
-    try:
-        checkpoint = torch.load(file, map_location="cpu", weights_only=True, mmap=True)
-    except Exception:  # whatever is wrong with it, Lightning says it
-        return file
+    checkpoint = read_checkpoint(file, mmap=True)
+    if "state_dict" not in checkpoint:
+        raise DamagedCheckpointError(f"{file} is no checkpoint of a module: it has no state_dict, the weights")
     hparams = checkpoint.get("hyper_parameters", {})
     current = current_hparams(hparams)
     if current == hparams:

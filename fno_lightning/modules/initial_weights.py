@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import pickle
-import zipfile
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import torch
 from lightning.pytorch.utilities import rank_zero_info
 from torch import Tensor, nn
 
+from fno_lightning.checkpoints import DamagedCheckpointError, read_checkpoint
 from fno_lightning.files import PathText, expanded_path
 
 NETWORK = "network."
@@ -30,18 +28,13 @@ def read_weights(path: PathText) -> tuple[dict[str, Tensor], dict[str, Any], dic
     path = expanded_path(path, "initial_weights")
     if not path.is_file():
         raise ValueError(f"initial_weights: there is no file {path}")
-    if not zipfile.is_zipfile(path):
-        raise ValueError(f"initial_weights: {path} is not a checkpoint, or only a part of one")
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
+        content = read_checkpoint(path)
+    except DamagedCheckpointError as error:
         raise ValueError(
-            f"initial_weights: {path} holds more than tensors and plain values, which may run any code when it is "
-            f"loaded. neuralop's own files are such: fno-lightning convert --weights {path} reads them"
+            f"initial_weights: {error}. neuralop's own files hold more: fno-lightning convert --weights {path} reads them"
         ) from error
-    except RuntimeError as error:
-        raise ValueError(f"initial_weights: {path} is not a checkpoint, or only a part of one: {error}") from error
-    state = content.get("state_dict", content) if isinstance(content, dict) else {}
+    state = content.get("state_dict", content)
     if not state or not all(isinstance(value, Tensor) for value in state.values()):
         raise ValueError(f"initial_weights: {path} is neither a checkpoint nor the state dict of a network")
     if "current_model_state" in content:  # of Lightning's WeightAveraging
