@@ -54,7 +54,7 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
 
 def _concerns_the_input(error: BaseException) -> bool:
     """Whether an error is about what the user has given: raised by a check, not by what the checked code calls."""
-    if isinstance(error, ModuleNotFoundError | MisconfigurationException):
+    if isinstance(error, ModuleNotFoundError | MisconfigurationException) or _is_of_weights(error):
         return True
     frames = _frames(error)
     if not frames:
@@ -64,6 +64,11 @@ def _concerns_the_input(error: BaseException) -> bool:
         return isinstance(error, (*_WRONG_INPUT, RuntimeError))
     is_constructor = frames[-1].f_code.co_name == "__init__" and isinstance(frames[-1].f_locals.get("self"), _CHOSEN)
     return isinstance(error, _WRONG_INPUT) and (raised_in.is_relative_to(Path(__file__).parent) or is_constructor)
+
+
+def _is_of_weights(error: BaseException) -> bool:
+    """Whether the weights of a checkpoint are not those of the network."""
+    return isinstance(error, RuntimeError) and str(error).startswith("Error(s) in loading state_dict")
 
 
 def _class_of(error: BaseException) -> str:

@@ -17,6 +17,11 @@ _KINDS: Mapping[str, type] = {
     "hyper_parameters": Mapping,
     "loops": Mapping,
     "callbacks": Mapping,
+    "bands": Mapping,
+    "certified_range": Mapping,
+    "random_state": Mapping,
+    "kept_modes": Mapping,
+    "adapters": Mapping,
     "optimizer_states": list,
     "lr_schedulers": list,
     "epoch": int,
@@ -44,14 +49,13 @@ def read_checkpoint(path: Path, *, mmap: bool = False) -> dict[str, Any]:
         content = torch.load(path, map_location="cpu", weights_only=True, mmap=mmap)
     except OSError:
         raise
-    except pickle.UnpicklingError as error:
-        found = _UNSAFE.search(str(error))
-        what = f" ({found[1]})" if found else ""
-        raise DamagedCheckpointError(
-            f"{path} is not a checkpoint, or holds more than tensors and plain values{what}, which may run any code "
-            "when it is loaded"
-        ) from None
     except Exception as error:  # of many kinds, for the bytes may be any
+        found = _UNSAFE.search(str(error)) if isinstance(error, pickle.UnpicklingError) else None
+        if found:
+            raise DamagedCheckpointError(
+                f"{path} holds more than tensors and plain values ({found[1]}), which may run any code when it is "
+                "loaded"
+            ) from None
         said = " ".join(str(error).split()) or type(error).__name__
         raise DamagedCheckpointError(f"{path} is not a checkpoint, or only a part of one ({said[:200]})") from None
     require_parts(content, path)
@@ -67,9 +71,9 @@ def require_parts(content: Any, path: Path) -> None:
     if not isinstance(content, Mapping):
         raise DamagedCheckpointError(f"{path} holds a {type(content).__name__}, expected a checkpoint or a state dict")
     for name, kind in _KINDS.items():
-        if name in content and not isinstance(content[name], kind):
+        if content.get(name) is not None and not isinstance(content[name], kind):
             raise DamagedCheckpointError(
                 f"{path} is damaged: its {name} is {str(content[name])[:50]!r}, expected a {kind.__name__.lower()}"
             )
-    if "hyper_parameters" in content and "state_dict" not in content:
+    if "hyper_parameters" in content and content.get("state_dict") is None:
         raise DamagedCheckpointError(f"{path} is damaged: it has no state_dict, the weights")

@@ -285,7 +285,11 @@ class ForecastModule(RolloutTraining):
 
         Checkpoints of older versions, which name a class by the file that defined it then, are read too.
         """
-        return super().load_from_checkpoint(readable_checkpoint(checkpoint_path), *args, **kwargs)
+        try:
+            return super().load_from_checkpoint(readable_checkpoint(checkpoint_path), *args, **kwargs)
+        except Exception as error:
+            error.add_note(f"while loading {checkpoint_path}")
+            raise
 
     # --- training and evaluation -----------------------------------------------------------------------------------
 

@@ -210,7 +210,7 @@ def readable_checkpoint(file: str | Path | IO[bytes]) -> str | Path | IO[bytes]:
     if not file.is_file():
         return file
     checkpoint = read_checkpoint(file, mmap=True)
-    if "state_dict" not in checkpoint:
+    if checkpoint.get("state_dict") is None:
         raise DamagedCheckpointError(f"{file} is no checkpoint of a module: it has no state_dict, the weights")
     hparams = checkpoint.get("hyper_parameters", {})
     current = current_hparams(hparams)

@@ -32,7 +32,8 @@ def read_weights(path: PathText) -> tuple[dict[str, Tensor], dict[str, Any], dic
         content = read_checkpoint(path)
     except DamagedCheckpointError as error:
         raise ValueError(
-            f"initial_weights: {error}. neuralop's own files hold more: fno-lightning convert --weights {path} reads them"
+            f"initial_weights: {error}. neuralop's own files are such: fno-lightning convert --weights {path} reads "
+            "them"
         ) from error
     state = content.get("state_dict", content)
     if not state or not all(isinstance(value, Tensor) for value in state.values()):

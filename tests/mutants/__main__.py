@@ -30,6 +30,7 @@ from typing import Any
 
 import torch
 import yaml
+from jsonargparse import ArgumentError
 
 from fno_lightning import ForecastModule
 from fno_lightning.__main__ import run as command_line
@@ -61,7 +62,9 @@ def names_something(error: BaseException) -> bool:
     """Whether an error is one for users: of the input, with a sentence, that says where."""
     if isinstance(error, SystemExit):
         return error.code != 0
-    return isinstance(error, ValueError | OSError) and len(str(error)) > 20
+    said = str(error)
+    is_explained = isinstance(error, ArgumentError) or said.startswith("Error(s) in loading state_dict")
+    return is_explained or (isinstance(error, ValueError | OSError) and len(said) > 20)
 
 
 def write_data_set(folder: Path) -> Path:
