@@ -103,7 +103,7 @@ def change_item(path: Path, rng: random.Random) -> str:
             return f"{name} renamed"
         del file[name]
         REPLACEMENTS[how](file, name, shape, path)
-        with contextlib.suppress(KeyError, OSError, AttributeError):  # it leads nowhere, as it shall
+        with contextlib.suppress(KeyError, OSError, AttributeError, RuntimeError):  # it leads nowhere, as it shall
             file[name].attrs.update(attributes)
         return f"{name} {how}"
 
