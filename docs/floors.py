@@ -22,6 +22,7 @@ CONTENT = {
     "devices": "what they hold",
     "files": "paths, locks",
     "runs": "their folders",
+    "checkpoints": "whole or absent",
     "losses": "training minimises",
     "metrics": "evaluation reports",
     "malloc": "memory of glibc",

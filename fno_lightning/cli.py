@@ -21,6 +21,7 @@ from lightning.pytorch.utilities import rank_zero_info
 import fno_lightning.pdes  # noqa: F401
 from fno_lightning.callbacks import ErrorTable, OneStepErrors, PredictionWriter, RolloutEvaluation
 from fno_lightning.callbacks.error_table import Errors, logged_errors
+from fno_lightning.checkpoints import last_checkpoint, save_atomically
 from fno_lightning.config_files import ConfigFile
 from fno_lightning.configured_paths import check_initial_weights, checked_checkpoint, with_expanded_paths
 from fno_lightning.data import FieldDataModule, FieldSpec, NotPreparedError
@@ -116,9 +117,16 @@ class FNOCLI(LightningCLI):
             self.config = self.parser.parse_object({subcommand: {"model": options}}, self.config)
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
-        """Make the trainer, without the callbacks that its other options turn off."""
+        """Make the trainer, without the callbacks that its other options turn off, and with atomic checkpoints."""
         options = without_turned_off({**self._get(self.config_init, "trainer", default={}), **kwargs})
-        return super().instantiate_trainer(**options)
+        trainer = super().instantiate_trainer(**options)
+        save_atomically(trainer)
+        return trainer
+
+    def before_fit(self) -> None:
+        """Find the checkpoint that ``--ckpt_path last`` stands for."""
+        if self.config["fit"].get("ckpt_path") == "last":
+            self.config_init["fit"]["ckpt_path"] = last_checkpoint(self.trainer)
 
     def before_validate(self) -> None:
         """Suppress Lightning's list of metrics if an ErrorTable prints its own."""

@@ -63,7 +63,8 @@ def checked_checkpoint(subcommand: str, path: str | None) -> str | None:
         hint = f", did you mean {found[0]}?" if found else ", and there is no checkpoint in it"
         raise SystemExit(f"--ckpt_path {path}: this is a folder, not a checkpoint{hint}")
     if file.is_file() and not zipfile.is_zipfile(file):
-        raise SystemExit(f"--ckpt_path {path}: this is not a checkpoint, or only a part of one")
+        hint = "; --ckpt_path last takes the newest one that can be read" if subcommand == "fit" else ""
+        raise SystemExit(f"--ckpt_path {path}: this is not a checkpoint, or only a part of one{hint}")
     return str(file)
 
 

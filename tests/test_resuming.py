@@ -116,6 +116,13 @@ def test_with_averaged_weights(train, tmp_path):
         resumed_is_the_same(train, tmp_path, callbacks=[lambda: EMAWeightAveraging(decay=0.9)])
 
 
+def test_with_averaged_weights_and_several_steps_at_once(train, tmp_path):
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "You're using the WeightAveraging callback with a model that overrides")
+        averages = [lambda: EMAWeightAveraging(decay=0.9)]
+        resumed_is_the_same(train, tmp_path, callbacks=averages, strategy=lambda: MultiStepStrategy(3))
+
+
 def test_with_balanced_losses(train, tmp_path):
     resumed_is_the_same(train, tmp_path, loss=lambda: ReLoBRaLo([VRMSE(), Spectrum()]))
 
@@ -147,6 +154,22 @@ def test_with_samples_that_are_simulated_for_each_step(train, tmp_path):
         )
 
     resumed_is_the_same(train, tmp_path, make=make)
+
+
+@pytest.mark.parametrize("first", [STEPS_PER_EPOCH - 1, STEPS_PER_EPOCH])
+def test_a_training_that_was_resumed_is_resumed_again(train, tmp_path, first):
+    train("whole")
+    train("first", tmp_path / "whole" / f"step={first}.ckpt")
+    train("second", tmp_path / "first" / f"step={STEPS_PER_EPOCH + 2}.ckpt")
+    same(tmp_path / "whole" / LAST, tmp_path / "second" / LAST)
+
+
+def test_no_checkpoint_is_saved_in_the_middle_of_accumulated_gradients(train, tmp_path):
+    train("whole", accumulate_grad_batches=2)
+    train("resumed", tmp_path / "whole" / "step=4.ckpt", accumulate_grad_batches=2)
+    assert sorted(path.name for path in (tmp_path / "resumed").iterdir()) == [
+        f"step={step}.ckpt" for step in range(5, 9)
+    ]
 
 
 def test_the_seed_of_the_training_is_the_first_one(train, tmp_path):

@@ -59,7 +59,7 @@ from fno_lightning.modules.normalization import LogScalars, Normalization
 from fno_lightning.modules.optimizers import default_optimizer, set_learning_rate
 from fno_lightning.modules.patching import MultigridPatching
 from fno_lightning.modules.precision import require_precision
-from fno_lightning.modules.random_numbers import random_state, restore_random_state, restore_seed
+from fno_lightning.modules.random_numbers import random_states, restore_random_state, restore_seed
 from fno_lightning.modules.rollout_training import RolloutTraining
 from fno_lightning.modules.schedules import Interval, forget_training_lengths, lightning_schedule
 from fno_lightning.unrolling import Unrolling
@@ -510,7 +510,7 @@ class ForecastModule(RolloutTraining):
         checkpoint["training_grids"] = self.training_grids.to_plain()
         checkpoint["certified_range"] = self.certified_range.to_plain()
         checkpoint["bands"] = None if self.bands is None else self.bands.to_plain()
-        checkpoint["random_state"] = random_state()
+        checkpoint["random_state"] = random_states()
         if reduced := reduced_modes(self.network):
             checkpoint["kept_modes"] = reduced
         if self.adapters is not None and "state_dict" in checkpoint:

@@ -16,7 +16,7 @@ from fno_lightning.layers import spectral_layers
 from fno_lightning.modules import ForecastModule
 from fno_lightning.multistep.counting import count_step
 from fno_lightning.multistep.cuda_graphs import GraphCapture
-from fno_lightning.multistep.execution import DirectExecution, split
+from fno_lightning.multistep.execution import DirectExecution, averages_of_steps, split
 
 _N_WARM_UP_STEPS = 3
 
@@ -210,6 +210,8 @@ def obstacle_to_capture(trainer: Trainer) -> str | None:
         return f"{type(optimizer).__name__} has no option capturable"
     if any(isinstance(group["lr"], Tensor) for group in optimizer.param_groups):
         return "the learning rate is a tensor: give a number"
+    if averages := averages_of_steps(trainer):
+        return f"{type(averages[0]).__name__} averages the weights after each step"
     if getattr(trainer.lightning_module, "unrolling", None) is not None:
         return "unrolling changes the number of applications of the network from step to step"
     if getattr(trainer.lightning_module, "activation_checkpointing", None) == "offload":

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.callbacks import WeightAveraging
 from lightning.pytorch.strategies import SingleDeviceStrategy
 from lightning.pytorch.utilities.types import LRSchedulerConfig
 from torch import Tensor
@@ -25,7 +26,8 @@ _HOOKS_OF_A_STEP = ("on_before_zero_grad", "on_before_backward", "on_after_backw
 class Execution:
     """Take the optimizer steps of a super-batch, each as Lightning takes a single one.
 
-    Learning-rate schedules are updated, and checkpoints that fall due are saved, between the steps.
+    Learning-rate schedules and averages of the weights are updated, and checkpoints that fall due are saved, between
+    the steps.
 
     Args:
         module: The module in training.
@@ -47,6 +49,7 @@ class Execution:
         self.batch_size = batch_size_of(trainer, steps_per_execution)
         _schedules_of_steps(trainer)
         self.checkpoints = steps_between_checkpoints(trainer)
+        self.averages = averages_of_steps(trainer)
         self.batch_idx = 0
         self.item: Batch | None = None
         self.batches: list[Batch] = []
@@ -124,10 +127,11 @@ class Execution:
         """Do, after a step that is not the last, what Lightning does after a step."""
         count_step(self.trainer)
         self.update_schedules()
-        for callback, every in self.checkpoints.items():
-            if self.trainer.global_step % every == 0:
-                outputs = {"loss": self.losses[-1]}
-                callback.on_train_batch_end(self.trainer, self.module, outputs, self.item, self.batch_idx)
+        step = self.trainer.global_step
+        due = [callback for callback, every in self.checkpoints.items() if step % every == 0]
+        for callback in (*self.averages, *due):
+            outputs = {"loss": self.losses[-1]}
+            callback.on_train_batch_end(self.trainer, self.module, outputs, self.item, self.batch_idx)
 
     def update_schedules(self) -> None:
         """Update the schedules that are updated every step."""
@@ -221,6 +225,12 @@ def _steps_of_epoch(trainer: Trainer, steps_per_execution: int) -> int:
         batch_size = batch_size_of(trainer, steps_per_execution)
         n_steps = min(n_steps, n_samples // batch_size if loader.drop_last else -(-n_samples // batch_size))
     return n_steps
+
+
+def averages_of_steps(trainer: Trainer) -> list[WeightAveraging]:
+    """Return the callbacks that average the weights after each step."""
+    callbacks: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]
+    return [callback for callback in callbacks if isinstance(callback, WeightAveraging)]
 
 
 def obstacle_to_direct_steps(module: ForecastModule, trainer: Trainer) -> str | None:

@@ -1,13 +1,20 @@
 from collections import Counter
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import lightning as L
 import pytest
 import torch
 import yaml
 from lightning.pytorch import Callback
-from lightning.pytorch.callbacks import BatchSizeFinder, LearningRateFinder, LearningRateMonitor, ModelCheckpoint
+from lightning.pytorch.callbacks import (
+    BatchSizeFinder,
+    EMAWeightAveraging,
+    LearningRateFinder,
+    LearningRateMonitor,
+    ModelCheckpoint,
+)
 from lightning.pytorch.demos.boring_classes import BoringModel
 from lightning.pytorch.loggers import CSVLogger
 from torch.utils.data import DataLoader
@@ -16,6 +23,7 @@ from fno_lightning.cli import main
 from fno_lightning.data import collate
 from fno_lightning.modules import FNOModule, ForecastModule, WarmupCosine
 from fno_lightning.multistep import MultiStepStrategy
+from fno_lightning.multistep.capture import obstacle_to_capture
 from fno_lightning.multistep.execution import Execution
 from tests.multistep.conftest import BATCH_SIZE, STEPS_PER_EPOCH
 
@@ -166,6 +174,28 @@ def test_checkpoints_are_saved_after_the_same_steps(fit, tmp_path):
         loops, expected_loops = found["loops"]["fit_loop"], expected["loops"]["fit_loop"]
         for part in ("epoch_loop.batch_progress", "epoch_loop.state_dict", "epoch_progress"):
             assert loops[part] == expected_loops[part], (name, part)
+
+
+@pytest.mark.filterwarnings("ignore:You're using the WeightAveraging callback with a model that overrides")
+@pytest.mark.parametrize("by_lightning", [False, True])
+def test_weights_are_averaged_after_every_step(fit, by_lightning, assert_same_training):
+    hooks = [Hooks()] if by_lightning else []
+    single = fit(None, callbacks=[EMAWeightAveraging(decay=0.9)])  # whose weights are the averages in the end
+    executions = fit(4, callbacks=[EMAWeightAveraging(decay=0.9), *hooks])
+    assert_same_training(single, executions)
+
+
+def test_averages_after_every_step_are_an_obstacle_to_graphs(fit):
+    _, trainer = fit(4, max_steps=1)
+    on_device = SimpleNamespace(
+        optimizers=trainer.optimizers,
+        strategy=SimpleNamespace(root_device=torch.device("cuda")),
+        lightning_module=trainer.lightning_module,
+        callbacks=[EMAWeightAveraging()],
+    )
+    assert obstacle_to_capture(on_device) == "EMAWeightAveraging averages the weights after each step"
+    on_device.callbacks = []
+    assert obstacle_to_capture(on_device) is None
 
 
 @pytest.mark.parametrize(("before", "after"), [(None, 4), (4, None), (4, 4), (7, 4)])
