@@ -1,6 +1,7 @@
 """Callbacks: errors, pictures, files and rates of a training or a test."""
 
 from fno_lightning.callbacks.conformal_calibration import ConformalCalibration
+from fno_lightning.callbacks.core_affinity import CoreAffinity
 from fno_lightning.callbacks.error_table import ErrorTable
 from fno_lightning.callbacks.gradient_norm import GradientNorm
 from fno_lightning.callbacks.hyperparameter_summary import HyperparameterSummary
@@ -12,11 +13,13 @@ from fno_lightning.callbacks.prediction_writer import PredictionWriter
 from fno_lightning.callbacks.refinement import PhysicsRefinement
 from fno_lightning.callbacks.resolution_errors import ResolutionErrors
 from fno_lightning.callbacks.rollout_evaluation import RolloutEvaluation
+from fno_lightning.callbacks.stop_on_signal import StopOnSignal
 from fno_lightning.callbacks.throughput import Throughput
 from fno_lightning.callbacks.trace_report import TraceReport
 
 __all__ = [
     "ConformalCalibration",
+    "CoreAffinity",
     "ErrorTable",
     "GradientNorm",
     "HyperparameterSummary",
@@ -28,6 +31,7 @@ __all__ = [
     "PredictionWriter",
     "ResolutionErrors",
     "RolloutEvaluation",
+    "StopOnSignal",
     "Throughput",
     "TraceReport",
 ]
