@@ -221,8 +221,8 @@ def main(args: ArgsType = None) -> FNOCLI:
             "prog": "fno-lightning",
             "version": f"fno_lightning {__version__}",
             "description": "Train and evaluate neural operators. Further commands: check FILES..., which checks data "
-            "sets; configs, which lists the configurations; generate, which simulates data without training; transfer, "
-            "a transfer-learning study.",
+            "sets; cluster, which writes a start script for a batch system; configs, which lists the configurations; "
+            "generate, which simulates data without training; transfer, a transfer-learning study.",
         },
         args=args,
     )

@@ -156,6 +156,22 @@ def test_with_samples_that_are_simulated_for_each_step(train, tmp_path):
     resumed_is_the_same(train, tmp_path, make=make)
 
 
+@pytest.mark.parametrize("first", [STEPS_PER_EPOCH - 1, STEPS_PER_EPOCH])
+def test_a_training_that_was_resumed_is_resumed_again(train, tmp_path, first):
+    train("whole")
+    train("first", tmp_path / "whole" / f"step={first}.ckpt")
+    train("second", tmp_path / "first" / f"step={STEPS_PER_EPOCH + 2}.ckpt")
+    same(tmp_path / "whole" / LAST, tmp_path / "second" / LAST)
+
+
+def test_no_checkpoint_is_saved_in_the_middle_of_accumulated_gradients(train, tmp_path):
+    train("whole", accumulate_grad_batches=2)
+    train("resumed", tmp_path / "whole" / "step=4.ckpt", accumulate_grad_batches=2)
+    assert sorted(path.name for path in (tmp_path / "resumed").iterdir()) == [
+        f"step={step}.ckpt" for step in range(5, 9)
+    ]
+
+
 def test_the_seed_of_the_training_is_the_first_one(train, tmp_path):
     train("whole")
     train("resumed", tmp_path / "whole" / "step=5.ckpt", seed=4)

@@ -22,6 +22,7 @@ _KINDS: Mapping[str, type] = {
     "random_state": Mapping,
     "kept_modes": Mapping,
     "adapters": Mapping,
+    "training_grids": list,
     "optimizer_states": list,
     "lr_schedulers": list,
     "epoch": int,

@@ -1,9 +1,10 @@
-"""Commands beside Lightning's: shipped configurations, conversion, data without training, checks, a transfer study."""
+"""Commands beside Lightning's: configurations, start scripts, conversion, data without training, checks, transfer."""
 
-from fno_lightning.commands import check, configs, convert, generate, transfer
+from fno_lightning.commands import check, cluster, configs, convert, generate, transfer
 
 COMMANDS = {
     "check": check.main,
+    "cluster": cluster.main,
     "configs": configs.main,
     "convert": convert.main,
     "generate": generate.main,

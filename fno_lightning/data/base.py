@@ -212,6 +212,10 @@ class FieldDataModule(LightningDataModule, ABC):
         dataset, options = self._on_train_grids(dataset, self._train_options(samples, may_drop_last=True))
         return self._loader(dataset, loader_class=ResumableLoader, **options)
 
+    def sample_name(self, split: Split, index: int) -> str:
+        """Return what a sample of a split is, for messages: where it lies, if that is known."""
+        return f"sample {index} of {split}"
+
     def val_dataloader(self) -> DataLoader[Batch]:
         """Return the samples of the validation split in order."""
         return self._evaluation_loader("valid")

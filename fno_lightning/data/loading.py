@@ -180,6 +180,9 @@ def make_loader(
 ) -> DataLoader[Batch]:
     """Return a loader of batches, without workers and page-locked memory for samples made on the device that trains.
 
+    The seeds of its workers come from a generator of its own: from the common one PyTorch draws when workers start, but
+    not when they go on, and a training that is resumed would see other random numbers after its first validation.
+
     Args:
         dataset: The samples.
         num_workers: Processes that read ahead.
@@ -198,6 +201,7 @@ def make_loader(
         persistent_workers=persistent_workers and num_workers > 0,
         prefetch_factor=prefetch_factor if num_workers > 0 else None,
         collate_fn=collate,
+        generator=torch.Generator(),
         **options,
     )
 

@@ -15,6 +15,7 @@ from fno_lightning.arguments import plain, require_list
 from fno_lightning.data.base import FieldDataModule, NotPreparedError, require_at_least
 from fno_lightning.data.batch import SPLITS, Split, splits_of
 from fno_lightning.data.cache import Cache, CachedWindowDataset, FrameSource, SplitCaches
+from fno_lightning.data.finite import trajectory_location
 from fno_lightning.data.hdf5 import (
     Resampling,
     UnevenTime,
@@ -286,6 +287,16 @@ class WellDataModule(FieldDataModule):
         axes = ", ".join(axis for axis, is_resampled in zip(file.axes, resampling.axes, strict=True) if is_resampled)
         logger.info("fields of %s are resampled to evenly spaced points along %s", self.root, axes)
         return resampling
+
+    def sample_name(self, split: Split, index: int) -> str:
+        """Return file, trajectory and frames of a sample."""
+        dataset = self.dataset(split)
+        if not isinstance(dataset, WindowDataset | CachedWindowDataset):
+            return super().sample_name(split, index)
+        window = dataset.windows[index]
+        last = window.start + self.dt_stride * (self.n_steps_input + window.n_steps_output - 1)
+        where = trajectory_location(window.trajectory, self._split(split)[window.file].path)
+        return f"frames {window.start} to {last} of {where}"
 
     def _split(self, split: Split) -> list[WellFile]:
         if split not in self._files:

@@ -59,7 +59,7 @@ from fno_lightning.modules.normalization import LogScalars, Normalization
 from fno_lightning.modules.optimizers import default_optimizer, set_learning_rate
 from fno_lightning.modules.patching import MultigridPatching
 from fno_lightning.modules.precision import require_precision
-from fno_lightning.modules.random_numbers import random_state, restore_random_state, restore_seed
+from fno_lightning.modules.random_numbers import random_states, restore_random_state, restore_seed
 from fno_lightning.modules.rollout_training import RolloutTraining
 from fno_lightning.modules.schedules import Interval, forget_training_lengths, lightning_schedule
 from fno_lightning.unrolling import Unrolling
@@ -514,7 +514,7 @@ class ForecastModule(RolloutTraining):
         checkpoint["training_grids"] = self.training_grids.to_plain()
         checkpoint["certified_range"] = self.certified_range.to_plain()
         checkpoint["bands"] = None if self.bands is None else self.bands.to_plain()
-        checkpoint["random_state"] = random_state()
+        checkpoint["random_state"] = random_states()
         if reduced := reduced_modes(self.network):
             checkpoint["kept_modes"] = reduced
         if self.adapters is not None and "state_dict" in checkpoint:
@@ -529,12 +529,12 @@ class ForecastModule(RolloutTraining):
         self._has_weights = True
         if self.adapters is not None and "state_dict" in checkpoint:
             checkpoint["state_dict"] = adapted_state(
-                self.network, checkpoint["state_dict"], checkpoint.get("adapters", {}), NETWORK
+                self.network, checkpoint["state_dict"], checkpoint.get("adapters") or {}, NETWORK
             )
         if self.is_built or "kept_modes" in checkpoint:
-            restore_modes(self.network, checkpoint.get("kept_modes", {}))
+            restore_modes(self.network, checkpoint.get("kept_modes") or {})
         self.training_grids.add(_training_grids(checkpoint))
-        self.certified_range.add_plain(checkpoint.get("certified_range", {}))
+        self.certified_range.add_plain(checkpoint.get("certified_range") or {})
         bands = checkpoint.get("bands")
         self.bands = None if bands is None else ConformalBands.from_plain(bands)
         forget_training_lengths(checkpoint)

@@ -10,8 +10,24 @@ from typing import Any
 import numpy as np
 import torch
 from lightning.pytorch.utilities import rank_zero_info
+from torch import distributed
+
+from fno_lightning.data.loading import process_count, process_rank
 
 _SEED = "PL_GLOBAL_SEED"
+
+
+def random_states() -> dict[str, Any]:
+    """Return the :func:`random_state` of the first process, with those of all under ``processes`` if there are several.
+
+    All processes have to call it, as they do where Lightning saves a checkpoint.
+    """
+    own, n_processes = random_state(), process_count()
+    if n_processes == 1:
+        return own
+    states: list[Any] = [None] * n_processes
+    distributed.all_gather_object(states, own)
+    return {**states[0], "processes": states}
 
 
 def random_state() -> dict[str, Any]:
@@ -30,7 +46,13 @@ def random_state() -> dict[str, Any]:
 
 
 def restore_random_state(state: Mapping[str, Any]) -> None:
-    """Put the generators into the state that :func:`random_state` returned; of other devices they keep theirs."""
+    """Put the generators into the state that :func:`random_states` returned; of other devices they keep theirs.
+
+    As many processes as there were take up each its own, another number of them that of the first.
+    """
+    states = state.get("processes", [])
+    if len(states) == process_count():
+        state = states[process_rank()]
     torch.set_rng_state(state["torch"].cpu())
     version, words, gauss = state["python"]
     random.setstate((version, tuple(words.tolist()), gauss))

@@ -144,6 +144,16 @@ def test_evaluation_batches_pass_workers_and_pinning(num_workers):
     assert torch.cat([batch.history for batch in batches])[:, 0, 0, 0].tolist() == list(range(7))
 
 
+@pytest.mark.parametrize("num_workers", [0, 1])
+def test_no_loader_takes_random_numbers_of_the_training(num_workers):
+    data = SquaresData(batch_size=2, num_workers=num_workers, prefetch_factor=2, pin_memory=False)
+    loaders = [data.train_dataloader(), data.val_dataloader(), data.rollout_dataloader("valid")]
+    before = torch.get_rng_state()
+    for loader in loaders * 2:  # workers start, and go on
+        list(loader)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
 def test_rollouts_are_read_by_workers_too():
     data = SquaresData(num_workers=1, prefetch_factor=2, pin_memory=False)
     loader = data.rollout_dataloader("test")

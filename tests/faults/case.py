@@ -26,6 +26,7 @@ KINDS = {
     "simulation": ("simulation",),
     "statistics": ("statistics",),
     "resuming": ("checkpoint", "resuming"),
+    "again": ("checkpoint", "checkpoint", "anywhere"),
 }
 """The phase of each kill of a training, by kind of fault."""
 
@@ -86,14 +87,20 @@ class Reference:
             self.durations.setdefault(phase, []).append(duration)
         self.durations["resuming"] = [0.02]  # of which it had none
 
-    def moment(self, phase: str, random: Random, *, late: bool = False) -> Moment:
-        """Draw a moment of a phase; ``late``: not in the first occurrences, before there is a checkpoint."""
+    def moment(self, kind: str, number: int, random: Random) -> Moment:
+        """Draw a moment of the phase of a kill.
+
+        The first of several kills comes when there is a checkpoint, later ones while enough of the training is left.
+        """
+        phase, n_kills = KINDS[kind][number], len(KINDS[kind])
         durations = self.durations[phase]
-        occurrence = random.randrange(min(4 if late else 0, len(durations) - 1), len(durations))
+        first = min(4 if n_kills > 1 and number == 0 else 0, len(durations) - 1)
+        occurrence = random.randrange(first, max(first + 1, len(durations) // n_kills))
+        longest = durations[occurrence]
         if phase == "checkpoint":  # saves after every second step alone
             occurrence -= (occurrence + 1) % 2
-        longer = WRITING if phase == "checkpoint" else 0.0
-        return Moment(phase, max(occurrence, 0), random.uniform(0, durations[occurrence] + longer))
+            longest = max(durations) + WRITING
+        return Moment(phase, max(occurrence, 0), random.uniform(0, longest / (1 + number * (phase == "anywhere"))))
 
 
 def run_case(number: int, kind: str, reference: Reference, folder: Path, seed: int) -> Result:
@@ -103,8 +110,8 @@ def run_case(number: int, kind: str, reference: Reference, folder: Path, seed: i
         shutil.rmtree(folder, ignore_errors=True)
         result = Result(number, kind, reference.variant)
         groups = []
-        for phase in KINDS[kind]:
-            moment = reference.moment(phase, random, late=len(KINDS[kind]) > 1 and phase == "checkpoint")
+        for order in range(len(KINDS[kind])):
+            moment = reference.moment(kind, order, random)
             result.moments.append(asdict(moment))
             process, result.killed, result.inside = _kill(folder, reference.variant, moment, reference.by_command_line)
             groups.append(process)
@@ -138,7 +145,8 @@ def _kill(folder: Path, variant: str, moment: Moment, by_command_line: bool) -> 
     begun = connection.poll(LIMIT) and _next(connection) == "begin"
     if begun:
         time.sleep(moment.delay)
-        os.kill(process.pid, signal.SIGKILL)
+        with suppress(ProcessLookupError):
+            os.kill(process.pid, signal.SIGKILL)
     process.join(LIMIT)
     return process, bool(begun and process.exitcode == -signal.SIGKILL), "end" not in _received(connection)
 

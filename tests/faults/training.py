@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from lightning.pytorch import Trainer, seed_everything
-from torch.optim.lr_scheduler import LRScheduler
+from lightning.pytorch import Callback, Trainer, seed_everything
+from torch.optim.lr_scheduler import ExponentialLR, LRScheduler
 
 from fno_lightning.__main__ import run
 from fno_lightning.checkpoints import last_checkpoint, save_atomically
@@ -22,8 +22,15 @@ from fno_lightning.modules import FNOModule
 LOSSES = "losses.csv"
 """Lines of the epoch, the step and the bits of its loss, of every start of a training."""
 
-KEPT = "kept"
-"""Folder of the checkpoints."""
+FINAL = "final.ckpt"
+"""The checkpoint of the end of a training."""
+
+
+class FinalCheckpoint(Callback):
+    """Save the end of a training."""
+
+    def on_train_end(self, trainer, pl_module):
+        trainer.save_checkpoint(FINAL)
 
 
 class RecordedFNO(FNOModule):
@@ -43,11 +50,18 @@ class RecordedFNO(FNOModule):
         return loss, prediction
 
 
+class Halving(ExponentialLR):
+    """A schedule by epoch."""
+
+    def __init__(self, optimizer):
+        super().__init__(optimizer, gamma=0.5)
+
+
 def _config(trainer, model, data):
     saver = {
         "class_path": "lightning.pytorch.callbacks.ModelCheckpoint",
         "init_args": {
-            "dirpath": KEPT,
+            "dirpath": "kept",
             "filename": "{step}",
             "monitor": "step",
             "mode": "max",
@@ -69,7 +83,7 @@ def _config(trainer, model, data):
             "enable_progress_bar": False,
             "enable_model_summary": False,
             "logger": logger,
-            "callbacks": [saver, averages],
+            "callbacks": [saver, averages, {"class_path": "tests.faults.training.FinalCheckpoint"}],
             **trainer,
         },
         "model": {
@@ -106,12 +120,15 @@ _BALANCED = {
     "class_path": "fno_lightning.losses.ReLoBRaLo",
     "init_args": {"losses": [{"class_path": "fno_lightning.losses.VRMSE"}, {"class_path": "fno_lightning.losses.MSE"}]},
 }
+_BY_EPOCH = {"class_path": "tests.faults.training.Halving"}
 _SEVERAL = {"class_path": "fno_lightning.multistep.MultiStepStrategy", "init_args": {"steps_per_execution": 3}}
 
 VARIANTS = {
     "workers": _config({}, {"unrolling": _PUSHFORWARD}, {"num_workers": 1}),
     "several": _config(
-        {"strategy": _SEVERAL, "gradient_clip_val": 0.5}, {}, {"num_workers": 2, "persistent_workers": True}
+        {"strategy": _SEVERAL, "gradient_clip_val": 0.5},
+        {"lr_scheduler": _BY_EPOCH},
+        {"num_workers": 2, "persistent_workers": True},
     ),
     "balanced": _config(
         {"accumulate_grad_batches": 2, "precision": "bf16-mixed"}, {"loss": _BALANCED}, {"train_strides": [1, 2]}
