@@ -58,9 +58,7 @@ class FiniteTraining(Callback):
         """Forget an earlier training."""
         self._in_a_row = 0
 
-    def on_train_batch_start(
-        self, trainer: Trainer, pl_module: LightningModule, batch: Batch, batch_idx: int
-    ) -> None:
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Batch, batch_idx: int) -> None:
         """Keep the batch, to look for the samples."""
         self._batch = batch, batch_idx
 

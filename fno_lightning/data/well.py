@@ -290,10 +290,7 @@ class WellDataModule(FieldDataModule):
 
     def sample_name(self, split: Split, index: int) -> str:
         """Return file, trajectory and frames of a sample."""
-        dataset = self.dataset(split)
-        if not isinstance(dataset, WindowDataset | CachedWindowDataset):
-            return super().sample_name(split, index)
-        window = dataset.windows[index]
+        window = self.dataset(split).windows[index]
         last = window.start + self.dt_stride * (self.n_steps_input + window.n_steps_output - 1)
         where = trajectory_location(window.trajectory, self._split(split)[window.file].path)
         return f"frames {window.start} to {last} of {where}"

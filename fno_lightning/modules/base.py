@@ -553,5 +553,5 @@ class ForecastModule(RolloutTraining):
 def _training_grids(checkpoint: Mapping[str, Any]) -> Sequence[Sequence[int]]:
     """Return the grids of a checkpoint's training; of one of an earlier version, the grid of its data."""
     spec = checkpoint.get("hyper_parameters", {}).get("spec")
-    grids: Sequence[Sequence[int]] = checkpoint.get("training_grids", [spec["grid_shape"]] if spec else [])
-    return grids
+    grids: Sequence[Sequence[int]] | None = checkpoint.get("training_grids")
+    return grids if grids is not None else [spec["grid_shape"]] if spec else []
