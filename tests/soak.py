@@ -4,9 +4,9 @@
 
 Each of four trainings of a small network takes so many steps: without a cache, with workers that are forked or
 spawned for each epoch, and from the cache in memory with forked workers or none. At the end of each epoch the resident
-memory of the process, open files, child processes and files in shared memory are counted. Printed are the resident memory after the
-first fifth and at the end, its slope over the last four fifths, and the growth of the counts. The exit status is 1 if
-one of the counts grew, or memory by more than 1 % in the last four fifths and 1 MB each 10,000 steps.
+memory of the process, open files, child processes and files in shared memory are counted. Printed are the resident
+memory after the first fifth and at the end, its slope over the last four fifths, and the growth of the counts. The exit
+status is 1 if one of the counts grew, or memory by more than 1 % in the last four fifths and 1 MB each 10,000 steps.
 """
 
 from __future__ import annotations
