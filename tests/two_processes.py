@@ -1,4 +1,4 @@
-"""Two processes on one machine, as a launcher starts them."""
+"""Processes on one machine, two unless a test asks for more, as a launcher starts them."""
 
 import os
 import pickle
@@ -14,14 +14,14 @@ import torch.multiprocessing as mp
 forkserver.set_forkserver_preload(["fno_lightning"])
 
 
-def join(rank, port):
-    """Make this process one of two for Lightning, one thread each."""
+def join(rank, port, n_processes=2):
+    """Make this process one of several for Lightning, one thread each."""
     os.environ |= {
         "TORCHELASTIC_RUN_ID": "test",
         "MASTER_ADDR": "127.0.0.1",
         "MASTER_PORT": str(port),
-        "WORLD_SIZE": "2",
-        "LOCAL_WORLD_SIZE": "2",
+        "WORLD_SIZE": str(n_processes),
+        "LOCAL_WORLD_SIZE": str(n_processes),
         "GROUP_RANK": "0",
         "RANK": str(rank),
         "LOCAL_RANK": str(rank),
@@ -36,11 +36,11 @@ def free_port():
         return probe.getsockname()[1]
 
 
-def results_of(work, *args):
-    """Run ``work(rank, port, *args)`` in two processes; return the result of each by its rank."""
+def results_of(work, *args, n_processes=2):
+    """Run ``work(rank, port, *args)`` in several processes; return the result of each by its rank."""
     with tempfile.TemporaryDirectory() as folder:
-        mp.start_processes(_store, (work, free_port(), args, folder), nprocs=2, start_method="forkserver")
-        return [pickle.loads(Path(folder, str(rank)).read_bytes()) for rank in range(2)]
+        mp.start_processes(_store, (work, free_port(), args, folder), nprocs=n_processes, start_method="forkserver")
+        return [pickle.loads(Path(folder, str(rank)).read_bytes()) for rank in range(n_processes)]
 
 
 def _store(rank, work, port, args, folder):

@@ -205,14 +205,20 @@ class FNO(nn.Module):
         if self.embedding is not None:
             x = self.embedding(x)
         x = self.lifting(x)
-        if self.padding is not None:
+        if self.padding is None:
+            x = self._apply_blocks(x, conditions)
+        else:
             x = self.padding(x)
-        for block in self.blocks:
-            x = block(x) if conditions is None else block(x, conditions)
-        if self.padding is not None:
+            with self.padding.within(grid):
+                x = self._apply_blocks(x, conditions)
             x = self.padding.crop(x, grid)
         y: Tensor = self.projection(x)
         return y.movedim(-1, 1)
+
+    def _apply_blocks(self, x: Tensor, conditions: Tensor | None) -> Tensor:
+        for block in self.blocks:
+            x = block(x) if conditions is None else block(x, conditions)
+        return x
 
     def _conditions(self, x: Float[Tensor, "batch *grid channel"]) -> Float[Tensor, "batch *one condition"] | None:
         """Return the parameters of each sample, from one point of their planes."""
