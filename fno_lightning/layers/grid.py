@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
@@ -11,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from fno_lightning.layers.legendre import LegendreBasis, legendre_matrices
-from fno_lightning.slabs import active_slabs, own_points, split_fields, whole_grid
+from fno_lightning.slabs import Slabs, active_slabs, own_points, whole_grid
 from fno_lightning.sphere import LatitudeName
 
 
@@ -67,16 +66,10 @@ class DomainPadding(nn.Module):
         widths = self._widths(whole_grid(x.shape[1:-1]))
         return F.pad(x, (0, 0, *[width for sides in reversed(widths) for width in sides]))
 
-    @contextmanager
-    def within(self, grid: Sequence[int]) -> Iterator[None]:
-        """Take fields as padded ones of a grid, of this shape before the padding, where they are split."""
+    def padded_slabs(self) -> Slabs | None:
+        """Return the slabs of padded fields; ``None``: fields are whole."""
         slabs = active_slabs()
-        if slabs is None:
-            yield
-            return
-        width = round(self.fractions[slabs.axis] * whole_grid(grid)[slabs.axis])
-        with split_fields(slabs.padded(width)):
-            yield
+        return None if slabs is None else slabs.padded(round(self.fractions[slabs.axis] * slabs.n_points))
 
     def crop(
         self, x: Float[Tensor, "batch *padded channel"], grid: Sequence[int]

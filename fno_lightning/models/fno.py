@@ -32,6 +32,7 @@ from fno_lightning.layers import (
     TuckerWeight,
     local_branch,
 )
+from fno_lightning.slabs import split_fields
 from fno_lightning.sphere import LatitudeName
 
 
@@ -205,12 +206,14 @@ class FNO(nn.Module):
         if self.embedding is not None:
             x = self.embedding(x)
         x = self.lifting(x)
-        if self.padding is None:
+        if self.padding is not None:
+            x = self.padding(x)
+        if self.padding is None or (slabs := self.padding.padded_slabs()) is None:
             x = self._apply_blocks(x, conditions)
         else:
-            x = self.padding(x)
-            with self.padding.within(grid):
+            with split_fields(slabs):
                 x = self._apply_blocks(x, conditions)
+        if self.padding is not None:
             x = self.padding.crop(x, grid)
         y: Tensor = self.projection(x)
         return y.movedim(-1, 1)

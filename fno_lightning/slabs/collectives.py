@@ -33,8 +33,8 @@ def stack(values: Tensor, slabs: Slabs) -> Tensor:
 
 @torch.no_grad()
 def largest(values: Tensor, slabs: Slabs) -> Tensor:
-    """Return the largest over the processes of a group, without a gradient."""
-    values = values.clone(memory_format=torch.contiguous_format)
+    """Return the largest over the processes of a group, without a gradient; infinity where one is no number."""
+    values = values.nan_to_num(nan=torch.inf, posinf=torch.inf, neginf=-torch.inf).contiguous()
     dist.all_reduce(values, dist.ReduceOp.MAX, group=slabs.group)
     return values
 

@@ -109,7 +109,7 @@ def of_losses(rank, port):
                 return loss(y[:, None], target[:, None])
 
             expected = whole(built, compare, x, target)
-            ((axis, slabs),) = all_slabs([(1, (3, 8))])
+            ((_, slabs),) = all_slabs([(1, (3, 8))])
             found[name] = difference(on_slabs(built, compare, x, target, slabs, 3), expected, slabs, 3)
         return found
 
