@@ -75,7 +75,7 @@ class SlabStrategy(DDPStrategy):
         """Check that everything goes with split fields, and split them from here on."""
         module = self._module
         data = _field_data(trainer)
-        if obstacle := next(_obstacles(trainer, module, data), None):
+        if obstacle := next(obstacles(trainer, module, data), None):
             raise ValueError(f"SlabStrategy splits fields over processes, but {obstacle}")
         self._split.close()
         self._split.enter_context(split_fields(self._slabs(data)))
@@ -120,7 +120,7 @@ def _field_data(trainer: Trainer) -> FieldDataModule:
     return data
 
 
-def _obstacles(trainer: Trainer, module: ForecastModule, data: FieldDataModule) -> Iterator[str]:
+def obstacles(trainer: Trainer, module: ForecastModule, data: FieldDataModule) -> Iterator[str]:
     """Yield what needs whole fields, each with what to do."""
     if trainer.state.fn is TrainerFn.PREDICTING:
         yield "predict returns whole ones: use one device"

@@ -19,7 +19,8 @@ class GridEmbedding(nn.Module):
 
     def forward(self, x: Float[Tensor, "batch *grid channel"]) -> Float[Tensor, "batch *grid channel_and_position"]:
         """Append the coordinates after the channels."""
-        batch, grid = len(x), whole_grid(x.shape[1:-1])
+        batch, *own, _ = x.shape
+        grid = whole_grid(own)
         dtype = torch.promote_types(x.dtype, torch.float32)
         axes = [
             torch.arange(*(own_points(axis) or (0, n)), device=x.device, dtype=dtype) / n for axis, n in enumerate(grid)

@@ -12,7 +12,7 @@ import numpy as np
 CACHE_BYTES = 256 * 2**20
 """Memory that a process spends on decoded chunks; those unused for longest are dropped first."""
 
-_Key: TypeAlias = tuple[str, str, tuple[int, ...], tuple[tuple[Any, Any, Any], ...]]
+_Key: TypeAlias = tuple[str, str, tuple[tuple[Any, Any, Any], ...], tuple[int, ...]]
 
 
 class ChunkCache:
@@ -93,7 +93,7 @@ class ChunkedFrames:
     def _block(self, position: tuple[int, ...], region: tuple[slice, ...]) -> np.ndarray:
         """Return the block of whole chunks around a position of the leading axes, of a region of the grid."""
         number = tuple(part // size for part, size in zip(position, self._sizes, strict=True))
-        key = (*self._name, number, tuple((part.start, part.stop, part.step) for part in region))
+        key = (*self._name, tuple((part.start, part.stop, part.step) for part in region), number)
         block = self._cache.get(key)
         if block is None:
             edges = zip(number, self._sizes, strict=True)
