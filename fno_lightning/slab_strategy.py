@@ -61,7 +61,7 @@ class SlabStrategy(DDPStrategy):
     def distributed_sampler_kwargs(self) -> dict[str, Any]:
         """Shares of the groups, not of the processes."""
         assert self._mesh is not None
-        return {"num_replicas": self._mesh["data"].size(), "rank": self._mesh.get_local_rank("data")}
+        return {"num_replicas": self._mesh.size(0), "rank": self._mesh.get_local_rank("data")}
 
     def setup_environment(self) -> None:
         """Form the groups, and leave whole fields out of each device's memory."""

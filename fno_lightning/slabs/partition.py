@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch.distributed as dist
@@ -27,7 +26,7 @@ class Slabs:
     sizes: tuple[int, ...]
 
     def __post_init__(self) -> None:
-        n_slabs = self.mesh["slab"].size()
+        n_slabs = self.mesh.size(1)
         if len(self.sizes) != n_slabs or min(self.sizes) < 1:
             raise ValueError(
                 f"axis {self.axis} is split over {n_slabs} processes, but the slabs have {list(self.sizes)} points: "
@@ -52,7 +51,7 @@ class Slabs:
     @property
     def n_data(self) -> int:
         """Number of groups."""
-        return self.mesh["data"].size()
+        return self.mesh.size(0)
 
     @property
     def n_slabs(self) -> int:
@@ -119,14 +118,3 @@ def slab_mesh(n_slabs: int, device_type: str) -> DeviceMesh:
             "hold one field needs as many as there are slabs"
         )
     return init_device_mesh(device_type, (n_processes // n_slabs, n_slabs), mesh_dim_names=("data", "slab"))
-
-
-def require_sizes(sizes: Sequence[int], n_points: int) -> tuple[int, ...]:
-    """Return the sizes of slabs, if together they are an axis.
-
-    Raises:
-        ValueError: if they are not.
-    """
-    if sum(sizes) != n_points:
-        raise ValueError(f"sizes {list(sizes)} of the slabs add up to {sum(sizes)}, but the axis has {n_points} points")
-    return tuple(sizes)

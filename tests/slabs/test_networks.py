@@ -5,7 +5,8 @@ import torch
 
 from fno_lightning.losses import MSE, RMSE, VRMSE, Lp, MeanFluctuation, RelativeL2
 from fno_lightning.models import FNO, TFNO
-from tests.slabs.split import all_slabs, difference, on_slabs, process_group, random, whole
+from fno_lightning.modules.checkpointing import checkpoint_activations
+from tests.slabs.split import all_slabs, difference, on_slabs, own, process_group, random, whole
 from tests.two_processes import results_of
 
 TINY = {"in_channels": 2, "out_channels": 1, "hidden_channels": 4, "n_layers": 2}
@@ -97,6 +98,32 @@ def test_one_dimension():
     for by_case in results_of(of_networks, 2, 1, ["fno", "cosine", "differential", "group norm"]):
         for case, differences in by_case.items():
             assert max(differences.values()) < 1e-11, (case, differences)
+
+
+def in_other_ways(rank, port):
+    """Evaluate blocks again in the backward pass; compute in bfloat16."""
+    with process_group(rank, port, 2):
+        built, x, target = network("convolution", 2)
+        expected = whole(built, mean_fluctuation, x, target)
+        ((axis, slabs),) = all_slabs([(1, (5, 6))])
+        checkpoint_activations(built, "full")
+        again = difference(on_slabs(built, mean_fluctuation, x, target, slabs, axis + 2), expected, slabs, axis + 2)
+        built, x, target = (part.float() for part in network("tucker", 2))
+        expected = whole(built, mean_fluctuation, x, target)
+        with torch.autocast("cpu", torch.bfloat16):
+            half = difference(on_slabs(built, mean_fluctuation, x, target, slabs, axis + 2), expected, slabs, axis + 2)
+            alone = whole(built, mean_fluctuation, x, target)
+        return again, half, difference(cut(alone, slabs, axis + 2), expected, slabs, axis + 2)
+
+
+def cut(found, slabs, axis):
+    return found | {name: own(found[name], slabs, axis) for name in ("output", "input")}
+
+
+def test_evaluated_again_and_in_bfloat16():
+    for again, half, half_alone in results_of(in_other_ways):
+        assert max(again.values()) < 1e-11, again
+        assert max(half.values()) < 2 * max(half_alone.values()), (half, half_alone)
 
 
 def of_losses(rank, port):
