@@ -7,6 +7,7 @@ from lightning.pytorch import Trainer
 from fno_lightning.callbacks import RolloutEvaluation
 from fno_lightning.data import GeneratedDataModule
 from fno_lightning.losses import H1, VRMSE
+from fno_lightning.metrics import NRMSE, SpectralError
 from fno_lightning.modules import FNOModule, MultigridPatching, TFNOModule
 from fno_lightning.slab_strategy import SlabStrategy, obstacles
 from tests.travelling_wave import TravellingWave
@@ -45,6 +46,36 @@ def train(folder, strategy="auto", n_devices=1, batch_size=4, cache="none"):
     tested = trainer.test(module, data, verbose=False)[0]
     weights = [weight.detach().clone() for weight in module.parameters()]
     return trainer.global_step, logged | tested, [weight.numpy() for weight in weights]
+
+
+def train_briefly(folder, strategy="auto", n_devices=1):
+    """Take one epoch of a network with a local branch, with metrics of rollouts."""
+    torch.manual_seed(0)
+    data = data_of(folder, 4, cache="none")
+    module = FNOModule(
+        data.spec, n_modes=(4, 4), hidden_channels=4, n_layers=1, n_steps_input=2, local="convolution",
+        optimizer=lambda weights: torch.optim.SGD(weights, lr=0.1),
+    ).double()  # fmt: skip
+    rollouts = RolloutEvaluation(windows=[(0, 2)], n_pictures=0, metrics={"nrmse": NRMSE, "low": SpectralError})
+    trainer = trainer_of(
+        folder, strategy, devices=n_devices, max_epochs=1, callbacks=[rollouts], precision="64-true",
+        num_sanity_val_steps=0, enable_checkpointing=False, accumulate_grad_batches=2,
+    )  # fmt: skip
+    trainer.fit(module, data)
+    logged = {name: float(value) for name, value in trainer.callback_metrics.items()}
+    return trainer.global_step, logged, [weight.detach().numpy() for weight in module.parameters()]
+
+
+def work_briefly(rank, port, folder):
+    join(rank, port)
+    return train_briefly(folder, SlabStrategy(2, "y"), 2)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_an_epoch(tmp_path):
+    expected = train_briefly(str(tmp_path))
+    for found in results_of(work_briefly, str(tmp_path)):
+        compare(expected, found)
 
 
 def work(rank, port, folder, n_processes, cases):
