@@ -28,6 +28,8 @@ CONTENT = {
     "malloc": "memory of glibc",
     "callbacks": "evaluation, tables, writing",
     "multistep": "several steps at once",
+    "slab_strategy": "split fields",
+    "slabs": "their exchange",
     "modules": "LightningModules",
     "check": "validator of data",
     "viz": "figures",

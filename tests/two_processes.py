@@ -1,4 +1,4 @@
-"""Two processes, or more, on one machine, as a launcher starts them."""
+"""Processes on one machine, two unless a test asks for more, as a launcher starts them."""
 
 import os
 import pickle

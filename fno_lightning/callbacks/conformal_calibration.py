@@ -23,6 +23,7 @@ from fno_lightning.data.batch import Split
 from fno_lightning.files import atomic_file, unused_path
 from fno_lightning.modules import ForecastModule
 from fno_lightning.modules.certified_range import fingerprint
+from fno_lightning.slabs import active_slabs
 
 
 class ConformalCalibration(Callback):
@@ -83,6 +84,11 @@ class ConformalCalibration(Callback):
         """Calibrate, unless the validation is a part of a training."""
         if trainer.state.fn is not TrainerFn.VALIDATING:
             return
+        if active_slabs() is not None:
+            raise ValueError(
+                f"ConformalCalibration scores whole fields, which {type(trainer.strategy).__name__} splits: use ddp or "
+                "one device"
+            )
         module = forecast_module(pl_module)
         scores, known = self._scores(trainer, module)
         if trained := [number for number, is_known in gathered(known) if is_known]:

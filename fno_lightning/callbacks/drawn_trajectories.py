@@ -27,6 +27,10 @@ class EvenlySpaced:
         self._of_batch = Counter(round(i * last / max(n_forecasts - 1, 1)) for i in range(n_forecasts))
         self._spec = spec
 
+    def draws(self, k: int) -> bool:
+        """Whether a forecast of batch ``k`` is to be drawn."""
+        return self._of_batch[k] > 0
+
     def update(self, k: int, forecast: ForecastDistribution, batch: Batch) -> None:
         """Keep the first forecasts of batch ``k``, if it has some to be drawn."""
         n_drawn = min(self._of_batch[k], len(forecast.mean))

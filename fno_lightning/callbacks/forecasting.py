@@ -17,6 +17,7 @@ from torch import Tensor
 from fno_lightning.data import Batch, FieldDataModule, FieldSpec
 from fno_lightning.data.loading import process_count
 from fno_lightning.modules import ForecastDistribution, ForecastModule
+from fno_lightning.slabs import active_slabs, gather, largest
 from fno_lightning.viz.forecast import parameters_text
 
 
@@ -110,9 +111,31 @@ def gathered(own: Sequence[_T]) -> list[_T]:
     """Return the small values of all processes, which all must ask for them, in the order of the processes."""
     if process_count() == 1:
         return list(own)
-    shares: list[list[_T]] = [[] for _ in range(process_count())]
+    shares: list[list[_T]] = [[] for _ in range(torch.distributed.get_world_size())]
     torch.distributed.all_gather_object(shares, list(own))
-    return [value for share in shares for value in share]
+    first_of_group = len(shares) // process_count()  # processes with slabs of the same samples have the same values
+    return [value for share in shares[::first_of_group] for value in share]
+
+
+def is_first_of_group() -> bool:
+    """Whether this process is the one that counts and draws, of those that have slabs of the same samples."""
+    slabs = active_slabs()
+    return slabs is None or slabs.is_first
+
+
+def on_whole_fields(batch: Batch, forecast: ForecastDistribution) -> tuple[Batch, ForecastDistribution]:
+    """Return trajectories and the means of their forecasts on the whole grid, which all processes must ask for.
+
+    Where fields are whole, these are the trajectories and forecasts as they are.
+    """
+    slabs = active_slabs()
+    if slabs is None:
+        return batch, forecast
+    history, constants, target, mean = (
+        gather(part, slabs.axis - batch.target.ndim + 3, slabs)
+        for part in (batch.history, batch.constants, batch.target, forecast.mean)
+    )
+    return batch._replace(history=history, constants=constants, target=target), ForecastDistribution(mean)
 
 
 def report_divergence(prediction: Tensor, batch: Batch, spec: FieldSpec, numbers: Sequence[int]) -> Tensor:
@@ -125,8 +148,10 @@ def report_divergence(prediction: Tensor, batch: Batch, spec: FieldSpec, numbers
         numbers: Number of each trajectory in its split.
     """
     finite = prediction.isfinite().flatten(start_dim=2).all(dim=2)
+    if (slabs := active_slabs()) is not None:
+        finite = largest((~finite).float(), slabs) == 0
     diverged = ~finite.all(dim=1)
-    for i in diverged.nonzero().flatten().tolist():
+    for i in diverged.nonzero().flatten().tolist() if is_first_of_group() else ():
         step = int(finite[i].int().argmin()) + 1
         scalars = parameters_text(spec, batch.scalars[i])
         log.warning(

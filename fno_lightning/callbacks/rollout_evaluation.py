@@ -23,6 +23,8 @@ from fno_lightning.callbacks.forecasting import (
     field_data,
     forecast_module,
     forecast_trajectories,
+    is_first_of_group,
+    on_whole_fields,
     report_divergence,
     tensorboard_logger,
 )
@@ -36,6 +38,7 @@ from fno_lightning.metrics import STANDARD_METRICS, LogName, MetricFactory
 from fno_lightning.metrics.log_name import ROLLOUT, Forecaster, Stage, Window
 from fno_lightning.modules import ForecastModule
 from fno_lightning.runs import run_folder, run_path
+from fno_lightning.slabs import whole_fields
 
 
 class RolloutEvaluation(Callback):
@@ -63,6 +66,9 @@ class RolloutEvaluation(Callback):
     ``conservation.csv``, the drift of mass, momentum and energy. The mean valid time, the first step with a VRMSE above
     a threshold, is logged as ``test/rollout/valid_time``; trajectories that stay below it count as their full length.
     The worst trajectories are drawn by the process that forecasts them.
+
+    Where fields are split over processes, so are the forecasts; those that are drawn, and all of a test that reports,
+    are gathered on each process.
 
     The weights are those that the rest of the validation or test sees, averaged ones if a callback puts them in place,
     wherever it stands in the list of callbacks. A training that stops between two evaluations or early ends with one
@@ -209,14 +215,19 @@ class RolloutEvaluation(Callback):
             for k, (batch, forecast) in enumerate(forecast_trajectories(trainer, module, loader, self.max_steps)):
                 with_baselines.update(forecast.mean, batch)
                 of_uncertainty.update(forecast, batch)
-                n_forecast.update(len(batch.target))
-                n_diverged.update(report_divergence(forecast.mean, batch, module.spec, numbers[k]))
-                drawn.update(k, forecast, batch)
-                if report is not None:
-                    report.update(forecast, batch, numbers[k])
+                diverged = report_divergence(forecast.mean, batch, module.spec, numbers[k])
+                n_forecast.update(len(batch.target) * is_first_of_group())
+                n_diverged.update(diverged * is_first_of_group())
+                if report is None and not drawn.draws(k):
+                    continue
+                shown, shown_forecast = on_whole_fields(batch, forecast)
+                with whole_fields():
+                    drawn.update(k, shown_forecast, shown)
+                    if report is not None:
+                        report.update(shown_forecast, shown, numbers[k])
         errors = with_baselines.compute()
         errors["model"] |= of_uncertainty.compute()
-        total, diverged = n_forecast.compute(), n_diverged.compute()
+        total, n_bad = n_forecast.compute(), n_diverged.compute()
         rank_zero_info(f"forecast {total:.0f} {split} trajectories in {time.perf_counter() - begin:.1f} s")
         n_steps = max(len(error) for by_metric in errors.values() for error in by_metric.values())
         if trainer.state.fn is TrainerFn.FITTING:
@@ -236,7 +247,7 @@ class RolloutEvaluation(Callback):
             report.finish()
             values |= report.values()
             self._report(trainer, report, errors, windows, pictures)
-        return values | {str(LogName(stage, "diverged", group=ROLLOUT)): diverged / total}
+        return values | {str(LogName(stage, "diverged", group=ROLLOUT)): n_bad / total}
 
     def _pictures(self, trainer: Trainer, stage: Stage) -> Pictures | None:
         """Return where to draw, in every process: in the folder of process zero, whose logger it is too."""
@@ -258,7 +269,7 @@ class RolloutEvaluation(Callback):
         """Draw and write what a test says about each trajectory, and keep what is to be printed at its end."""
         if not self.writes_report:
             return
-        if pictures is not None:
+        if pictures is not None and is_first_of_group():
             pictures.draw_worst(report.worst_forecasts(), animation=self.animation)
         if trainer.is_global_zero:
             tables = report.tables(windows)

@@ -9,6 +9,7 @@ import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 from fno_lightning.data import Batch, SuperBatches
+from fno_lightning.data.loading import process_count
 
 
 class Throughput(Callback):
@@ -94,7 +95,7 @@ class Throughput(Callback):
         """Log the rates of process zero times the number of processes, and start the next window."""
         self._stop_clock(trainer)
         rates = {
-            "throughput/samples_per_s": trainer.world_size * self._n_samples / self._elapsed,
+            "throughput/samples_per_s": process_count() * self._n_samples / self._elapsed,
             "throughput/batches_per_s": self._n_batches / self._elapsed,
         }
         for logger in trainer.loggers:

@@ -45,6 +45,7 @@ from fno_lightning.data.several_grids import (
     coarse_to_fine,
 )
 from fno_lightning.data.shuffling import ResumableLoader, SamplesLeft, ShuffledSamples
+from fno_lightning.data.slab_dataset import on_own_slab
 from fno_lightning.data.statistics import Statistics
 from fno_lightning.data.symmetries import Symmetries
 from fno_lightning.devices import held_dtype
@@ -64,7 +65,8 @@ class FieldDataModule(LightningDataModule, ABC):
     forecasts the full trajectories of the test split.
 
     Distributed processes share out the samples of validation and test so that each is evaluated once: the loaders serve
-    ready-made batches, equally many for each process.
+    ready-made batches, equally many for each process. Where fields are split over processes, the loaders serve the slab
+    of each.
 
     The arguments of a data module, those of a subclass included, are hyper-parameters, which loggers and checkpoints
     keep as plain values.
@@ -207,7 +209,7 @@ class FieldDataModule(LightningDataModule, ABC):
 
     def train_dataloader(self) -> DataLoader[Batch]:
         """Return shuffled samples of the train split, the last incomplete batch left out."""
-        dataset = self.dataset("train")
+        dataset = on_own_slab(self.dataset("train"))
         samples = ShuffledSamples(len(dataset))  # type: ignore[arg-type]
         dataset, options = self._on_train_grids(dataset, self._train_options(samples, may_drop_last=True))
         return self._loader(dataset, loader_class=ResumableLoader, **options)
@@ -226,11 +228,11 @@ class FieldDataModule(LightningDataModule, ABC):
 
     def predict_dataloader(self) -> DataLoader[Batch]:
         """Return the full trajectories of the test split, one in a batch, for they may differ in length."""
-        return self._loader(self.rollout_dataset("test"), batch_size=1)
+        return self._loader(on_own_slab(self.rollout_dataset("test")), batch_size=1)
 
     def rollout_dataloader(self, split: Split) -> DataLoader[Batch]:
         """Return full trajectories, each once; distributed processes share them out, perhaps unevenly."""
-        return self._loader(self.rollout_dataset(split), batch_sampler=self.own_rollout_batches(split))
+        return self._loader(on_own_slab(self.rollout_dataset(split)), batch_sampler=self.own_rollout_batches(split))
 
     def own_rollout_batches(self, split: Split) -> list[list[int]]:
         """Return the share of :meth:`rollout_batches` that this process forecasts."""
@@ -330,7 +332,7 @@ class FieldDataModule(LightningDataModule, ABC):
         )
 
     def _evaluation_loader(self, split: Split) -> DataLoader[Batch]:
-        dataset = self.dataset(split)
+        dataset = on_own_slab(self.dataset(split))
         batches = shared_batches(len(dataset), self.eval_batch_size, process_count())  # type: ignore[arg-type]
         return self._loader(WholeBatches(dataset, batches), batch_size=None)
 

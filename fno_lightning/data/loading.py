@@ -23,6 +23,7 @@ from torch.utils.data import (
 )
 
 from fno_lightning.data.batch import Batch
+from fno_lightning.slabs import active_slabs
 
 
 class SuperBatches(ABC):
@@ -255,12 +256,16 @@ def shared_batches(n_samples: int, size: int, n_processes: int) -> list[list[int
 
 
 def process_count() -> int:
-    """Number of processes that share the work."""
+    """Number of processes that share the samples out; those that have slabs of the same samples count as one."""
+    if (slabs := active_slabs()) is not None:
+        return slabs.n_data
     return distributed.get_world_size() if distributed.is_available() and distributed.is_initialized() else 1
 
 
 def process_rank() -> int:
-    """Number of this process."""
+    """Number of this process among them."""
+    if (slabs := active_slabs()) is not None:
+        return slabs.data_rank
     return distributed.get_rank() if distributed.is_available() and distributed.is_initialized() else 0
 
 

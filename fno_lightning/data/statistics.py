@@ -12,6 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from fno_lightning.data.precision import significant
+from fno_lightning.slabs import whole_fields
 from fno_lightning.weighted_means import weighted_mean, weighted_variance
 
 
@@ -38,7 +39,8 @@ class Moments:
         count = len(values) if weight is None else float(weight.sum())
         if count == 0:
             return
-        variance, mean = weighted_variance(values, (0,), weight, correction=0), weighted_mean(values, (0,), weight)
+        with whole_fields():  # each process that reads chunks reads all of them
+            variance, mean = weighted_variance(values, (0,), weight, correction=0), weighted_mean(values, (0,), weight)
         delta = mean - self.mean
         total = self.count + count
         self.mean = self.mean + delta * (count / total)

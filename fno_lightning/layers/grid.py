@@ -10,6 +10,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from fno_lightning.layers.legendre import LegendreBasis, legendre_matrices
+from fno_lightning.slabs import Slabs, active_slabs, own_points, whole_grid
 from fno_lightning.sphere import LatitudeName
 
 
@@ -18,9 +19,12 @@ class GridEmbedding(nn.Module):
 
     def forward(self, x: Float[Tensor, "batch *grid channel"]) -> Float[Tensor, "batch *grid channel_and_position"]:
         """Append the coordinates after the channels."""
-        batch, *grid, _ = x.shape
+        batch, *own, _ = x.shape
+        grid = whole_grid(own)
         dtype = torch.promote_types(x.dtype, torch.float32)
-        axes = [torch.arange(n, device=x.device, dtype=dtype) / n for n in grid]
+        axes = [
+            torch.arange(*(own_points(axis) or (0, n)), device=x.device, dtype=dtype) / n for axis, n in enumerate(grid)
+        ]
         position = torch.stack(torch.meshgrid(*axes, indexing="ij"), dim=-1).to(x.dtype)
         return torch.cat([x, position.expand(batch, *position.shape)], dim=-1)
 
@@ -59,17 +63,31 @@ class DomainPadding(nn.Module):
         self.fractions = tuple(fractions)
 
     def forward(self, x: Float[Tensor, "batch *grid channel"]) -> Float[Tensor, "batch *padded channel"]:
-        """Pad the grid."""
-        widths = self._widths(x.shape[1:-1])
-        return F.pad(x, (0, 0, *[width for width in reversed(widths) for _ in range(2)]))
+        """Pad the grid; of a field that is split, the slabs at the ends of the axis."""
+        widths = self._widths(whole_grid(x.shape[1:-1]))
+        return F.pad(x, (0, 0, *[width for sides in reversed(widths) for width in sides]))
+
+    def padded_slabs(self) -> Slabs | None:
+        """Return the slabs of padded fields; ``None``: fields are whole."""
+        slabs = active_slabs()
+        return None if slabs is None else slabs.padded(round(self.fractions[slabs.axis] * slabs.n_points))
 
     def crop(
         self, x: Float[Tensor, "batch *padded channel"], grid: Sequence[int]
     ) -> Float[Tensor, "batch *grid channel"]:
         """Cut the grid of the given shape out of its padding."""
-        for axis, (n_points, width) in enumerate(zip(grid, self._widths(grid), strict=True), start=1):
-            x = x.narrow(axis, width, n_points)
+        for axis, (n_points, (before, _)) in enumerate(zip(grid, self._widths(whole_grid(grid)), strict=True), start=1):
+            x = x.narrow(axis, before, n_points)
         return x
 
-    def _widths(self, grid: Sequence[int]) -> list[int]:
-        return [round(fraction * n) for fraction, n in zip(self.fractions, grid, strict=True)]
+    def _widths(self, grid: Sequence[int]) -> list[tuple[int, int]]:
+        """Return the points before and after each axis of a whole grid, or of the slab of this process."""
+        slabs = active_slabs()
+        widths = []
+        for axis, (fraction, n) in enumerate(zip(self.fractions, grid, strict=True)):
+            width = round(fraction * n)
+            if slabs is None or slabs.axis != axis:
+                widths.append((width, width))
+            else:
+                widths.append((width * slabs.is_first, width * slabs.is_last))
+        return widths

@@ -11,6 +11,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from fno_lightning.layers.channel_mlp import ChannelLinear
+from fno_lightning.slabs import active_slabs, halo, whole_grid
 
 LocalName = Literal["differential", "convolution"]
 
@@ -41,12 +42,12 @@ class DifferentialBranch(nn.Module):
 
     def forward(self, x: Float[Tensor, "batch *grid channel"]) -> Float[Tensor, "batch *grid channel"]:
         """Apply the operator."""
-        derivatives = []
+        derivatives, grid = [], whole_grid(x.shape[1:-1])
         for axis, (n_modes, periodic) in enumerate(zip(self.n_modes, self.periodic, strict=True), start=1):
             n_points = x.shape[axis]
             padded = pad_axis(x, axis, 1, periodic=periodic)
             difference = padded.narrow(axis, 2, n_points) - padded.narrow(axis, 0, n_points)
-            derivatives.append(difference * (n_points / (2 * math.pi * n_modes)))
+            derivatives.append(difference * (grid[axis - 1] / (2 * math.pi * n_modes)))
         y: Tensor = self.mix(torch.cat(derivatives, dim=-1))
         return y
 
@@ -83,16 +84,24 @@ class ConvolutionBranch(nn.Module):
 
 
 def pad_axis(x: Tensor, axis: int, width: int, *, periodic: bool) -> Tensor:
-    """Continue a field over both ends of an axis: periodically, or with the values at the ends."""
+    """Continue a field over both ends of an axis: periodically, or with the values at the ends.
+
+    A slab of a field that is split along the axis continues with the points of its neighbours.
+    """
     if width == 0:
         return x
     n = x.shape[axis]
-    if periodic:
+    before: Tensor | None = None
+    after: Tensor | None = None
+    slabs = active_slabs()
+    if slabs is not None and slabs.axis == axis - 1:
+        before, after = halo(x, axis, width, slabs, periodic=periodic)
+    elif periodic:
         before, after = x.narrow(axis, n - width, width), x.narrow(axis, 0, width)
-    else:
-        repeated = [-1] * x.ndim
-        repeated[axis] = width
-        before, after = x.narrow(axis, 0, 1).expand(repeated), x.narrow(axis, n - 1, 1).expand(repeated)
+    repeated = [-1] * x.ndim
+    repeated[axis] = width
+    before = x.narrow(axis, 0, 1).expand(repeated) if before is None else before
+    after = x.narrow(axis, n - 1, 1).expand(repeated) if after is None else after
     return torch.cat((before, x, after), dim=axis)
 
 

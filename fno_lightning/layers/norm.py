@@ -8,6 +8,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from fno_lightning.weighted_means import variance_and_mean
+
 NormName = Literal["instance_norm", "group_norm", "layer_norm"]
 
 
@@ -56,5 +58,5 @@ def norm_layer(name: NormName, channels: int) -> nn.Module:
 
 def _standardised(x: Tensor, dims: tuple[int, ...], eps: float) -> Tensor:
     single = x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
-    variance, mean = torch.var_mean(single, dims, correction=0, keepdim=True)
+    variance, mean = variance_and_mean(single, dims)
     return ((single - mean) * torch.rsqrt(variance + eps)).to(x.dtype)

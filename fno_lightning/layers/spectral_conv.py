@@ -17,6 +17,7 @@ from fno_lightning.layers.fourier import FourierBasis, HalfFourierBasis
 from fno_lightning.layers.half_waves import HalfWaveBasis
 from fno_lightning.layers.spectral_weight import DenseWeight, SpectralWeight
 from fno_lightning.layers.transform import SpectralTransform
+from fno_lightning.slabs import whole_grid
 
 BasisName = Literal["fourier", "cosine", "sine", "sine_cosine", "cosine_sine", "chebyshev", "chebyshev_lobatto"]
 
@@ -115,7 +116,7 @@ class SpectralConv(nn.Module):
         conditions: Float[Tensor, "batch *one condition"] | None = None,
     ) -> Float[Tensor, "batch *grid out_channels"]:
         """Apply the convolution, with the parameters of each sample if it has any."""
-        grid = x.shape[1:-1]
+        grid = whole_grid(x.shape[1:-1])
         coefficients, modes = self.transform.analysis(x), self.transform.resolved(grid)
         if self.modulation is not None:
             coefficients = self.modulation(coefficients, conditions, modes)

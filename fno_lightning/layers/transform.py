@@ -12,6 +12,7 @@ from torch import Tensor
 from fno_lightning.layers.basis import Basis
 from fno_lightning.layers.fourier import HalfFourierBasis
 from fno_lightning.layers.kernels.dispatch import use_fft
+from fno_lightning.slabs import active_slabs, own_points, total, whole_grid
 
 
 class SpectralTransform:
@@ -42,6 +43,10 @@ class SpectralTransform:
 
     The cost of the products grows with the number of modes, that of an FFT does not. One-dimensional periodic fields
     therefore go through an FFT from 64 resolved coefficients on, on a CPU, in float32 and float64, not compiled.
+
+    Where fields are split over processes (:func:`~fno_lightning.slabs.split_fields`), each of them transforms its own
+    points, and the coefficients are summed: the only exchange, which does not grow with the grid. The synthesis needs
+    none. There is no FFT then.
 
     A transform may use the lowest of the stored coefficients alone (:meth:`keep`); it is then one that stores no other.
 
@@ -83,7 +88,8 @@ class SpectralTransform:
 
     def analysis(self, field: Float[Tensor, "batch *grid channel"]) -> Float[Tensor, "batch part *mode channel"]:
         """Return the resolved coefficients; two parts, real and imaginary, if any basis is complex, else one."""
-        grid, resolved = field.shape[1:-1], self.resolved(field.shape[1:-1])
+        slabs, grid = active_slabs(), whole_grid(field.shape[1:-1])
+        resolved = self.resolved(grid)
         if self._by_fft(field, resolved[0].stop):
             spectrum = torch.fft.rfft(field, dim=1, norm="forward")[:, resolved[0]]
             return torch.view_as_real(spectrum).movedim(-1, 1)
@@ -91,19 +97,21 @@ class SpectralTransform:
         for axis in self._order:
             basis, n_coefficients = self.bases[axis], resolved[axis].stop - resolved[axis].start
             n_parts = field.shape[1] if basis.is_complex else 1
-            matrix = transform_matrix(analysis_matrix, basis, grid[axis], n_coefficients, n_parts, field)
+            matrix = transform_matrix(
+                analysis_matrix, basis, grid[axis], n_coefficients, n_parts, field, own_points(axis)
+            )
             if basis.is_complex:
                 columns = field.movedim(1, axis + 2).flatten(axis + 1, axis + 2)
                 rows = torch.unflatten(contract(matrix, columns, axis + 1), axis + 1, (2, n_coefficients))
                 field = rows.movedim(axis + 1, 1)
             else:
                 field = contract(matrix, field, axis + 2)
-        return field
+        return field if slabs is None else total(field, slabs)
 
     def synthesis(
         self, coefficients: Float[Tensor, "batch part *mode channel"], grid: Sequence[int]
     ) -> Float[Tensor, "batch *grid channel"]:
-        """Return the field on a grid of this shape; the real part if any basis is complex."""
+        """Return the field on a whole grid of this shape, or the slab of it; the real part if any basis is complex."""
         n_coefficients = coefficients.shape[2:-1]
         if self._by_fft(coefficients, n_coefficients[0]):
             spectrum = torch.view_as_complex(coefficients.movedim(1, -1).contiguous())
@@ -115,10 +123,12 @@ class SpectralTransform:
             basis = self.bases[axis]
             n_complex -= basis.is_complex
             n_parts = 2 if basis.is_complex and n_complex > 0 else 1
-            matrix = transform_matrix(synthesis_matrix, basis, grid[axis], n_coefficients[axis], n_parts, field)
+            points = own_points(axis)
+            n_points = grid[axis] if points is None else points[1] - points[0]
+            matrix = transform_matrix(synthesis_matrix, basis, grid[axis], n_coefficients[axis], n_parts, field, points)
             if basis.is_complex:
                 columns = field.movedim(1, axis + 1).flatten(axis + 1, axis + 2)
-                rows = torch.unflatten(contract(matrix, columns, axis + 1), axis + 1, (grid[axis], n_parts))
+                rows = torch.unflatten(contract(matrix, columns, axis + 1), axis + 1, (n_points, n_parts))
                 field = rows.movedim(axis + 2, 1)
             else:
                 field = contract(matrix, field, axis + 2)
@@ -126,14 +136,18 @@ class SpectralTransform:
 
     def _by_fft(self, values: Tensor, n_coefficients: int) -> bool:
         is_real_periodic = len(self.bases) == 1 and isinstance(self.bases[0], HalfFourierBasis)
-        return is_real_periodic and use_fft(values, n_coefficients)
+        return is_real_periodic and active_slabs() is None and use_fft(values, n_coefficients)
+
+
+_Points = tuple[int, int] | None
+"""First point that a matrix is for, and the point after the last; ``None``: all."""
 
 
 def analysis_matrix(
-    basis: Basis, n_points: int, n_coefficients: int, n_parts: int, device: torch.device
+    basis: Basis, n_points: int, n_coefficients: int, n_parts: int, device: torch.device, points: _Points = None
 ) -> Float[Tensor, "row column"]:
     """Return the analysis of a complex field (``n_parts`` 2), or of a real one (1), as one real matrix, float64."""
-    analysis = basis.analysis(n_points, n_coefficients, device)
+    analysis = _of_points(basis.analysis(n_points, n_coefficients, device), points)
     if n_parts == 1:
         return analysis.flatten(0, 1)
     real, imaginary = analysis
@@ -142,10 +156,10 @@ def analysis_matrix(
 
 
 def synthesis_matrix(
-    basis: Basis, n_points: int, n_coefficients: int, n_parts: int, device: torch.device
+    basis: Basis, n_points: int, n_coefficients: int, n_parts: int, device: torch.device, points: _Points = None
 ) -> Float[Tensor, "row column"]:
     """Return the synthesis of a complex field (``n_parts`` 2), or of its real part (1), as one real matrix, float64."""
-    synthesis = basis.synthesis(n_points, n_coefficients, device).mT
+    synthesis = _of_points(basis.synthesis(n_points, n_coefficients, device), points).mT
     if not basis.is_complex:
         return synthesis[0]
     real, imaginary = synthesis
@@ -153,16 +167,26 @@ def synthesis_matrix(
     return torch.stack(columns[:n_parts], dim=1).flatten(0, 1)
 
 
-_Build = Callable[[Basis, int, int, int, torch.device], Tensor]
+def _of_points(matrix: Float[Tensor, "part mode point"], points: _Points) -> Float[Tensor, "part mode own_point"]:
+    return matrix if points is None else matrix[..., slice(*points)]
+
+
+_Build = Callable[[Basis, int, int, int, torch.device, _Points], Tensor]
 
 
 def transform_matrix(
-    build: _Build, basis: Basis, n_points: int, n_coefficients: int, n_parts: int, like: Tensor
+    build: _Build,
+    basis: Basis,
+    n_points: int,
+    n_coefficients: int,
+    n_parts: int,
+    like: Tensor,
+    points: _Points = None,
 ) -> Float[Tensor, "row column"]:
     """Return :func:`analysis_matrix` or :func:`synthesis_matrix` on the device and in the type of a field."""
     if torch.compiler.is_compiling():
-        return build(basis, n_points, n_coefficients, n_parts, like.device).to(like.dtype)
-    return _cached_matrix(build, basis, n_points, n_coefficients, n_parts, like.dtype, like.device)
+        return build(basis, n_points, n_coefficients, n_parts, like.device, points).to(like.dtype)
+    return _cached_matrix(build, basis, n_points, n_coefficients, n_parts, points, like.dtype, like.device)
 
 
 @cache  # a CUDA graph may hold their addresses
@@ -172,11 +196,12 @@ def _cached_matrix(
     n_points: int,
     n_coefficients: int,
     n_parts: int,
+    points: _Points,
     dtype: torch.dtype,
     device: torch.device,
 ) -> Tensor:
     with torch.inference_mode(mode=False):
-        return build(basis, n_points, n_coefficients, n_parts, torch.device("cpu")).to(device, dtype)
+        return build(basis, n_points, n_coefficients, n_parts, torch.device("cpu"), points).to(device, dtype)
 
 
 def contract(matrix: Float[Tensor, "row column"], field: Tensor, dim: int) -> Tensor:

@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from fno_lightning.losses.base import FieldLoss, Reduction, Units, by_point, units_of_ratio
-from fno_lightning.weighted_means import count, norm_factors
+from fno_lightning.weighted_means import count, norm_factors, point_count, vector_norm
 
 
 class Lp(FieldLoss):
@@ -70,14 +70,13 @@ class Lp(FieldLoss):
         error = self._norm(prediction - target, by)
         if self.relative:
             return error / (self._norm(target, by) + self.epsilon)
-        n_points = prediction[0, 0, 0].numel() if by is None else count(by, (3,))[..., 0]
+        n_points = point_count(prediction.shape[3:]) if by is None else count(by, (3,))[..., 0]
         absolute: Tensor = error / n_points ** (1 / self.p)
         return absolute
 
     def _norm(self, fields: Tensor, weight: Tensor | None) -> Tensor:
-        dtype = torch.promote_types(fields.dtype, torch.float32)
         points = fields.flatten(3)
         if weight is not None:
+            dtype = torch.promote_types(fields.dtype, torch.float32)
             points = points * norm_factors(weight, (3,), self.p).to(dtype)
-        norm: Tensor = torch.linalg.vector_norm(points, self.p, dim=3, dtype=dtype)
-        return norm
+        return vector_norm(points, self.p, (3,))

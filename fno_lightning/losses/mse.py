@@ -4,6 +4,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from fno_lightning.losses.base import FieldLoss, mean_square
+from fno_lightning.slabs import active_slabs
 
 
 class MSE(FieldLoss):
@@ -35,6 +36,6 @@ class MSE(FieldLoss):
     ) -> Float[Tensor, ""]:
         """Return the mean square error."""
         self.require_same_shape(prediction, target)
-        if self.is_weighted or weight is not None:
+        if self.is_weighted or weight is not None or active_slabs() is not None:
             return super().forward(prediction, target, weight)
         return (prediction - target).square().mean()

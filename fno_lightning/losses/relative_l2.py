@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from fno_lightning.losses.base import FieldLoss, Units, units_of_ratio
-from fno_lightning.weighted_means import norm_factors
+from fno_lightning.weighted_means import norm_factors, vector_norm
 
 
 class RelativeL2(FieldLoss):
@@ -51,8 +51,7 @@ class RelativeL2(FieldLoss):
 
 def _norm(fields: Tensor, weight: Tensor | None) -> Tensor:
     """Norm over the grid; its sum of squares would overflow in float16."""
-    dtype = torch.promote_types(fields.dtype, torch.float32)
     if weight is not None:
+        dtype = torch.promote_types(fields.dtype, torch.float32)
         fields = fields * norm_factors(weight[:, None, None], range(3, fields.ndim), p=2).to(dtype)
-    norm: Tensor = torch.linalg.vector_norm(fields, dim=tuple(range(3, fields.ndim)), dtype=dtype)
-    return norm
+    return vector_norm(fields, 2, range(3, fields.ndim))

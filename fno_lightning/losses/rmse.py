@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from fno_lightning.losses.base import FieldLoss, by_point, mean_square, require_floor
-from fno_lightning.weighted_means import weighted_mean, weighted_variance
+from fno_lightning.weighted_means import point_count, weighted_mean, weighted_variance
 
 
 class RMSE(FieldLoss):
@@ -136,4 +136,4 @@ def spatial_variance(
 ) -> Float[Tensor, "batch time field"]:
     """Return the unbiased variance over the grid, 0 on a single point, in float32 or better."""
     points = fields.to(torch.promote_types(fields.dtype, torch.float32)).flatten(3)
-    return weighted_variance(points, (3,), by_point(weight), correction=1 if points.shape[3] > 1 else 0)
+    return weighted_variance(points, (3,), by_point(weight), correction=1 if point_count(points.shape[3:]) > 1 else 0)

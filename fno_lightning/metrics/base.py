@@ -14,6 +14,7 @@ from torchmetrics import Metric
 from torchmetrics.utilities.distributed import gather_all_tensors
 
 from fno_lightning.devices import held_dtype
+from fno_lightning.slabs import active_slabs, gather, whole_fields
 
 EPSILON = 1e-7  # The Well's; keeps ratios finite where the target is constant or zero, in the square of a field's unit
 
@@ -36,6 +37,9 @@ class FieldMetric(Metric):
     Trajectories may differ in length: the mean at a lead time is over the samples that reach it. Sums are kept in
     float64, or in float32 on devices without it. ``compute`` adds them over the processes, which may have seen
     different numbers of batches, or none.
+
+    Where fields are split over processes (:func:`~fno_lightning.slabs.split_fields`), errors that weigh points are sums
+    over the slabs; for the others every process gathers the whole fields.
 
     A sample whose error is not a number, because the prediction has diverged, counts as infinitely bad (``inf``, or
     ``-inf`` where higher is better). So a mean is never ``nan``, and a diverging model never has the best checkpoint.
@@ -77,7 +81,12 @@ class FieldMetric(Metric):
 
     def _evaluate(self, prediction: Tensor, target: Tensor, weight: Tensor | None) -> Tensor:
         if weight is None:
-            return self.evaluate(prediction, target)
+            slabs = active_slabs()
+            if slabs is None or self.weighs_points:
+                return self.evaluate(prediction, target)
+            prediction, target = (gather(fields, 3 + slabs.axis, slabs) for fields in (prediction, target))
+            with whole_fields():
+                return self.evaluate(prediction, target)
         if not self.weighs_points:
             raise ValueError(
                 f"{type(self).__name__} compares fields on grids, but the points have weights, as irregular data do: "

@@ -32,6 +32,7 @@ from fno_lightning.layers import (
     TuckerWeight,
     local_branch,
 )
+from fno_lightning.slabs import split_fields
 from fno_lightning.sphere import LatitudeName
 
 
@@ -207,12 +208,20 @@ class FNO(nn.Module):
         x = self.lifting(x)
         if self.padding is not None:
             x = self.padding(x)
-        for block in self.blocks:
-            x = block(x) if conditions is None else block(x, conditions)
+        if self.padding is None or (slabs := self.padding.padded_slabs()) is None:
+            x = self._apply_blocks(x, conditions)
+        else:
+            with split_fields(slabs):
+                x = self._apply_blocks(x, conditions)
         if self.padding is not None:
             x = self.padding.crop(x, grid)
         y: Tensor = self.projection(x)
         return y.movedim(-1, 1)
+
+    def _apply_blocks(self, x: Tensor, conditions: Tensor | None) -> Tensor:
+        for block in self.blocks:
+            x = block(x) if conditions is None else block(x, conditions)
+        return x
 
     def _conditions(self, x: Float[Tensor, "batch *grid channel"]) -> Float[Tensor, "batch *one condition"] | None:
         """Return the parameters of each sample, from one point of their planes."""

@@ -62,6 +62,7 @@ from fno_lightning.modules.precision import require_precision
 from fno_lightning.modules.random_numbers import random_states, restore_random_state, restore_seed
 from fno_lightning.modules.rollout_training import RolloutTraining
 from fno_lightning.modules.schedules import Interval, forget_training_lengths, lightning_schedule
+from fno_lightning.slabs import whole_grid
 from fno_lightning.unrolling import Unrolling
 
 _RUN_TIME_ARGUMENTS = (
@@ -328,7 +329,7 @@ class ForecastModule(RolloutTraining):
     def _evaluation_step(self, batch: Batch, stage: Stage, loader: int) -> dict[str, Tensor]:
         losses, errors = (self.val_loss, self.val_vrmse) if stage == "val" else (self.test_loss, self.test_vrmse)
         mean_loss, vrmse = losses.of(loader), errors.of(loader)
-        self.certified_range.check_grid(batch.target.shape[3:])
+        self.certified_range.check_grid(whole_grid(batch.target.shape[3:]))
         loss, prediction = self.step(batch)
         prediction = self.normalizer.decode(prediction, batch.member, batch.target.dtype)
         frames, target = (self.normalizer.in_spreads(frames, batch.member) for frames in (prediction, batch.target))

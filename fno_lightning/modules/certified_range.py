@@ -14,6 +14,7 @@ from torch.utils.data import Dataset
 
 from fno_lightning.data import Batch, FieldSpec
 from fno_lightning.modules.training_grids import TrainingGrids
+from fno_lightning.slabs import whole_grid
 
 OffRange: TypeAlias = Literal["warn", "refuse", "ignore"]
 
@@ -64,7 +65,7 @@ class CertifiedRange:
 
     def add(self, batch: Batch) -> None:
         """Add the values of a training batch, without waiting for its device."""
-        self.grids.add([batch.target.shape[3:]])
+        self.grids.add([whole_grid(batch.target.shape[3:])])
         for kind, values in _channels_first(batch.history, batch.constants, batch.scalars).items():
             self._add(kind, values)
         self._add("field", batch.target.detach().movedim(2, 0).flatten(1))
@@ -100,7 +101,7 @@ class CertifiedRange:
             A sentence for each departure, by what it is about.
         """
         found: dict[object, str] = {}
-        grid = tuple(constants.shape[2:])
+        grid = whole_grid(constants.shape[2:])
         if (text := self.grids.departure(grid)) is not None:
             found[grid] = text
         if n_steps is not None and self.n_steps is not None and n_steps > self.n_steps:

@@ -27,6 +27,7 @@ from fno_lightning.modules.normalization import LogScalars, Normalization, Norma
 from fno_lightning.modules.patching import MultigridPatching
 from fno_lightning.modules.reversible_norm import ReversibleNorm
 from fno_lightning.modules.training_grids import TrainingGrids
+from fno_lightning.slabs import whole_grid
 
 
 class Context(NamedTuple):
@@ -337,7 +338,7 @@ class FieldForecaster(LazyNetworkModule):
         """Warn of a forecast outside the range, or refuse it; in an evaluation, which measures the error, its grid."""
         state = None if self._trainer is None else self._trainer.state
         if state is not None and state.status is TrainerStatus.RUNNING and state.fn is not TrainerFn.PREDICTING:
-            self.certified_range.check_grid(constants.shape[2:])
+            self.certified_range.check_grid(whole_grid(constants.shape[2:]))
         else:
             self.certified_range.check(history, constants, scalars, n_steps)
 

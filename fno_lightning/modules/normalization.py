@@ -12,6 +12,7 @@ from torch import Tensor
 from fno_lightning.arguments import plain, require_list
 from fno_lightning.data import FieldSpec, Statistics
 from fno_lightning.devices import PreciseBuffers
+from fno_lightning.weighted_means import weighted_mean
 
 
 class ZScore(PreciseBuffers):
@@ -352,7 +353,7 @@ class Normalizer(PreciseBuffers):
         source = constants[:, self.source_channel].flatten(1)
         reference = self.source_rms if member is None else self.source_rms[member]
         relative = source / reference.to(torch.promote_types(source.dtype, torch.float32)).view(-1, 1)
-        norm = relative.square().mean(dim=1).sqrt()
+        norm = weighted_mean(relative.square(), (1,)).sqrt()
         return torch.where(norm > 0, norm, torch.ones_like(norm))
 
     def _of_mixture(self, member: Tensor | None) -> Tensor | None:

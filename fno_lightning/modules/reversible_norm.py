@@ -8,6 +8,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from fno_lightning.weighted_means import variance_and_mean
+
 SMALLEST_DEVIATION = 0.02
 """Smallest spatial deviation of a frame that it is divided by, in units of the field's spread over the train split."""
 
@@ -34,7 +36,7 @@ class ReversibleNorm(NamedTuple):
     def of(cls, frames: Float[Tensor, "batch time field *grid"]) -> ReversibleNorm:
         """Return the mean and the deviation of the last frames, in float32 or better."""
         last = frames[:, -1:].to(torch.promote_types(frames.dtype, torch.float32))
-        variance, mean = torch.var_mean(last, dim=tuple(range(3, last.ndim)), correction=0, keepdim=True)
+        variance, mean = variance_and_mean(last, tuple(range(3, last.ndim)))
         return cls(mean, (variance + SMALLEST_DEVIATION**2).sqrt())
 
     def encode(self, frames: Float[Tensor, "batch time field *grid"]) -> Float[Tensor, "batch time field *grid"]:

@@ -12,7 +12,7 @@ import numpy as np
 CACHE_BYTES = 256 * 2**20
 """Memory that a process spends on decoded chunks; those unused for longest are dropped first."""
 
-_Key: TypeAlias = tuple[str, str, tuple[int, ...]]
+_Key: TypeAlias = tuple[str, str, tuple[tuple[Any, Any, Any], ...], tuple[int, ...]]
 
 
 class ChunkCache:
@@ -44,8 +44,9 @@ class ChunkCache:
 class ChunkedFrames:
     """A chunked data set that decodes every chunk once for the windows that share it.
 
-    It is read in blocks of whole chunks: those of some trajectories and frames, over the whole grid. Indexed like the
-    data set itself, by a trajectory if the trajectories differ and then by a slice of frames if it depends on time.
+    It is read in blocks of whole chunks: those of some trajectories and frames, over the whole grid or a region of it.
+    Indexed like the data set itself, by a trajectory if the trajectories differ, then by a slice of frames if it
+    depends on time, and then, for a region, by slices of the grid.
 
     Args:
         dataset: The data set.
@@ -66,32 +67,36 @@ class ChunkedFrames:
             values: np.ndarray = self._dataset[index]
             return values
         parts = index if isinstance(index, tuple) else (index,)
-        return self._frames(parts[:-1], parts[-1]) if isinstance(parts[-1], slice) else self._at(parts)
+        parts, region = parts[: len(self._sizes)], parts[len(self._sizes) :]
+        return self._frames(parts[:-1], parts[-1], region) if isinstance(parts[-1], slice) else self._at(parts, region)
 
-    def _frames(self, trajectory: tuple[int, ...], frames: slice) -> np.ndarray:
+    def _frames(self, trajectory: tuple[int, ...], frames: slice, region: tuple[slice, ...]) -> np.ndarray:
         """Return frames of a trajectory, block by block."""
         n_leading, size = len(self._sizes), self._sizes[-1]
         numbers = np.arange(self._dataset.shape[n_leading - 1])[frames]
-        out = np.empty((len(numbers), *self._dataset.shape[n_leading:]), self._dataset.dtype)
+        shape = list(self._dataset.shape[n_leading:])
+        shape[: len(region)] = [len(range(n)[part]) for n, part in zip(shape, region, strict=False)]
+        out = np.empty((len(numbers), *shape), self._dataset.dtype)
         for number in np.unique(numbers // size):
             chosen = numbers // size == number
             position = (*trajectory, int(number) * size)
             inside = tuple(part % n for part, n in zip(trajectory, self._sizes, strict=False))
-            out[chosen] = self._block(position)[inside][numbers[chosen] % size]
+            out[chosen] = self._block(position, region)[inside][numbers[chosen] % size]
         return out
 
-    def _at(self, position: tuple[int, ...]) -> np.ndarray:
+    def _at(self, position: tuple[int, ...], region: tuple[slice, ...]) -> np.ndarray:
         """Return the values at one position of the leading axes."""
         inside = tuple(part % size for part, size in zip(position, self._sizes, strict=True))
-        values: np.ndarray = self._block(position)[inside]
+        values: np.ndarray = self._block(position, region)[inside]
         return values
 
-    def _block(self, position: tuple[int, ...]) -> np.ndarray:
-        """Return the block of whole chunks around a position of the leading axes."""
+    def _block(self, position: tuple[int, ...], region: tuple[slice, ...]) -> np.ndarray:
+        """Return the block of whole chunks around a position of the leading axes, of a region of the grid."""
         number = tuple(part // size for part, size in zip(position, self._sizes, strict=True))
-        block = self._cache.get((*self._name, number))
+        key = (*self._name, tuple((part.start, part.stop, part.step) for part in region), number)
+        block = self._cache.get(key)
         if block is None:
             edges = zip(number, self._sizes, strict=True)
-            block = self._dataset[tuple(slice(n * size, (n + 1) * size) for n, size in edges)]
-            self._cache.put((*self._name, number), block)
+            block = self._dataset[(*(slice(n * size, (n + 1) * size) for n, size in edges), *region)]
+            self._cache.put(key, block)
         return block

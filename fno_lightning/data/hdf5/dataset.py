@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 
 import torch
@@ -15,7 +16,7 @@ from fno_lightning.data.finite import (
     trajectory_location,
 )
 from fno_lightning.data.hdf5.file import WellFile, scalar_tables
-from fno_lightning.data.hdf5.reader import WellReader
+from fno_lightning.data.hdf5.reader import Cut, WellReader
 from fno_lightning.data.hdf5.resampling import Resampling
 from fno_lightning.data.loading import BatchBuffers
 from fno_lightning.data.windows import Window, common_length
@@ -66,6 +67,13 @@ class WindowDataset(Dataset[Batch]):
         self._scalars = scalar_tables(files, scalars)
         self.precisions = Precisions(self._reader.frames_dtype, self._reader.constants_dtype, self._scalars[0].dtype)
         self._buffers = buffers or BatchBuffers()
+
+    def along(self, cut: Cut) -> WindowDataset:
+        """Return the same samples on a part of the grid; nothing else is read where the files allow it."""
+        other = copy.copy(self)
+        other._reader = self._reader.along(cut)
+        other.grid_shape = (*self.grid_shape[: cut.axis], cut.end - cut.first, *self.grid_shape[cut.axis + 1 :])
+        return other
 
     def __len__(self) -> int:
         return len(self.windows)

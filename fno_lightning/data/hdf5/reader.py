@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -14,6 +15,20 @@ from fno_lightning.data.hdf5.resampling import Resampling
 from fno_lightning.data.precision import batch_dtype, torch_dtype
 
 
+class Cut(NamedTuple):
+    """Consecutive points along one axis of a grid, without the others.
+
+    Attributes:
+        axis: Number of the axis.
+        first: First point.
+        end: Point after the last.
+    """
+
+    axis: int
+    first: int
+    end: int
+
+
 class Channels(NamedTuple):
     """The channels that the components of one field fill.
 
@@ -23,6 +38,7 @@ class Channels(NamedTuple):
         channels: The channels that they fill.
         grid_stride: Distance between successive grid points.
         resampling: Resampling of the stored points before that.
+        cut: Points of the grid to read; ``None``: all.
     """
 
     field: WellField
@@ -30,6 +46,18 @@ class Channels(NamedTuple):
     channels: slice
     grid_stride: int
     resampling: Resampling | None = None
+    cut: Cut | None = None
+
+    @property
+    def region(self) -> tuple[slice, ...]:
+        """Index of the grid's first axes by which the points of the cut are read, and no others; else empty."""
+        field, cut = self.field, self.cut
+        n_stored = len(field.shape) - field.sample_varying - field.time_varying - field.order
+        is_resampled = self.resampling is not None and cut is not None and self.resampling.axes[cut.axis]
+        if cut is None or n_stored != len(field.grid) or field.grid[cut.axis] == 1 or is_resampled:
+            return ()
+        stride = self.grid_stride
+        return (*(slice(None),) * cut.axis, slice(cut.first * stride, (cut.end - 1) * stride + 1, stride))
 
     def arrange(self, values: np.ndarray, n_leading: int) -> np.ndarray:
         """Bring stored values into the order of a batch.
@@ -41,12 +69,21 @@ class Channels(NamedTuple):
         Returns:
             ``(*leading, channel, *grid)``, with one point along the axes along which nothing varies.
         """
-        values = values.reshape(*values.shape[:n_leading], *self.field.grid, len(self.field.components))
+        grid, steps, region = (
+            list(self.field.grid),
+            [slice(None, None, self.grid_stride)] * len(self.field.grid),
+            self.region,
+        )
+        if self.cut is not None and region:
+            grid[self.cut.axis], steps[self.cut.axis] = self.cut.end - self.cut.first, slice(None)
+        values = values.reshape(*values.shape[:n_leading], *grid, len(self.field.components))
         values = np.moveaxis(values, -1, n_leading)
         if self.resampling is not None:
             values = self.resampling.apply(values, n_leading + 1)
-        index: Any = (..., *(slice(None, None, self.grid_stride),) * len(self.field.grid))
+        index: Any = (..., *steps)
         values = values[index]
+        if self.cut is not None and not region and grid[self.cut.axis] > 1:
+            values = values.take(range(self.cut.first, self.cut.end), axis=n_leading + 1 + self.cut.axis)
         if len(self.components) == len(self.field.components):
             return values
         return values.take(self.components, axis=n_leading)
@@ -87,6 +124,16 @@ class WellReader:
         self.constants_dtype = _dtype(self._constant)
         """Precision of the fields without time dependence that are read."""
 
+    def along(self, cut: Cut) -> WellReader:
+        """Return a reader of the same fields on a part of the grid."""
+        other = copy.copy(self)
+        other._varying, other._constant = (
+            [[channels._replace(cut=cut) for channels in of_file] for of_file in of_files]
+            for of_files in (self._varying, self._constant)
+        )
+        other._open = OpenFiles()
+        return other
+
     def read_frames(
         self, file: int, trajectory: int, start: int, dt_stride: int, history: np.ndarray, target: np.ndarray
     ) -> None:
@@ -105,7 +152,8 @@ class WellReader:
         frames = slice(start, start + dt_stride * (n_steps_input + len(target) - 1) + 1, dt_stride)
         for channels in self._varying[file]:
             source = opened.sources[channels.field.path]
-            stored = source[trajectory, frames] if channels.field.sample_varying else source[frames]
+            leading = (trajectory, frames) if channels.field.sample_varying else (frames,)
+            stored = source[(*leading, *channels.region)]
             values = channels.arrange(stored, 1)
             for number, channel in enumerate(range(channels.channels.start, channels.channels.stop)):
                 history[:, channel] = values[:n_steps_input, number]
@@ -118,7 +166,8 @@ class WellReader:
         opened = self._open.get(self.files[file])
         for channels in self._constant[file]:
             source = opened.sources[channels.field.path]
-            stored = source[trajectory] if channels.field.sample_varying else source
+            index = (*((trajectory,) if channels.field.sample_varying else ()), *channels.region)
+            stored = source[index] if index else source
             constants[channels.channels] = channels.arrange(stored, 0)
 
     def release(self) -> None:
