@@ -109,16 +109,21 @@ def well_mutant(kind: str) -> Callable[[Path, random.Random], tuple[str, Callabl
     return make
 
 
-def statistics_mutant(folder: Path, rng: random.Random) -> tuple[str, Callable[[], Any]]:
-    """Damage the statistics of a data set."""
-    file = folder / NAME / "stats.yaml"
+def damage_yaml(file: Path, rng: random.Random, of_values: float) -> str:
+    """Change a value of a document, with this probability, or its text; return how."""
     text = file.read_text()
-    if rng.random() < 0.5:
+    if rng.random() < of_values:
         tree, how = damaged_tree(yaml.safe_load(text), rng)
         file.write_text(yaml.safe_dump(tree))
     else:
         text, how = damaged_text(text, rng)
         file.write_text(text, errors="surrogatepass")
+    return how
+
+
+def statistics_mutant(folder: Path, rng: random.Random) -> tuple[str, Callable[[], Any]]:
+    """Damage the statistics of a data set."""
+    how = damage_yaml(folder / NAME / "stats.yaml", rng, 0.5)
     return how, lambda: read_data_set(folder / NAME)
 
 
@@ -170,14 +175,7 @@ def resume_mutant(folder: Path, rng: random.Random) -> tuple[str, Callable[[], A
 
 def configuration_mutant(folder: Path, rng: random.Random) -> tuple[str, Callable[[], Any]]:
     """Damage a configuration, and train a step with it."""
-    file = folder / "config.yaml"
-    text = file.read_text()
-    if rng.random() < 0.7:
-        tree, how = damaged_tree(yaml.safe_load(text), rng)
-        file.write_text(yaml.safe_dump(tree))
-    else:
-        text, how = damaged_text(text, rng)
-        file.write_text(text, errors="surrogatepass")
+    how = damage_yaml(folder / "config.yaml", rng, 0.7)
 
     def work() -> tuple[str, int]:
         os.chdir(folder)
