@@ -10,7 +10,7 @@ PEERS := $(VENV)/.peers-installed
 
 LOWEST := .venv-lowest
 
-.PHONY: help install demo test test-long check format lint type layers lowest wheel bench bench-gpu race tensorboard clean
+.PHONY: help install demo test test-long check format lint type layers lowest wheel bench bench-gpu race audit tensorboard clean
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' | awk -F'|' '{printf "  %-12s %s\n", $$1, $$2}'
@@ -76,6 +76,11 @@ bench-gpu: $(PEERS) ## The same on a CUDA device, 9 minutes
 race: $(STAMP) ## Train contestants at equal wall-clock, hours in all: SET=shear_flow BUDGET=600; QUICK=1: 2 minutes
 	$(BIN)/python -m tests.race $(if $(SET),--set $(SET)) $(if $(BUDGET),--budget $(BUDGET)) $(if $(QUICK),--quick)
 
+audit: ## List known vulnerabilities of the pinned packages, and the licences of the installed ones
+	test -x .venv-audit/bin/pip-audit || { $(PYTHON) -m venv .venv-audit && .venv-audit/bin/python -m pip install --quiet $(PIP_OPTIONS) pip-audit pip-licenses; }
+	.venv-audit/bin/pip-licenses --python=$(BIN)/python --format=plain-vertical --no-version --summary
+	.venv-audit/bin/pip-audit --requirement $(CONSTRAINTS) --no-deps --disable-pip
+
 format: $(STAMP) ## Format the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
@@ -84,4 +89,4 @@ tensorboard: $(STAMP) ## Look at the logs
 	$(BIN)/tensorboard --logdir runs
 
 clean: ## Remove what was installed and cached (not the data, not the runs)
-	rm -rf $(VENV) $(LOWEST) .venv-wheel dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	rm -rf $(VENV) $(LOWEST) .venv-wheel .venv-audit dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
