@@ -222,7 +222,8 @@ def main(args: ArgsType = None) -> FNOCLI:
             "version": f"fno_lightning {__version__}",
             "description": "Train and evaluate neural operators. Further commands: check FILES..., which checks data "
             "sets; cluster, which writes a start script for a batch system; configs, which lists the configurations; "
-            "generate, which simulates data without training; transfer, a transfer-learning study.",
+            "generate, which simulates data without training; import, which makes a data set of your files; transfer, "
+            "a transfer-learning study.",
         },
         args=args,
     )

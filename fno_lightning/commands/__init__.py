@@ -1,6 +1,6 @@
-"""Commands beside Lightning's: configurations, start scripts, conversion, data without training, checks, transfer."""
+"""Commands beside Lightning's: checks, start scripts, configurations, conversion, simulation, imports, transfer."""
 
-from fno_lightning.commands import check, cluster, configs, convert, generate, transfer
+from fno_lightning.commands import check, cluster, configs, convert, generate, import_data, transfer
 
 COMMANDS = {
     "check": check.main,
@@ -8,6 +8,7 @@ COMMANDS = {
     "configs": configs.main,
     "convert": convert.main,
     "generate": generate.main,
+    "import": import_data.main,
     "transfer": transfer.main,
 }
 """Entry points by name, from arguments to exit status."""

@@ -17,7 +17,7 @@ from fno_lightning.parser.causes import arguments_of, cause_in, near
 TRACEBACK = "FNO_LIGHTNING_TRACEBACK"
 """Environment variable that, if set, shows the whole of an error."""
 
-OTHER_COMMANDS = ("check", "cluster", "configs", "convert", "generate", "transfer")
+OTHER_COMMANDS = ("check", "cluster", "configs", "convert", "generate", "import", "transfer")
 """Commands beside those of Lightning, which have parsers of their own."""
 
 _UNKNOWN_OPTION = re.compile(
