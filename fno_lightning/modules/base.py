@@ -52,7 +52,7 @@ from fno_lightning.modules.initial_weights import (
     read_weights,
     require_same_options,
 )
-from fno_lightning.modules.lazy_network import SHARDED
+from fno_lightning.modules.lazy_network import SHARDED, require_shared_gradients
 from fno_lightning.modules.loaders import ByLoader, evaluated_loaders
 from fno_lightning.modules.muon import MuonAdamW
 from fno_lightning.modules.normalization import LogScalars, Normalization
@@ -396,6 +396,7 @@ class ForecastModule(RolloutTraining):
         """Load the initial weights, once, and not if a training is resumed; apply a rate that a finder has set."""
         if any(isinstance(callback, LearningRateFinder) for callback in self.trainer.callbacks):  # type: ignore[attr-defined]
             self.trainer.strategy.setup_optimizers(self.trainer)
+        require_shared_gradients(self)
         if self.adapters is not None:
             self._require_adaptable()
         self._note_trajectories()
