@@ -94,8 +94,8 @@ def forecast_trajectories(
     if isinstance(strategy, FSDPStrategy | ModelParallelStrategy) and trainer.world_size > 1:
         raise ValueError(
             f"{type(strategy).__name__} gathers the weights of all processes for each step, and they would wait for "
-            "each other forever: their shares of the rollouts differ. Leave out callbacks that forecast whole trajectories, "
-            "such as RolloutEvaluation, and test on one device afterwards"
+            "each other forever: their shares of the rollouts differ. Leave out callbacks that forecast whole "
+            "trajectories, such as RolloutEvaluation, and test on one device afterwards"
         )
     size = 0
     for on_host in islice(loader, 1 if getattr(trainer, "fast_dev_run", False) else None):
