@@ -6,7 +6,7 @@ import warnings
 
 import pytest
 import torch
-from lightning.pytorch import seed_everything
+from lightning.pytorch import Callback, seed_everything
 from lightning.pytorch.callbacks import EMAWeightAveraging, ModelCheckpoint
 
 from fno_lightning.data import OnTheFlyDataModule
@@ -34,6 +34,8 @@ def train(tmp_path, make_trainer, make_data):
         callbacks=(),
         loss=None,
         strategy="auto",
+        lr_scheduler=WarmupCosine,
+        n_epochs=N_EPOCHS,
         **options,
     ):
         seed_everything(seed)
@@ -48,7 +50,7 @@ def train(tmp_path, make_trainer, make_data):
             input_noise=0.05,
             unrolling=Pushforward(probabilities=[0.5, 0.5], begin=0.0, end=0.5),
             loss=loss() if loss else MSE(),
-            lr_scheduler=WarmupCosine,
+            lr_scheduler=lr_scheduler,
         )
         keep = ModelCheckpoint(
             tmp_path / name, filename="{step}", every_n_train_steps=1, save_top_k=-1, save_last=False
@@ -56,7 +58,7 @@ def train(tmp_path, make_trainer, make_data):
         trainer = make_trainer(
             keep,
             *(make() for make in callbacks),
-            max_epochs=N_EPOCHS,
+            max_epochs=n_epochs,
             limit_train_batches=STEPS_PER_EPOCH,
             enable_checkpointing=True,
             strategy=strategy() if callable(strategy) else strategy,
@@ -64,7 +66,7 @@ def train(tmp_path, make_trainer, make_data):
         )
         trainer.fit(module, datamodule, ckpt_path=ckpt_path)
         steps = math.ceil(STEPS_PER_EPOCH / options.get("accumulate_grad_batches", 1))
-        assert trainer.global_step == N_EPOCHS * steps
+        assert trainer.global_step == n_epochs * steps
         return trainer
 
     return run
@@ -77,6 +79,11 @@ def same(first, second):
         assert checkpoint["random_state"]["numpy"].pop("bit_generator") == "MT19937"
         assert checkpoint["random_state"].pop("seed") == "3"
         del checkpoint["random_state"]["python"]  # file systems draw from it too, for names of temporary files
+        names = [{k: v for k, v in state.items() if isinstance(v, str)} for state in checkpoint["lr_schedulers"]]
+        assert names == [{}] or names == [{"mode": "min", "threshold_mode": "abs"}]
+        for state, texts in zip(checkpoint["lr_schedulers"], names, strict=True):
+            for name in texts:
+                del state[name]
     for part in ("state_dict", "optimizer_states", "lr_schedulers", "global_step", "random_state", "callbacks"):
         mine, others = first[part], second[part]
         if part == "callbacks":
@@ -154,6 +161,55 @@ def test_with_samples_that_are_simulated_for_each_step(train, tmp_path):
         )
 
     resumed_is_the_same(train, tmp_path, make=make)
+
+
+class Validations(Callback):
+    """Record of the steps after which a validation, or an epoch, ended."""
+
+    def __init__(self):
+        self.steps = []
+
+    def on_validation_end(self, trainer, pl_module):
+        self.steps.append(("validation", trainer.global_step))
+
+    def on_train_epoch_end(self, trainer, pl_module):
+        self.steps.append(("epoch", trainer.global_step))
+
+
+def by_validation(optimizer):
+    return torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, patience=0, threshold=1e3, threshold_mode="abs")
+
+
+@pytest.mark.parametrize("at_once", [None, 3])
+def test_validations_and_schedules_that_follow_them_go_on(train, tmp_path, at_once):
+    ends = [(what, step) for step in (7, 14, 21) for what in ("validation", "epoch")]
+
+    def run(name, ckpt_path=None):
+        seen = Validations()
+        after_validation = ModelCheckpoint(tmp_path / f"{name}-validated", "{step}", "val/vrmse", save_top_k=-1)
+        train(
+            name,
+            ckpt_path,
+            callbacks=[lambda: seen, lambda: after_validation],
+            lr_scheduler=by_validation,
+            n_epochs=3,
+            strategy="auto" if at_once is None else MultiStepStrategy(at_once),
+        )
+        return seen.steps
+
+    assert run("whole") == ends
+    rates = torch.load(tmp_path / "whole" / "step=21.ckpt", weights_only=True)["optimizer_states"][0]["param_groups"]
+    assert rates[0]["lr"] < 1e-3
+    for folder, step, left in (
+        ("whole", 6, ends),
+        ("whole", 7, ends),
+        ("whole-validated", 7, ends[2:]),  # saved when the epoch ends
+        ("whole", 9, ends[2:]),
+        ("whole-validated", 14, ends[4:]),
+    ):
+        name = f"from-{folder}-{step}"
+        assert run(name, tmp_path / folder / f"step={step}.ckpt") == left
+        same(tmp_path / "whole-validated" / "step=21.ckpt", tmp_path / f"{name}-validated" / "step=21.ckpt")
 
 
 @pytest.mark.parametrize("first", [STEPS_PER_EPOCH - 1, STEPS_PER_EPOCH])

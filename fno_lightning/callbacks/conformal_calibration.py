@@ -133,12 +133,14 @@ class ConformalCalibration(Callback):
 
     def _write(self, trainer: Trainer, module: ForecastModule) -> None:
         """Write the checkpoint again, with the bands; a module without one is saved by ``trainer.save_checkpoint``."""
-        if trainer.ckpt_path is None or not trainer.is_global_zero:
+        if trainer.ckpt_path is None:
+            return
+        calibrated: dict[str, object] = {}
+        module.on_save_checkpoint(calibrated)  # in all processes
+        if not trainer.is_global_zero:
             return
         path = Path(trainer.ckpt_path)
         checkpoint = read_checkpoint(path)
-        calibrated: dict[str, object] = {}
-        module.on_save_checkpoint(calibrated)
         with atomic_file(written := unused_path(path.with_name(f"calibrated-{path.name}"))) as temporary:
             torch.save(checkpoint | calibrated, temporary)
         rank_zero_info(f"the checkpoint with bands is {written}")

@@ -11,6 +11,7 @@ from typing import TypeVar
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.strategies import FSDPStrategy, ModelParallelStrategy
 from lightning.pytorch.utilities.seed import isolate_rng
 from torch import Tensor
 
@@ -86,7 +87,17 @@ def forecast_trajectories(
         module: Author of the forecasts.
         loader: Batches of trajectories.
         max_steps: Longest forecast; ``None``: to the end of the trajectory.
+
+    Raises:
+        ValueError: if weights are divided among processes, whose forecasts are not equally many.
     """
+    strategy: object = trainer.strategy
+    if isinstance(strategy, FSDPStrategy | ModelParallelStrategy) and trainer.world_size > 1:
+        raise ValueError(
+            f"{type(strategy).__name__} gathers the weights of all processes for each step, and they would wait for "
+            "each other forever: their shares of the rollouts differ. Leave out callbacks that forecast whole "
+            "trajectories, such as RolloutEvaluation, and test on one device afterwards"
+        )
     size = 0
     for on_host in islice(loader, 1 if getattr(trainer, "fast_dev_run", False) else None):
         batch: Batch = trainer.strategy.batch_to_device(on_host)

@@ -92,9 +92,6 @@ def resume_samples(trainer: Trainer) -> None:
     The loader may have begun before the trainer knew of the checkpoint, when something asked for the number of steps.
     """
     loop, loader = trainer.fit_loop, trainer.train_dataloader
-    if loop.is_resuming:
-        _begin_next_epoch(trainer)
-        _leave_step_of_checkpoint(trainer)
     if not (loop.is_resuming and isinstance(loader, ResumableLoader) and isinstance(loader.sampler, SamplesLeft)):
         return
     n_samples, batch_size = 0, loader.batch_size or 1
@@ -109,25 +106,6 @@ def resume_samples(trainer: Trainer) -> None:
     loader.sampler.resume(trainer.current_epoch, n_samples)
     if loop._data_fetcher is not None:
         iter(loop._data_fetcher)
-
-
-def _begin_next_epoch(trainer: Trainer) -> None:
-    """Let the trainer count the epoch that begins after a checkpoint from the last batch of the epoch before.
-
-    It takes it for a part of that epoch otherwise, calls no ``on_train_epoch_start``, and saves checkpoints from which
-    the whole epoch is trained again: a training that was resumed twice then took more steps than it should.
-    """
-    loop = trainer.fit_loop
-    epochs = loop.epoch_progress.total
-    if loop.restarted_mid_epoch and epochs.ready == epochs.completed:
-        loop.reset_restart_stage()
-
-
-def _leave_step_of_checkpoint(trainer: Trainer) -> None:
-    """Let callbacks save no checkpoint of the step that is there already, in the middle of accumulated gradients."""
-    for saver in trainer.checkpoint_callbacks:
-        if getattr(saver, "_every_n_train_steps", 0) > 0:
-            saver._last_global_step_saved = trainer.global_step  # type: ignore[attr-defined]
 
 
 def _training_seed() -> str:

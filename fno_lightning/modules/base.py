@@ -52,7 +52,7 @@ from fno_lightning.modules.initial_weights import (
     read_weights,
     require_same_options,
 )
-from fno_lightning.modules.lazy_network import SHARDED
+from fno_lightning.modules.lazy_network import SHARDED, require_shared_gradients
 from fno_lightning.modules.loaders import ByLoader, evaluated_loaders
 from fno_lightning.modules.muon import MuonAdamW
 from fno_lightning.modules.normalization import LogScalars, Normalization
@@ -60,6 +60,7 @@ from fno_lightning.modules.optimizers import default_optimizer, set_learning_rat
 from fno_lightning.modules.patching import MultigridPatching
 from fno_lightning.modules.precision import require_precision
 from fno_lightning.modules.random_numbers import random_states, restore_random_state, restore_seed
+from fno_lightning.modules.resumption import end_resumed_epoch, resume_loops
 from fno_lightning.modules.rollout_training import RolloutTraining
 from fno_lightning.modules.schedules import Interval, forget_training_lengths, lightning_schedule
 from fno_lightning.slabs import whole_grid
@@ -272,6 +273,7 @@ class ForecastModule(RolloutTraining):
         self._has_weights = initial_weights is not None
         self._has_started = False
         self._random_state: Mapping[str, Any] | None = None
+        self._resumed_metrics: Mapping[str, float] = {}
         self.val_loss, self.test_loss = ByLoader(MeanMetric()), ByLoader(MeanMetric())
         self.val_vrmse, self.test_vrmse = (ByLoader(VRMSE(n_dims=self.spec.n_dims)) for _ in range(2))
 
@@ -401,6 +403,7 @@ class ForecastModule(RolloutTraining):
         """Load the initial weights, once, and not if a training is resumed; apply a rate that a finder has set."""
         if any(isinstance(callback, LearningRateFinder) for callback in self.trainer.callbacks):  # type: ignore[attr-defined]
             self.trainer.strategy.setup_optimizers(self.trainer)
+        require_shared_gradients(self)
         if self.adapters is not None:
             self._require_adaptable()
         self._note_trajectories()
@@ -441,6 +444,7 @@ class ForecastModule(RolloutTraining):
     def on_train_epoch_end(self) -> None:
         """Gather what the processes have seen of the data."""
         self.certified_range.gather()
+        end_resumed_epoch(self.trainer)
 
     def adapted_weights(
         self, state: dict[str, Tensor], saved: dict[str, Any]
@@ -452,6 +456,7 @@ class ForecastModule(RolloutTraining):
         """Let the loss leave out fields that do not vary, of statistics known by now; take up the random numbers."""
         self._leave_out_constant_fields()
         self.balanced_training.start(self.loss, self.network, self.trainer)
+        resume_loops(self.trainer, self._resumed_metrics)
         resume_samples(self.trainer)
         if self._random_state is not None:
             restore_random_state(self._random_state)
@@ -516,6 +521,9 @@ class ForecastModule(RolloutTraining):
         checkpoint["certified_range"] = self.certified_range.to_plain()
         checkpoint["bands"] = None if self.bands is None else self.bands.to_plain()
         checkpoint["random_state"] = random_states()
+        if self._trainer is not None:  # schedules that follow an error look at it after the checkpoint is saved
+            metrics = self._trainer.callback_metrics
+            checkpoint["callback_metrics"] = {name: value.item() for name, value in metrics.items()}
         if reduced := reduced_modes(self.network):
             checkpoint["kept_modes"] = reduced
         if self.adapters is not None and "state_dict" in checkpoint:
@@ -541,6 +549,8 @@ class ForecastModule(RolloutTraining):
         forget_training_lengths(checkpoint)
         is_training = self._trainer is not None and self._trainer.state.fn is TrainerFn.FITTING
         self._has_started |= is_training and checkpoint.get("global_step", 1) > 0  # at 0 it is a tuner's
+        if is_training:
+            self._resumed_metrics = checkpoint.get("callback_metrics", {})
         if is_training and (state := checkpoint.get("random_state")):
             restore_seed(state)
             self._random_state = state

@@ -9,6 +9,7 @@ from typing import Any
 import lightning as L
 from lightning.pytorch.strategies import DeepSpeedStrategy, FSDPStrategy, ModelParallelStrategy
 from torch import nn
+from torch.distributed.tensor import DTensor
 
 _NETWORK = "network"
 SHARDED = (FSDPStrategy, ModelParallelStrategy, DeepSpeedStrategy)
@@ -108,3 +109,26 @@ class LazyNetworkModule(L.LightningModule, ABC):
     def __repr__(self) -> str:
         _ = self.network
         return super().__repr__()
+
+
+def require_shared_gradients(module: L.LightningModule) -> None:
+    """Require that the processes of a ``ModelParallelStrategy``, which wraps no network itself, train the same weights.
+
+    Raises:
+        ValueError: if weights are not divided among all processes: each would train its own on its share of the data.
+    """
+    strategy: object = module.trainer.strategy
+    n_processes = module.trainer.world_size
+    if not isinstance(strategy, ModelParallelStrategy) or n_processes == 1:
+        return
+    trained = (weight for weight in module.parameters() if weight.requires_grad)
+    if all(isinstance(weight, DTensor) and weight.device_mesh.size() == n_processes for weight in trained):
+        return
+    sizes = {name: strategy.device_mesh[name].size() for name in ("data_parallel", "tensor_parallel")}
+    raise ValueError(
+        f"ModelParallelStrategy has {n_processes} processes ({sizes['data_parallel']} data_parallel x "
+        f"{sizes['tensor_parallel']} tensor_parallel), and the weights of {type(module).__name__} are not divided "
+        "among them all: each process would train weights of its own. Use strategy ddp, or set "
+        f"data_parallel_size={n_processes}, tensor_parallel_size=1 and call fully_shard(self.network, "
+        "mesh=self.device_mesh['data_parallel']) in the configure_model of a subclass, after super()'s"
+    )

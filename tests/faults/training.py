@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 from lightning.pytorch import Callback, Trainer, seed_everything
-from torch.optim.lr_scheduler import ExponentialLR, LRScheduler
+from torch.optim.lr_scheduler import ExponentialLR, LRScheduler, ReduceLROnPlateau
 
 from fno_lightning.__main__ import run
 from fno_lightning.checkpoints import last_checkpoint, save_atomically
@@ -55,6 +55,13 @@ class Halving(ExponentialLR):
 
     def __init__(self, optimizer):
         super().__init__(optimizer, gamma=0.5)
+
+
+class HalvingByError(ReduceLROnPlateau):
+    """A schedule that follows the validation, and halves the rate after each but the first."""
+
+    def __init__(self, optimizer):
+        super().__init__(optimizer, factor=0.5, patience=0, threshold=1e3, threshold_mode="abs")
 
 
 def _config(trainer, model, data):
@@ -121,10 +128,11 @@ _BALANCED = {
     "init_args": {"losses": [{"class_path": "fno_lightning.losses.VRMSE"}, {"class_path": "fno_lightning.losses.MSE"}]},
 }
 _BY_EPOCH = {"class_path": "tests.faults.training.Halving"}
+_BY_ERROR = {"class_path": "tests.faults.training.HalvingByError"}
 _SEVERAL = {"class_path": "fno_lightning.multistep.MultiStepStrategy", "init_args": {"steps_per_execution": 3}}
 
 VARIANTS = {
-    "workers": _config({}, {"unrolling": _PUSHFORWARD}, {"num_workers": 1}),
+    "workers": _config({}, {"unrolling": _PUSHFORWARD, "lr_scheduler": _BY_ERROR}, {"num_workers": 1}),
     "several": _config(
         {"strategy": _SEVERAL, "gradient_clip_val": 0.5},
         {"lr_scheduler": _BY_EPOCH},

@@ -6,6 +6,9 @@ import pytest
 import torch
 from lightning.pytorch import Callback, Trainer, seed_everything
 from lightning.pytorch.callbacks import EMAWeightAveraging, ModelCheckpoint
+from lightning.pytorch.strategies import ModelParallelStrategy
+from torch.distributed.fsdp import fully_shard
+from torch.distributed.tensor import DTensor
 
 from fno_lightning.callbacks import OneStepErrors, RolloutEvaluation
 from fno_lightning.checkpoints import AtomicCheckpointIO
@@ -26,8 +29,18 @@ QUIET = {
 }
 
 
-def train(folder, n_processes=1):
-    """Return losses, errors and weights of a training in float64, of which round-off alone may differ."""
+class Sharded(FNOModule):
+    """Module that divides its weights among the processes, if there are several."""
+
+    def configure_model(self):
+        super().configure_model()
+        is_sharded = isinstance(next(self.network.parameters()), DTensor)
+        if self.device_mesh is not None and not is_sharded:
+            fully_shard(self.network, mesh=self.device_mesh["data_parallel"])
+
+
+def train(folder, n_processes=1, strategy="ddp", module_class=FNOModule, precision="64-true", rollouts=True):
+    """Return errors, weights and statistics of a training, in which round-off alone may differ."""
     seed_everything(3)
     warnings.filterwarnings("ignore", "You're using the WeightAveraging callback")
     data = GeneratedDataModule(
@@ -40,23 +53,26 @@ def train(folder, n_processes=1):
         eval_batch_size=4,
         base_path=folder,
     )
-    module = FNOModule(data.spec, (4,), 4, n_layers=2, n_steps_input=2, lr_scheduler=WarmupCosine)
-    errors = [OneStepErrors({"vrmse": VRMSE}), RolloutEvaluation(metrics={"vrmse": VRMSE}, n_pictures=0)]
+    module = module_class(data.spec, (4,), 4, n_layers=2, n_steps_input=2, lr_scheduler=WarmupCosine)
+    errors = [OneStepErrors({"vrmse": VRMSE})]
+    if rollouts:
+        errors.append(RolloutEvaluation(metrics={"vrmse": VRMSE}, n_pictures=0))
     trainer = Trainer(
         devices=n_processes,
-        strategy="auto" if n_processes == 1 else "ddp",
-        precision="64-true",
+        strategy="auto" if n_processes == 1 else strategy,
+        precision=precision,
         max_epochs=2,
         limit_train_batches=STEPS,
         gradient_clip_val=0.5,
-        callbacks=[EMAWeightAveraging(decay=0.9), *errors],
+        callbacks=[EMAWeightAveraging(decay=0.9), *errors] if precision == "64-true" else errors,
         enable_checkpointing=False,
         **QUIET,
     )
     trainer.fit(module, data)
     assert trainer.global_step == 2 * STEPS
     logged = {name: value.item() for name, value in trainer.callback_metrics.items() if name.startswith("val/")}
-    return logged, [weight.detach() for weight in module.parameters()], [*vars(data.statistics).values()]
+    weights = [weight.full_tensor() if isinstance(weight, DTensor) else weight for weight in module.parameters()]
+    return logged, [weight.detach() for weight in weights], [*vars(data.statistics).values()]
 
 
 def train_one_of(rank, port, folder, n_processes):
@@ -73,6 +89,31 @@ def test_the_same_global_batch_gives_the_same_weights_and_errors(tmp_path):
     for n_processes in (2, 4):
         for found in results_of(train_one_of, str(tmp_path), n_processes, n_processes=n_processes):
             torch.testing.assert_close(found, expected, rtol=1e-9, atol=1e-11)
+
+
+def train_sharded(rank, port, folder):
+    join(rank, port)
+
+    def run(sizes=(2, 1), module_class=Sharded, *, rollouts=False):
+        return train(folder, 2, ModelParallelStrategy(*sizes), module_class, "32-true", rollouts)
+
+    refused = []
+    for options in ({"sizes": ("auto", "auto")}, {"module_class": FNOModule}, {"rollouts": True}):
+        with pytest.raises(ValueError, match=r".") as error:
+            run(**options)
+        refused.append(str(error.value))
+    return run(), refused
+
+
+@pytest.mark.long
+@pytest.mark.filterwarnings("ignore:Using `DistributedSampler` with the dataloaders")
+def test_sharded_weights_are_those_of_one_process_or_refused(tmp_path):
+    expected = train(str(tmp_path), module_class=Sharded, precision="32-true", rollouts=False)
+    for found, refused in results_of(train_sharded, str(tmp_path)):
+        torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-6)
+        assert "(1 data_parallel x 2 tensor_parallel), and the weights of Sharded are not divided" in refused[0]
+        assert "(2 data_parallel x 1 tensor_parallel), and the weights of FNOModule are not divided" in refused[1]
+        assert "their shares of the rollouts differ" in refused[2]
 
 
 class SeedsByProcess(Callback):

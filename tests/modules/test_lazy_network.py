@@ -257,7 +257,7 @@ def _train_sharded(rank, port, folder):
     trainer = Trainer(
         accelerator="cpu",
         devices=2,
-        strategy=ModelParallelStrategy(),
+        strategy=ModelParallelStrategy(data_parallel_size=2, tensor_parallel_size=1),
         max_epochs=1,
         logger=False,
         enable_progress_bar=False,

@@ -191,6 +191,7 @@ def test_steps_outside_a_graph_are_not_warned_of(monkeypatch):
 )
 def test_what_is_in_the_way_of_capture_is_known_beforehand(optimizer, device, activations, message):
     trainer = SimpleNamespace(
+        callbacks=[],
         lightning_module=SimpleNamespace(activation_checkpointing=activations),
         optimizers=[optimizer([torch.nn.Parameter(torch.ones(1))])],
         strategy=SimpleNamespace(root_device=torch.device(device)),
