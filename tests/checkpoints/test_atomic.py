@@ -157,5 +157,5 @@ def test_at_every_moment_there_is_a_whole_checkpoint(make_trainer, make_data, tm
         trainer.fit(module, data)
     finally:
         watched.clear()
-    assert len(moments) > 20
+    assert len(moments) > 10  # files that are imported meanwhile count too
     assert len(set(moments)) > ("save_last" not in options)
