@@ -57,6 +57,8 @@ EQUATIONS = {
         "widths": [1.0, 2.0],
         "refinement": 1,
     },
+    "potential_flow": {"frequencies": [2, 3]},
+    "star_shaped_poisson": {"n_points": [20, 40]},
     "trl2d": {"cooling_times": [0.1], "n_frames": 21, "frame_interval": 0.1, "compile": False},
 }
 """What an equation needs beside a quarter of its grid to be solved in a moment."""
@@ -69,8 +71,7 @@ def small_data(name, init_args):
         return {"members": {member: {"init_args": options} for member, options in members.items()}, "batch_size": 4}
     counts = {"n_train": 4} if "n_train" in init_args else {"samples_per_epoch": 8, "n_statistics": 8}
     if "problem" in init_args:  # of scattered points
-        problem = {"init_args": {"n_points": [20, 40]}}
-        return {"problem": problem, **counts, "n_valid": 1, "n_test": 1, "batch_size": 2}
+        return {"problem": {"init_args": EQUATIONS[name]}, **counts, "n_valid": 1, "n_test": 1, "batch_size": 2}
     grid = [max(8, n // 4) for n in init_args["pde"]["init_args"]["resolution"]]
     pde = {"init_args": {"resolution": grid} | EQUATIONS.get(name, {})}
     return {"pde": pde, **counts, "n_valid": 1, "n_test": 1, "batch_size": 2}

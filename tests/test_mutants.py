@@ -3,12 +3,21 @@
 import os
 import signal
 
+import jaxtyping
 import pytest
 
 from tests.mutants.__main__ import FAULTS, MUTANTS, result_of, template
 from tests.mutants.outcome import outcome
 
 N = 3
+
+
+@pytest.fixture(autouse=True)
+def _no_shape_checks():
+    """Leave out the run-time checks of annotations, which users do not have."""
+    jaxtyping.config.update("jaxtyping_disable", True)
+    yield
+    jaxtyping.config.update("jaxtyping_disable", False)
 
 
 @pytest.fixture(scope="module")
