@@ -82,7 +82,7 @@ def test_the_parser_knows_all_commands():
     [
         (
             [],
-            "a command is missing, one of fit, validate, test, predict, check, cluster, configs, convert, generate, import,",
+            "a command is missing, one of fit, validate, test, predict, check, cluster, configs, convert, generate,",
         ),
         (WAVE, "a command is missing, one of fit"),
         (["fti"], "there is no command fti, did you mean fit?"),
