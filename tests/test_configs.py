@@ -144,6 +144,13 @@ def test_a_network_grows_beside_a_configuration(tmp_path, monkeypatch):
     assert [c for c in cli.trainer.callbacks if isinstance(c, ErrorTable)]
 
 
+def test_muon_takes_the_place_of_an_optimizer(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (optimizer,) = main(["fit", *made_small("poisson"), "--config", "muon"]).trainer.optimizers
+    assert type(optimizer).__name__ == "MuonAdamW"
+    assert {group["initial_lr"] for group in optimizer.param_groups} == {0.01}
+
+
 @pytest.mark.long
 def test_an_ensemble_trains_and_is_calibrated_beside_a_configuration(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
