@@ -15,6 +15,12 @@ from fno_lightning.data.hdf5 import open_files
 N_FILES = 12
 
 
+@pytest.fixture(autouse=True)
+def _no_readers_of_another_test(monkeypatch):
+    """Begin without the files that readers of an earlier test, not yet collected, hold open."""
+    monkeypatch.setattr(open_files, "_pools", [open_files._Pool()])
+
+
 @pytest.fixture
 def many_files(tmp_path, random_trajectories):
     """A data set with many files in each split, stored in one piece or in chunks; five fields."""
