@@ -56,8 +56,7 @@ def cores_of(
     usable = [node for node in usable if node]
     if not usable or sum(map(len, usable)) < n_processes:
         return sorted(allowed)
-    if near is not None and nodes[near] and (own := [core for core in nodes[near] if core in allowed]):
-        usable = [own]
+    if near is not None and (own := [core for core in nodes[near] if core in allowed]):
         n_sharing = max(1, -(-n_processes // len(nodes)))
         return _part(own, process % n_sharing, n_sharing)
     if n_processes < len(usable):

@@ -9,6 +9,7 @@ from typing import Any
 from rich.console import Console
 
 from fno_lightning.callbacks.stop_on_signal import TRY_AGAIN
+from fno_lightning.data.base import require_at_least
 from fno_lightning.parser import Parser
 
 STOP = "--trainer.callbacks+=fno_lightning.callbacks.StopOnSignal"
@@ -32,9 +33,7 @@ def main(args: Sequence[str]) -> int:
             "the command that the script shall run stands behind two dashes, and begins with fit: "
             "fno-lightning cluster --nodes 4 -- fit --config trl2d"
         )
-    for name in ("nodes", "processes", "cores", "notice"):
-        if getattr(options, name) < 1:
-            raise ValueError(f"--{name} is {getattr(options, name)}, expected at least 1")
+    require_at_least(1, **{f"--{name}": getattr(options, name) for name in ("nodes", "processes", "cores", "notice")})
     ours = {
         "--trainer.num_nodes": options.nodes,
         "--trainer.devices": options.processes,

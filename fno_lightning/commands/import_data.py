@@ -9,8 +9,8 @@ from rich.console import Console
 
 from fno_lightning.check import check
 from fno_lightning.data.batch import SPLITS, Split
+from fno_lightning.data.hdf5.writer import n_trajectories
 from fno_lightning.data.importing import joined, read_arrays, select, split_trajectories, trajectories_of, write_splits
-from fno_lightning.data.importing.layout import count
 from fno_lightning.files import expanded_path
 from fno_lightning.parser import Parser
 from fno_lightning.pdes import Trajectories
@@ -35,7 +35,7 @@ def main(args: Sequence[str]) -> int:
     source = f"imported: fno_lightning {__version__} from {', '.join(map(str, options.sources))}"
     write_splits(folder, splits, options.name, {"source": source})
     console = Console(soft_wrap=True, highlight=False)
-    counts = ", ".join(f"{count(splits[split])} {split}" for split in SPLITS)
+    counts = ", ".join(f"{n_trajectories(splits[split])} {split}" for split in SPLITS)
     first = splits["train"]
     grid = " x ".join(str(len(points)) for points in first.coordinates.values())
     console.print(f"wrote {folder}: {counts} trajectories, {len(first.time)} frames of {grid} points")
@@ -59,7 +59,7 @@ def _splits(options: Any) -> dict[Split, Trajectories]:
         return {"train": own, "valid": _read(options.valid, options), "test": _read(options.test, options)}
     if any(named.values()):
         raise ValueError("--valid and --test go together: give files for both, or none to share out the trajectories")
-    chosen = split_trajectories(count(own), options.split, options.seed)
+    chosen = split_trajectories(n_trajectories(own), options.split, options.seed)
     return {split: select(own, numbers) for split, numbers in chosen.items()}
 
 

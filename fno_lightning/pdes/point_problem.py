@@ -40,6 +40,11 @@ class PointProblem(ABC):
     field_names: ClassVar[tuple[str, ...]]
     """Names of what is to be predicted."""
 
+    def __post_init__(self) -> None:
+        """Make tuples of the arguments that are lists, as in YAML."""
+        for name, value in vars(self).items():
+            object.__setattr__(self, name, tuple(value) if isinstance(value, list) else value)
+
     @property
     def settings(self) -> dict[str, Any]:
         """The arguments as plain values."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import cache
 from typing import ClassVar, NamedTuple
 
@@ -81,9 +81,7 @@ class PotentialFlow(PointProblem):
     clearances: tuple[float, float] | None = (0.1, 0.3)
 
     def __post_init__(self) -> None:
-        for argument in fields(self):  # YAML has lists
-            value = getattr(self, argument.name)
-            object.__setattr__(self, argument.name, tuple(value) if isinstance(value, list) else value)
+        super().__post_init__()
         ranges = {name: getattr(self, name) for name in ("widths", "heights", "exponents")}
         if self.clearances is not None:
             ranges["clearances"] = self.clearances

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import ClassVar, NamedTuple
 
 import numpy as np
@@ -92,9 +92,7 @@ class StarShapedPoisson(PointProblem):
     boundary_amplitude: float = 1.0
 
     def __post_init__(self) -> None:
-        for argument in fields(self):  # YAML has lists
-            value = getattr(self, argument.name)
-            object.__setattr__(self, argument.name, tuple(value) if isinstance(value, list) else value)
+        super().__post_init__()
         require_at_least(1, n_points=min(self.n_points), n_sources=self.n_sources)
         require_positive(amplitudes=self.amplitudes, widths=self.widths)
         require_not_negative(

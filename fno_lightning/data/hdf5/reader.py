@@ -52,9 +52,11 @@ class Channels(NamedTuple):
     def region(self) -> tuple[slice, ...]:
         """Index of the grid's first axes by which the points of the cut are read, and no others; else empty."""
         field, cut = self.field, self.cut
+        if cut is None:
+            return ()
         n_stored = len(field.shape) - field.sample_varying - field.time_varying - field.order
-        is_resampled = self.resampling is not None and cut is not None and self.resampling.axes[cut.axis]
-        if cut is None or n_stored != len(field.grid) or field.grid[cut.axis] == 1 or is_resampled:
+        is_resampled = self.resampling is not None and self.resampling.axes[cut.axis]
+        if n_stored != len(field.grid) or field.grid[cut.axis] == 1 or is_resampled:
             return ()
         stride = self.grid_stride
         return (*(slice(None),) * cut.axis, slice(cut.first * stride, (cut.end - 1) * stride + 1, stride))
@@ -69,11 +71,8 @@ class Channels(NamedTuple):
         Returns:
             ``(*leading, channel, *grid)``, with one point along the axes along which nothing varies.
         """
-        grid, steps, region = (
-            list(self.field.grid),
-            [slice(None, None, self.grid_stride)] * len(self.field.grid),
-            self.region,
-        )
+        grid, region = list(self.field.grid), self.region
+        steps = [slice(None, None, self.grid_stride)] * len(grid)
         if self.cut is not None and region:
             grid[self.cut.axis], steps[self.cut.axis] = self.cut.end - self.cut.first, slice(None)
         values = values.reshape(*values.shape[:n_leading], *grid, len(self.field.components))

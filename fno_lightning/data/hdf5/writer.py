@@ -21,6 +21,12 @@ def trajectory_bytes(trajectories: Trajectories) -> int:
     return sum(field.numel() * _stored_dtype(field).itemsize for group in groups for field in group.values())
 
 
+def n_trajectories(trajectories: Trajectories) -> int:
+    """Return the number of trajectories."""
+    fields = [*trajectories.scalar_fields.values(), *trajectories.vector_fields.values()]
+    return len(fields[0])
+
+
 def write_well_file(
     path: str | Path,
     trajectories: Trajectories,
@@ -66,7 +72,7 @@ def _write_root(
     file.attrs["dataset_name"] = dataset_name
     file.attrs["grid_type"] = grid_type
     file.attrs["n_spatial_dims"] = len(trajectories.coordinates)
-    file.attrs["n_trajectories"] = _n_trajectories(trajectories)
+    file.attrs["n_trajectories"] = n_trajectories(trajectories)
     file.attrs["simulation_parameters"] = _names(constants)
     file.attrs.update(constants)
     file.attrs.update(provenance)
@@ -113,11 +119,6 @@ def _write_fields(file: h5py.File, trajectories: Trajectories) -> None:
             dataset.attrs["sample_varying"] = True
             dataset.attrs["time_varying"] = name not in trajectories.constant_fields
             dataset.attrs["dim_varying"] = np.ones(len(trajectories.coordinates), dtype=bool)
-
-
-def _n_trajectories(trajectories: Trajectories) -> int:
-    fields = [*trajectories.scalar_fields.values(), *trajectories.vector_fields.values()]
-    return len(fields[0])
 
 
 def _names(names: object) -> np.ndarray:

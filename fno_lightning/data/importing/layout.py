@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from fno_lightning.data.hdf5.writer import n_trajectories
 from fno_lightning.data.importing.arrays import COMPONENT, TIME, TRAJECTORY, Arrays
 from fno_lightning.pdes import Trajectories
 
@@ -51,7 +52,7 @@ def trajectories_of(
         )
     if len(given) == len(arrays.values):
         raise ValueError(f"{arrays.source}: all of {', '.join(given)} are given, so nothing is left to be predicted")
-    n_trajectories = sizes.get(TRAJECTORY, 1)
+    n = sizes.get(TRAJECTORY, 1)
     ordered = {name: _ordered(arrays, name, axes, time=name not in given) for name in arrays.values}
     vectors = {name for name in arrays.values if COMPONENT in arrays.dims[name]}
     for name in vectors:
@@ -67,7 +68,7 @@ def trajectories_of(
             for i, axis in enumerate(axes)
         },
         boundaries=_boundaries(axes, boundaries),
-        scalars={name: _scalar(name, value, n_trajectories, arrays.source) for name, value in arrays.scalars.items()},
+        scalars={name: _scalar(name, value, n, arrays.source) for name, value in arrays.scalars.items()},
         scalar_fields={name: ordered[name] for name in ordered if name not in given and name not in vectors},
         vector_fields={name: ordered[name] for name in ordered if name in vectors},
         constant_fields={name: ordered[name] for name in given},
@@ -149,15 +150,15 @@ def _boundaries(axes: Sequence[str], conditions: Sequence[str]) -> dict[str, tup
     return {axis: (condition, condition) for axis, condition in zip(axes, each, strict=True)}
 
 
-def _scalar(name: str, value: np.ndarray, n_trajectories: int, source: str) -> Tensor:
+def _scalar(name: str, value: np.ndarray, n: int, source: str) -> Tensor:
     value = np.asarray(value)
-    if value.dtype.kind not in "fiub" or value.shape not in ((), (1,), (n_trajectories,)):
+    if value.dtype.kind not in "fiub" or value.shape not in ((), (1,), (n,)):
         raise ValueError(
             f"{source}: {name} has the shape {value.shape}, expected one number, or one for each of the "
-            f"{n_trajectories} trajectories"
+            f"{n} trajectories"
         )
     numbers = torch.from_numpy(value.astype(np.float32))
-    return numbers if numbers.ndim and n_trajectories > 1 else numbers.reshape(())
+    return numbers if numbers.ndim and n > 1 else numbers.reshape(())
 
 
 def select(trajectories: Trajectories, numbers: Sequence[int]) -> Trajectories:
@@ -201,14 +202,9 @@ def joined(parts: Sequence[Trajectories], names: Sequence[str]) -> Trajectories:
         return {name: torch.cat([getattr(part, kind)[name] for part in parts]) for name in getattr(first, kind)}
 
     fields = {kind: all_of(kind) for kind in ("scalar_fields", "vector_fields", "constant_fields")}
-    counts = [count(part) for part in parts]
+    counts = [n_trajectories(part) for part in parts]
     scalars = {
         name: torch.cat([part.scalars[name].expand(n) for part, n in zip(parts, counts, strict=True)])
         for name in first.scalars
     }
     return Trajectories(first.time, first.coordinates, first.boundaries, scalars, **fields)
-
-
-def count(trajectories: Trajectories) -> int:
-    """Return the number of trajectories."""
-    return len(next(iter((trajectories.scalar_fields or trajectories.vector_fields).values())))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -9,8 +10,8 @@ import torch
 
 from fno_lightning.data.batch import SPLITS, Split
 from fno_lightning.data.hdf5 import write_well_file
-from fno_lightning.data.hdf5.writer import trajectory_bytes
-from fno_lightning.data.importing.layout import count, select
+from fno_lightning.data.hdf5.writer import n_trajectories, trajectory_bytes
+from fno_lightning.data.importing.layout import select
 from fno_lightning.files import PART_SUFFIX
 from fno_lightning.pdes import Trajectories
 
@@ -62,10 +63,10 @@ def write_splits(folder: Path, splits: Mapping[Split, Trajectories], name: str, 
     if folder.exists():
         raise FileExistsError(f"{folder} exists already and is not overwritten: choose another name")
     unfinished = folder.with_name(f".{folder.name}{PART_SUFFIX}")
-    _remove(unfinished)
+    shutil.rmtree(unfinished, ignore_errors=True)  # what an import that was killed has left
     try:
         for split, trajectories in splits.items():
-            n = count(trajectories)
+            n = n_trajectories(trajectories)
             of_file = max(1, int(BYTES_OF_FILE * n // max(1, trajectory_bytes(trajectories))))
             for number, first in enumerate(range(0, n, of_file)):
                 part = select(trajectories, range(first, min(n, first + of_file)))
@@ -73,12 +74,4 @@ def write_splits(folder: Path, splits: Mapping[Split, Trajectories], name: str, 
                 write_well_file(file, part, dataset_name=name, provenance=provenance)
         unfinished.rename(folder)
     finally:
-        _remove(unfinished)
-
-
-def _remove(folder: Path) -> None:
-    """Remove what an import that was interrupted has written."""
-    for path in sorted(folder.rglob("*"), reverse=True):
-        path.rmdir() if path.is_dir() else path.unlink()
-    if folder.is_dir():
-        folder.rmdir()
+        shutil.rmtree(unfinished, ignore_errors=True)
